@@ -1,0 +1,43 @@
+# make scan FILE=…   judge a file (without FILE: the demo)      make test   all checks
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: scan test test-slow lint bench clean
+
+scan: $(VENV)/.runtime
+	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
+
+test: $(VENV)/.dev lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(WHAT)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "unmask needs Python 3.11 or newer; name one: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv is missing. On Debian: apt-get install python3-venv"; exit 1; }
+
+# without torch
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing unmask into $(VENV) (once, about 600 MB) …"
+	@$(INSTALL) ".[finders]"
+	@touch $@
+
+# with torch (its CPU build, by the pins), for the lab and the tests
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the lab and the test tools into $(VENV) …"
+	@$(INSTALL) ".[dev]"
+	@touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV)

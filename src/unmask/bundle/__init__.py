@@ -1,0 +1,21 @@
+"""A bundle: an ONNX graph that carries its own card. Open, check and run it."""
+
+from __future__ import annotations
+
+from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
+from unmask.bundle.seal import read_seal, seal
+from unmask.bundle.session import Bundle, Scorer, load_bundle, shipped_bundles
+
+__all__ = [
+    "Bundle",
+    "Calibration",
+    "Canaries",
+    "Card",
+    "Gates",
+    "Scorer",
+    "Thresholds",
+    "load_bundle",
+    "read_seal",
+    "seal",
+    "shipped_bundles",
+]

@@ -1,0 +1,162 @@
+"""Run a bundle: face crops → scores and heat maps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from unmask.bundle.card import Canaries, Card, parse_card
+from unmask.bundle.seal import read_seal
+from unmask.crop import CANONICAL, CANONICAL_SIDE, CropSpec, similarity, warp
+from unmask.errors import BundleError, BundleFormatError, BundleNotFoundError, CanaryError
+from unmask.types import Floats, Image, ModelId
+
+MAX_BATCH = 16
+"""Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
+
+
+class Scorer(Protocol):
+    """What a detector needs of a bundle."""
+
+    @property
+    def id(self) -> ModelId: ...
+
+    @property
+    def card(self) -> Card: ...
+
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
+        """Logits (n,) of n crops (size, size, 3) uint8 RGB, and heat maps (n, h, w) if `explain`, else None."""
+
+
+class Bundle:
+    """A checked bundle, ready to score. Safe to call from several threads."""
+
+    def __init__(self, path: Path, *, threads: int = 0, check: bool = True) -> None:
+        """Open and check the file: digests, card, graph, canaries. threads: for one call, 0 for all cores.
+
+        Raises BundleNotFoundError, BundleFormatError, BundleIntegrityError or CanaryError, each naming the file.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleNotFoundError(f"cannot read the bundle {path}: {error.strerror or error}") from error
+        try:
+            self.card = parse_card(read_seal(content))
+            self.id = ModelId(self.card.name, self.card.version, hashlib.sha256(content).hexdigest())
+            self._session = _session(content, threads)
+            self._uint8 = _check_graph(self._session, self.card.crop)
+            if check:
+                self._check_canaries(self.card.canaries)
+        except BundleError as error:
+            raise type(error)(f"{path} is refused: {error}") from error
+
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
+        """Logits (n,) of n crops (size, size, 3) uint8 RGB, and heat maps (n, h, w) if `explain`, else None."""
+        size = self.card.crop.size
+        for crop in crops:
+            if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
+                raise ValueError(f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}")
+        outputs = ["logit", "heatmap"] if explain else ["logit"]
+        parts = [
+            self._session.run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])})
+            for start in range(0, len(crops), MAX_BATCH)
+        ]
+        if not parts:
+            return np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32) if explain else None
+        logits = np.concatenate([part[0] for part in parts])
+        return logits, np.concatenate([part[1] for part in parts]) if explain else None
+
+    def _input(self, crops: Sequence[Image]) -> Any:
+        batch = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (n, 3, size, size)
+        if self._uint8:
+            return batch  # the graph normalises by itself
+        mean = np.array(self.card.mean, np.float32).reshape(1, 3, 1, 1)
+        std = np.array(self.card.std, np.float32).reshape(1, 3, 1, 1)
+        return (batch.astype(np.float32) / 255 - mean) / std
+
+    def _check_canaries(self, canaries: Canaries) -> None:
+        found = self.score(canary_crops(canaries.seed, len(canaries.logits), self.card.crop))[0]
+        expected = np.array(canaries.logits, np.float32)
+        gap = np.abs(found - expected)
+        if not bool((gap <= canaries.tolerance).all()):  # also refuses NaN
+            worst = int(np.nanargmax(gap)) if not np.isnan(gap).all() else 0
+            raise CanaryError(
+                f"canary {worst} gives the logit {found[worst]:.4f}, but its maker got {expected[worst]:.4f}"
+                f" (allowed difference {canaries.tolerance}): the preprocessing, the polarity or the runtime differs"
+            )
+
+
+def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
+    """The canaries' crops: smooth random patterns, cut out like faces, so that the cropping is tested as well."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    crops = []
+    for number in range(count):
+        coarse = rng.integers(0, 256, (14, 14, 3), dtype=np.uint8)
+        picture: Any = cv2.resize(coarse, (640, 640), interpolation=cv2.INTER_CUBIC)
+        # faces from small to large (the last ones go through area averaging), each turned a little
+        side, angle = 90.0 + 150.0 * number, 0.2 * number - 0.3
+        c, s = np.cos(angle), np.sin(angle)
+        turn = np.array([[c, s], [-s, c]]) * side / CANONICAL_SIDE
+        landmarks = ((CANONICAL - CANONICAL_SIDE / 2) @ turn + 320).astype(np.float32)
+        crops.append(warp(picture, similarity(landmarks, spec.target()), spec.size, spec.interpolation))
+    return crops
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """The bundles that come with unmask, by name."""
+    return {path.stem: path for path in sorted(Path(str(files("unmask") / "weights")).glob("*.onnx"))}
+
+
+def find_bundle(name: str) -> Path:
+    """The file of a shipped bundle's name, or the file itself. Raises BundleNotFoundError."""
+    shipped = shipped_bundles()
+    if name in shipped:
+        return shipped[name]
+    if Path(name).is_file():
+        return Path(name)
+    raise BundleNotFoundError(
+        f"there is no bundle {name!r}: neither a file nor one of the shipped ones ({', '.join(shipped) or 'none'})"
+    )
+
+
+def load_bundle(name: str, *, threads: int = 0) -> Bundle:
+    """A shipped bundle by name, or one's own by path, checked. Raises BundleError."""
+    return Bundle(find_bundle(name), threads=threads)
+
+
+def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    # waiting threads sleep instead of spinning: the cores are needed for decoding and finding
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base
+        raise BundleFormatError(f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}") from error
+
+
+def _check_graph(session: onnxruntime.InferenceSession, spec: CropSpec) -> bool:
+    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it takes uint8."""
+    inputs = {value.name: value for value in session.get_inputs()}
+    outputs = {value.name: value for value in session.get_outputs()}
+    if set(inputs) != {"faces"} or not {"logit", "heatmap"} <= set(outputs):
+        raise BundleFormatError(
+            "the graph must take 'faces' and give 'logit' and 'heatmap',"
+            f" but takes {sorted(inputs)} and gives {sorted(outputs)}"
+        )
+    faces = inputs["faces"]
+    if faces.type not in ("tensor(uint8)", "tensor(float)"):
+        raise BundleFormatError(f"'faces' must be uint8 or float, but is {faces.type}")
+    if len(faces.shape) != 4 or list(faces.shape[1:]) != [3, spec.size, spec.size]:
+        raise BundleFormatError(
+            f"'faces' must be (N, 3, {spec.size}, {spec.size}) as the card says, but is {faces.shape}"
+        )
+    return bool(faces.type == "tensor(uint8)")

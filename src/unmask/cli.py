@@ -1,0 +1,441 @@
+"""The command line. It prints; nothing else does. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmask.errors import NothingToJudgeError, OutputError, UnmaskError
+
+if TYPE_CHECKING:
+    from unmask.types import Failure, Report
+
+DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="unmask",
+    help="Tells whether a face in an image or a video was faked, and shows the evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models = typer.Typer(help="The bundles: list, show, check.", no_args_is_help=True, rich_markup_mode=None)
+recipes = typer.Typer(help="The recipes: list, show, copy, check.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models, name="models")
+app.add_typer(recipes, name="recipes")
+
+ModelOption = Annotated[str, typer.Option(help="A shipped bundle's name, or the path of a bundle.")]
+FacesOption = Annotated[str, typer.Option(help="Face finder: yunet, mtcnn, dlib, or yunet=FILE.")]
+JobsOption = Annotated[int, typer.Option(min=0, help="Files at a time; 0: one for each core.")]
+FramesOption = Annotated[int, typer.Option(min=1, help="Frames looked at in a video, evenly spaced in time.")]
+
+
+@app.command()
+def scan(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout (JSON Lines).")] = False,
+    model: ModelOption = "default",
+    frames: FramesOption = 32,
+    explain: Annotated[bool, typer.Option(help="Keep a heat map of each face.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for the JSON report of each file.")] = None,
+    faces: FacesOption = "yunet",
+    jobs: JobsOption = 0,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused.")] = 100_000_000,
+) -> None:
+    """Judge pictures and videos.
+
+    Exit code 0: all judged, whatever the verdict; 1: failed; 2: wrong usage; 3: some files could not be judged for a
+    fault of the file.
+    """
+    from unmask.detector import load_detector
+    from unmask.types import Failure
+
+    folder = _report_folder(report)
+    detector = load_detector(model, faces=faces, max_pixels=max_pixels)
+    files, failures = _expand(paths)
+    counts: Counter[str] = Counter()
+    for failure in failures:
+        counts["failed"] += 1
+        _show(failure, as_json)
+    results = detector.scan_many(files, frames=frames, explain=explain, jobs=jobs or None)
+    with _progress(len(files)) as advance:
+        for result in results:
+            advance()
+            counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
+            _show(result, as_json)
+            if folder is not None:
+                _write_report(result, folder)
+    if not as_json and sum(counts.values()) > 1:
+        _print(f"{sum(counts.values())} files: " + ", ".join(f"{n} {label}" for label, n in sorted(counts.items())))
+    raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
+
+
+@app.command()
+def demo() -> None:
+    """Judge the pictures and the clip that come with unmask; each is shown with its origin."""
+    from unmask.demo import demo_media
+    from unmask.detector import load_detector
+
+    exhibits = demo_media()
+    results = load_detector().scan_many([exhibit.path for exhibit in exhibits])
+    for exhibit, result in zip(exhibits, results, strict=True):
+        _show(result, as_json=False)
+        _print(f"  truth: {exhibit.truth}. {exhibit.origin}\n")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped bundle's name, or the path of a bundle.")],
+    data: Annotated[list[Path], typer.Option(help="Manifest: .parquet, .csv, or a folder with real/ and fake/.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, scores.parquet and plots.")],
+    split: Annotated[str | None, typer.Option(help="Only this split; without it, all rows.")] = None,
+    crops: Annotated[bool, typer.Option(help="The images are face crops already.")] = False,
+    faces: FacesOption = "yunet",
+    frames: FramesOption = 32,
+    jobs: JobsOption = 0,
+) -> None:
+    """Measure a bundle on labelled data."""
+    with _lab():
+        from unmask.detector import load_detector
+        from unmask.lab.evaluate import evaluate_detector
+        from unmask.lab.manifest import read_manifests, select
+    items = read_manifests(data)
+    items = select(items, split) if split else items
+    with _progress(len(items)) as advance:
+        metrics = evaluate_detector(
+            load_detector(model, faces=faces),
+            items,
+            out,
+            crops=crops,
+            frames=frames,
+            jobs=jobs or None,
+            advance=advance,
+        )
+    _print_metrics(metrics)
+    _print(f"written: {out}/metrics.json, scores.parquet, roc.png, reliability.png")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .yaml file.")],
+    data: Annotated[list[Path], typer.Option(help="Manifests with the splits that the recipe names.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    override: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value over the recipe.")] = None,
+    jobs: JobsOption = 0,
+) -> None:
+    """Train a recipe."""
+    with _lab():
+        from unmask.lab.manifest import read_manifests
+        from unmask.lab.recipe import load_recipe
+        from unmask.lab.train import train as run_training
+    run = run_training(load_recipe(recipe, override or ()), read_manifests(data), out, jobs=jobs or os.cpu_count() or 1)
+    _print(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder of `unmask train`.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    data: Annotated[
+        list[Path], typer.Option(help="Manifests: the validation split chooses calibration and thresholds.")
+    ],
+    test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
+    int8: Annotated[bool, typer.Option(help="Quantise to 8 bits, calibrated on validation faces.")] = False,
+) -> None:
+    """Turn a trained run into a bundle: calibrated, with thresholds, canaries and a card."""
+    with _lab():
+        from unmask.lab.export import export_run
+    export_run(run, out, data, test or [], int8=int8)
+    _print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which optional parts are missing, and how to get them."""
+    from unmask.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        mark = "ok " if finding.ok else "-  " if finding.optional else "BAD"
+        _print(f"{mark}  {finding.what:24} {finding.detail}")
+    raise typer.Exit(DONE if all(finding.ok or finding.optional for finding in findings) else FAILED)
+
+
+@models.command("list")
+def list_models() -> None:
+    """The bundles that come with unmask."""
+    from unmask.bundle import read_seal, shipped_bundles
+
+    for name, path in shipped_bundles().items():
+        card = read_seal(path.read_bytes())
+        _print(f"{name:16} {card['name']} {card['version']}  {path.stat().st_size / 1e6:.1f} MB  {card['licence']}")
+
+
+@models.command("show")
+def show_model(
+    model: str = "default", as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False
+) -> None:
+    """The card of a bundle."""
+    from unmask.bundle.session import find_bundle, load_bundle
+
+    card = load_bundle(str(find_bundle(model))).card.text
+    if as_json:
+        _print(json.dumps(card, indent=2, ensure_ascii=False))
+        return
+    for line in _card_lines(card):
+        _print(line)
+
+
+@models.command("check")
+def check_model(model: str = "default") -> None:
+    """Check a bundle: digests, card, graph and canaries."""
+    from unmask.bundle import load_bundle
+
+    bundle = load_bundle(model)
+    _print(
+        f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {len(bundle.card.canaries.logits)} canaries are right"
+    )
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """The recipes that come with unmask."""
+    with _lab():
+        from unmask.lab.recipe import shipped_recipes
+    for name in shipped_recipes():
+        _print(name)
+
+
+@recipes.command("show")
+def show_recipe(name: str) -> None:
+    """The text of a recipe."""
+    _print(_shipped_recipe(name).read_text().rstrip())
+
+
+@recipes.command("copy")
+def copy_recipe(name: str, to: Path) -> None:
+    """Copy a recipe, to be changed."""
+    text = _shipped_recipe(name).read_text()
+    try:
+        with to.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"cannot write {to}: {error.strerror}") from error
+    _print(f"written: {to}")
+
+
+@recipes.command("check")
+def check_recipe(recipe: str, override: Annotated[list[str] | None, typer.Option("--set")] = None) -> None:
+    """Check a recipe; all faults are listed."""
+    with _lab():
+        from unmask.lab.recipe import load_recipe
+    _print(f"{load_recipe(recipe, override or ()).name}: no faults")
+
+
+def main() -> None:
+    """Entry point: errors that unmask raises become one line on stderr and an exit code."""
+    code: int = FAILED
+    try:
+        code = app(standalone_mode=False) or DONE
+        sys.stdout.flush()
+    except typer.Exit as error:
+        code = error.exit_code
+    except typer.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        _complain("stopped")
+        code = INTERRUPTED
+    except UnmaskError as error:
+        _complain(str(error))
+    except BrokenPipeError:
+        pass  # the reader of our output has gone: nobody to tell
+    except OSError as error:
+        _complain(f"cannot write the output: {error.strerror or error}")
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        error.show()  # type: ignore[attr-defined]  # typer's usage errors
+        code = USAGE
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """Exit without waiting for threads that are still at a file, and without a second fault from a broken stdout."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and code != FAILED:
+            _complain(f"cannot write the output: {error.strerror or error}")
+        code = FAILED
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _complain(message: str) -> None:
+    print(f"unmask: {message}", file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    print(text)
+
+
+def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
+    """The files to judge, and the folders with nothing in them."""
+    from unmask.media import find_media
+    from unmask.types import Failure
+
+    files: list[Path] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            files.extend(find_media(path))
+        except NothingToJudgeError as error:
+            failures.append(Failure(os.fspath(path), error.kind, str(error)))
+    return files, failures
+
+
+def _show(result: Report | Failure, as_json: bool) -> None:
+    from unmask.report import to_json
+    from unmask.types import Failure
+
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    elif isinstance(result, Failure):
+        _complain(f"{to_json(result)['media']['path']}: {result.message}")
+    else:
+        from rich.console import Console
+
+        from unmask.table import report_table
+
+        width = None if sys.stdout.isatty() else 110
+        Console(file=sys.stdout, width=width, highlight=False).print(report_table(result))
+
+
+def _report_folder(folder: Path | None) -> Path | None:
+    """The folder, made and tried for writing before any work is done."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".unmask"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _write_report(result: Report | Failure, folder: Path) -> None:
+    from unmask.report import to_json
+    from unmask.types import Failure
+
+    if isinstance(result, Failure):
+        return
+    path = folder / f"{Path(result.media.path).name}-{result.media.sha256[:8]}.json"
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(json.dumps(to_json(result), indent=2, ensure_ascii=False, allow_nan=False))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields the function that moves it on by one."""
+    if total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def _lab() -> Iterator[None]:
+    """Turns a missing package of the lab into the advice to install it."""
+    from unmask.errors import MissingExtraError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise MissingExtraError(f"the lab ({error.name} is missing)", "train") from error
+
+
+def _shipped_recipe(name: str) -> Path:
+    with _lab():
+        from unmask.lab.recipe import find_recipe
+    return find_recipe(name)
+
+
+def _print_metrics(metrics: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("data", "n", "real", "fake", "coverage", "AUC", "95 % interval", "balanced accuracy", "ECE"):
+        table.add_column(column, justify="left" if column == "data" else "right")
+    for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
+        interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
+        counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
+        figures = (_number(row[key]) for key in ("balanced_accuracy", "ece"))
+        table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 110).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _card_lines(card: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{card['name']} {card['version']} — {card['licence']}"
+    yield f"Intended use: {card['intended_use']}"
+    yield from (f"Limit: {limit}" for limit in card["limits"])
+    thresholds = card["thresholds"]
+    yield (
+        f"Called fake at P ≥ {thresholds['fake']['probability']:.3f}"
+        f" ({thresholds['fake']['false_positive_rate']:.1%} of real validation faces lie there),"
+        f" real at P ≤ {thresholds['real']['probability']:.3f}"
+        f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
+    )
+    yield f"Measured on {card['evaluated_on']}:"
+    for name, row in card["metrics"].items():
+        flagged = (
+            f"real faces called fake {row['fpr_at_threshold']:.1%}" if row.get("fpr_at_threshold") is not None else ""
+        )
+        auc = (
+            f"AUC {row['auc']:.3f} [{row['auc_ci95'][0]:.3f}, {row['auc_ci95'][1]:.3f}]"
+            if row.get("auc") is not None
+            else "one class only"
+        )
+        yield f"  {name}: n {row['n']}, {auc} {flagged}"
+    for row in card["training_data"]:
+        yield f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
+    yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
+
+
+def _figures(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"n {row['n']}"
+    if row["auc"] is not None:
+        yield f"AUC {row['auc']:.3f} [{', '.join(_number(end) for end in row['auc_ci95'] or ())}]"
+    if row["fpr_at_threshold"] is not None:
+        yield f"real faces called fake {row['fpr_at_threshold']:.1%}"
+    if row["n_real"] == 0:
+        yield f"called fake at P ≥ 0.5 {row['confusion']['tp'] / row['n_fake']:.1%}"

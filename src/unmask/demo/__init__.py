@@ -1,0 +1,24 @@
+"""Pictures and a clip that may be shared freely, each with its origin. examples/make_demo.py made them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One file of the demo. truth: what it is; origin: where it comes from and under which licence."""
+
+    path: Path
+    truth: str
+    origin: str
+
+
+def demo_media() -> list[Exhibit]:
+    """The files of the demo, in the order of their names."""
+    folder = Path(str(files("unmask.demo")))
+    origins = json.loads((folder / "origins.json").read_text())
+    return [Exhibit(folder / name, row["truth"], row["origin"]) for name, row in sorted(origins.items())]

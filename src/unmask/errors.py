@@ -1,0 +1,139 @@
+"""All errors that unmask raises on purpose.
+
+    UnmaskError
+    ├── MediaError                 one file cannot be judged; the others of the call still are (exit code 3)
+    │   ├── MissingFileError       there is no such file
+    │   ├── UnreadableFileError    it is there, but cannot be opened or read
+    │   ├── EmptyFileError         it has no bytes
+    │   ├── UnknownFormatError     neither a picture nor a video, or broken beyond reading
+    │   ├── NoVideoError           sound only
+    │   ├── NoFramesError          a video without a single frame that can be decoded
+    │   ├── TooLargeError          more pixels than allowed; refused before memory is taken
+    │   └── NothingToJudgeError    a folder without a picture or video
+    ├── BundleError                a model file cannot be trusted
+    │   ├── BundleNotFoundError    no such name or file
+    │   ├── BundleFormatError      no ONNX, no card, or a card that breaks the schema
+    │   ├── BundleIntegrityError   the bytes differ from what the file says of itself
+    │   └── CanaryError            it loads, but does not compute what its maker computed
+    ├── FinderError                a face finder is unknown, or its model file is not the expected one
+    ├── MissingExtraError          an optional part is not installed
+    ├── OutputError                a result cannot be written
+    └── LabError                   making a bundle
+        ├── ManifestError          a data set that cannot be used as it is
+        └── RecipeError            a recipe with faults (all of them are listed)
+
+Each says what was given, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class UnmaskError(Exception):
+    """Base of every error that unmask raises on purpose."""
+
+
+class MediaError(UnmaskError):
+    """One file cannot be judged. `kind` is the machine-readable name used in JSON."""
+
+    kind: ClassVar[str] = "media"
+
+
+class MissingFileError(MediaError):
+    """There is no such file."""
+
+    kind = "missing"
+
+
+class UnreadableFileError(MediaError):
+    """The file is there, but cannot be opened or read."""
+
+    kind = "unreadable"
+
+
+class EmptyFileError(MediaError):
+    """The file has no bytes."""
+
+    kind = "empty"
+
+
+class UnknownFormatError(MediaError):
+    """Neither a picture nor a video that can be decoded."""
+
+    kind = "unknown_format"
+
+
+class NoVideoError(MediaError):
+    """The file holds sound, but no pictures."""
+
+    kind = "no_video"
+
+
+class NoFramesError(MediaError):
+    """A video without a single frame that can be decoded."""
+
+    kind = "no_frames"
+
+
+class TooLargeError(MediaError):
+    """More pixels than allowed; refused before memory is taken."""
+
+    kind = "too_large"
+
+
+class NothingToJudgeError(MediaError):
+    """A folder without a picture or video."""
+
+    kind = "nothing_to_judge"
+
+
+class BundleError(UnmaskError):
+    """A model file cannot be trusted."""
+
+
+class BundleNotFoundError(BundleError):
+    """No bundle of that name, and no such file."""
+
+
+class BundleFormatError(BundleError):
+    """No ONNX file, no card, or a card that breaks the schema."""
+
+
+class BundleIntegrityError(BundleError):
+    """The bytes differ from what the file says of itself."""
+
+
+class CanaryError(BundleError):
+    """The bundle does not compute what its maker computed."""
+
+
+class FinderError(UnmaskError):
+    """A face finder is unknown, or its model file is not the expected one."""
+
+
+class MissingExtraError(UnmaskError):
+    """An optional part is not installed.
+
+    what: what was asked for; extra: the name in `pip install unmask[extra]`.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs an optional part that is not installed: pip install 'unmask[{extra}]'")
+
+
+class OutputError(UnmaskError):
+    """A result cannot be written."""
+
+
+class LabError(UnmaskError):
+    """Base of the errors met while making a bundle."""
+
+
+class ManifestError(LabError):
+    """A data set that cannot be used as it is."""
+
+
+class RecipeError(LabError):
+    """A recipe with faults; the message lists all of them."""

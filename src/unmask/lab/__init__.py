@@ -1,0 +1,1 @@
+"""The lab: data set on disk → manifest → train → evaluate → export a bundle. The only place that may import torch."""

@@ -1,0 +1,260 @@
+"""A trained run → a bundle: ONNX graph, calibration, thresholds, gates, canaries, measured card."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from unmask.bundle import Bundle, seal
+from unmask.bundle.card import SCHEMA
+from unmask.bundle.session import canary_crops
+from unmask.crop import crop_face, measure_quality
+from unmask.detector import Detector
+from unmask.errors import LabError, OutputError
+from unmask.faces import find_main_face, load_finder
+from unmask.lab.backbones import Network
+from unmask.lab.evaluate import measure, score_items
+from unmask.lab.manifest import Item, read_manifests, require_both_classes, select
+from unmask.lab.metrics import Array
+from unmask.lab.recipe import Recipe
+from unmask.lab.train import load_run
+from unmask.types import Image
+
+CANARY_SEED, CANARIES = 20_261_121, 4
+TOLERANCE_FLOAT, TOLERANCE_INT8 = 0.02, 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Validation faces, as a scan would see them: crops, and for each its label, data set, brightness, sharpness."""
+
+    crops: list[Image]
+    labels: Array
+    datasets: Array
+    brightness: Array
+    sharpness: Array
+
+
+def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path], *, int8: bool = False) -> None:
+    """Write the bundle of `run` to `out`.
+
+    data: manifests whose validation split chooses calibration, thresholds and gates; test: manifests whose test split
+    (all rows where they have none) is measured for the card, each row as a face crop. Raises LabError or OutputError.
+    """
+    recipe, network, facts = load_run(run)
+    validation = select(read_manifests(data), recipe.data.validation)
+    require_both_classes(validation, f"split {recipe.data.validation!r}")
+    faces = cut_faces(validation, recipe)
+    graph = to_onnx(network, recipe.crop.size)
+    if int8:
+        graph = quantise(graph, faces.crops)
+    card = _card(recipe, network, facts)
+    card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
+    card["canaries"] = {"seed": CANARY_SEED, "tolerance": TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT}
+
+    logits = _open(graph, card | _provisional(card)).score(faces.crops)[0]
+    card |= choose(faces, logits, recipe)
+    crops = canary_crops(CANARY_SEED, CANARIES, recipe.crop.spec())
+    card["canaries"]["logits"] = [round(float(v), 5) for v in _open(graph, card | _provisional(card)).score(crops)[0]]
+    card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
+    sealed = seal(graph, card)
+    try:
+        partial = out.with_name(out.name + ".part")
+        partial.write_bytes(sealed)
+        Bundle(partial)  # as every user will open it
+        os.replace(partial, out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def cut_faces(items: Sequence[Item], recipe: Recipe) -> Faces:
+    """The main face of each item, cut as the recipe says; items without one are left out."""
+    finder, spec = load_finder("yunet"), recipe.crop.spec()
+    rows = []
+    for item in items:
+        image = item.decode()
+        face = find_main_face(finder, image)
+        if face is not None:
+            crop = crop_face(image, face, spec)
+            quality = measure_quality(crop, face.box, image.shape[:2])
+            rows.append((crop, item.label, item.dataset, quality.brightness, quality.sharpness))
+    if not rows:
+        raise LabError("no face was found in any picture of the validation split")
+    crops, labels, datasets, brightness, sharpness = zip(*rows, strict=True)
+    return Faces(list(crops), np.array(labels), np.array(datasets), np.array(brightness), np.array(sharpness))
+
+
+def to_onnx(network: Network, size: int) -> bytes:
+    """The graph: faces (N, 3, size, size) uint8 RGB → logit (N,), heatmap (N, h, w); normalisation inside."""
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            network.eval(),
+            (example,),
+            input_names=["faces"],
+            output_names=["logit", "heatmap"],
+            dynamic_shapes={"faces": {0: torch.export.Dim("N", min=1, max=4096)}},
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise LabError("torch.onnx.export gave nothing")
+    return bytes(program.model_proto.SerializeToString())
+
+
+def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
+    """The graph with 8-bit weights (by channel) and activations, their ranges taken from `count` crops."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    chosen = np.random.default_rng(0).choice(len(crops), min(count, len(crops)), replace=False)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._batches = iter(np.array_split(chosen, max(1, len(chosen) // 16)))
+
+        def get_next(self) -> dict[str, Any] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {"faces": np.stack([crops[i].transpose(2, 0, 1) for i in batch])}
+
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        plain, ready, small = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "small.onnx"))
+        plain.write_bytes(graph)
+        quant_pre_process(plain, ready)
+        quantize_static(
+            ready,
+            small,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+        )
+        return small.read_bytes()
+
+
+def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
+    """Calibration, thresholds and gates, from validation faces alone; each data set and class weighs the same."""
+    weights = balanced_weights(faces.labels, faces.datasets)
+    fit = LogisticRegression(C=1e6).fit(logits[:, None], faces.labels, sample_weight=weights)
+    slope, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    if slope <= 0:
+        raise LabError(
+            "on the validation split the logit falls where fakes are: nothing was learnt, or labels are flipped"
+        )
+    probabilities = 1 / (1 + np.exp(-(slope * logits + bias)))
+    real, fake = faces.labels == 0, faces.labels == 1
+    settings = recipe.thresholds
+    upper = float(np.quantile(probabilities[real], 1 - settings.fake_false_alarms, method="higher"))
+    lower = min(float(np.quantile(probabilities[fake], settings.real_misses, method="lower")), upper)
+    gates, tail = recipe.gates, recipe.gates.outside
+    return {
+        "calibration": {"method": "temperature", "temperature": 1 / slope, "bias": bias, "fitted_on": "validation"},
+        "thresholds": {
+            "chosen_on": "validation, one face",
+            "fake": {"probability": upper, "false_positive_rate": float((probabilities[real] >= upper).mean())},
+            "real": {"probability": lower, "false_negative_rate": float((probabilities[fake] <= lower).mean())},
+        },
+        "gates": {
+            "min_size_px": gates.min_size_px,
+            "min_inside": gates.min_inside,
+            "min_brightness": round(float(np.quantile(faces.brightness, tail)), 1),
+            "max_brightness": 235.0,
+            "min_sharpness": round(float(np.quantile(faces.sharpness, tail)), 1),
+        },
+    }
+
+
+def balanced_weights(labels: Array, datasets: Array) -> Array:
+    """(n,) weights, mean 1: real and fake weigh the same, and within each class every data set does."""
+    weights = np.zeros(len(labels))
+    for label in (0, 1):
+        names = sorted(set(datasets[labels == label]))
+        for name in names:
+            rows = (labels == label) & (datasets == name)
+            weights[rows] = len(labels) / (2 * len(names) * rows.sum())
+    return weights
+
+
+def _measure(bundle: Bundle, test: Sequence[Path]) -> dict[str, Any]:
+    items = read_manifests(test)
+    held_out = {item.dataset for item in items if item.split == "test"}
+    items = [item for item in items if item.split == "test" or item.dataset not in held_out]
+    detector = Detector(bundle, load_finder("yunet"))
+    scores, _ = score_items(detector, items, crops=True)
+    return dict(measure(detector, items, scores)["datasets"])
+
+
+def _open(graph: bytes, card: dict[str, Any]) -> Bundle:
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        path = Path(folder) / "bundle.onnx"
+        path.write_bytes(seal(graph, card))
+        return Bundle(path, check=False)
+
+
+def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, Any]:
+    mean, std = (
+        [round(float(v) / 255, 6) for v in buffer.flatten().tolist()] for buffer in (network.mean, network.std)
+    )
+    words = recipe.card
+    return {
+        "schema": SCHEMA,
+        "name": recipe.name,
+        "version": words.version,
+        "licence": words.licence,
+        "made_by": {
+            "recipe": recipe.name,
+            "backbone": recipe.model.backbone,
+            "command": facts["command"],
+            "exported_by": shlex.join(["unmask", *sys.argv[1:]]),
+            "commit": facts["commit"],
+            "seed": recipe.train.seed,
+            "images_seen": recipe.train.images,
+            "best_validation_auc": facts["best_validation_auc"],
+        },
+        "positive_class": "fake",
+        "preprocessing": {
+            "size": recipe.crop.size,
+            "margin": recipe.crop.margin,
+            "centre_y": recipe.crop.centre_y,
+            "interpolation": recipe.crop.interpolation,
+            "alignment": "five_points",
+            "colour_order": "RGB",
+            "mean": mean,
+            "std": std,
+            "normalised": "in the graph",
+        },
+        "training_data": facts["counts"],
+        "training_data_terms": words.training_data_terms,
+        "intended_use": words.intended_use,
+        "limits": list(words.limits),
+        "evaluated_on": datetime.date.today().isoformat(),
+    }
+
+
+def _provisional(card: dict[str, Any]) -> dict[str, Any]:
+    """What a card needs to be opened before its figures are known."""
+    return {
+        "calibration": {"method": "temperature", "temperature": 1.0},
+        "thresholds": {
+            "fake": {"probability": 1.0, "false_positive_rate": 0.0},
+            "real": {"probability": 0.0, "false_negative_rate": 0.0},
+        },
+        "gates": {"min_size_px": 0, "min_inside": 0, "min_brightness": 0, "max_brightness": 255, "min_sharpness": 0},
+        "canaries": card["canaries"] | {"logits": [0.0]},
+        "metrics": {},
+    }

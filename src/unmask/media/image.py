@@ -1,0 +1,204 @@
+"""Pictures, still or animated, by Pillow."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image as Pillow
+
+from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
+from unmask.media.source import Closing, choose_frames
+from unmask.types import Frame, Image, Media
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "PPM")
+"""What Pillow is allowed to try, as far as it was built with it: no format that runs another program (EPS)."""
+
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+
+# Pillow keeps its limits in module globals; what is borrowed here is given back under this lock.
+_pillow = threading.Lock()
+
+
+def open_image(path: Path, sha256: str, max_pixels: int) -> Still | Animation | None:
+    """The picture, or None where Pillow does not know the format. Raises TooLargeError, UnknownFormatError."""
+    try:
+        picture = _open(path)
+    except UnidentifiedImageError:
+        return None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UnknownFormatError(f"a broken picture: {error}") from error
+    width, height = picture.size
+    if width * height > max_pixels:
+        picture.close()
+        raise TooLargeError(
+            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the bound with --max-pixels"
+        )
+    count = getattr(picture, "n_frames", 1)
+    if count > 1 and picture.format in _ANIMATED:
+        return Animation(path, sha256, picture, count)
+    return Still(path, sha256, picture, count)
+
+
+class Still(Closing):
+    """A picture: one frame at 0 s."""
+
+    def __init__(self, path: Path, sha256: str, picture: Pillow.Image, pages: int) -> None:
+        self._picture = picture
+        width, height = _upright_size(picture)
+        notes = (f"only the first of {pages} pages was judged",) if pages > 1 else ()
+        self.media = Media(str(path), sha256, "image", width, height, notes=notes)
+        self.tags: Mapping[str, str] = _tags(picture)
+
+    def frames(self, count: int) -> Iterator[Frame]:
+        """The picture, once. Raises NoFramesError where nothing of it can be decoded."""
+        if count < 1:
+            raise ValueError(f"the number of frames must be at least 1, but is {count}")
+        share = _load(self._picture)
+        image = to_rgb(self._picture)
+        self.media = replace(self.media, frames_read=1, read_share=share)
+        yield Frame(0, 0.0, image)
+
+    def close(self) -> None:
+        self._picture.close()
+
+
+class Animation(Closing):
+    """An animated GIF, PNG, WebP or AVIF: judged as the short video that it is."""
+
+    def __init__(self, path: Path, sha256: str, picture: Pillow.Image, count: int) -> None:
+        self._picture = picture
+        self._times, time = [], 0.0
+        for number in range(count):
+            try:
+                picture.seek(number)
+            except (EOFError, OSError, ValueError):
+                break
+            self._times.append(time)
+            time += (float(picture.info.get("duration") or 0) or 100.0) / 1000  # browsers show 0 ms as 100 ms
+        self._end = time
+        self._declared = count
+        fps = Fraction(len(self._times) / time).limit_denominator(1000) if time else None
+        self.media = Media(str(path), sha256, "video", *picture.size, duration_s=time, fps=fps)
+        self.tags: Mapping[str, str] = _tags(picture)
+
+    def frames(self, count: int) -> Iterator[Frame]:
+        """Frames of the animation, as `Source.frames`."""
+        read = 0
+        for number in choose_frames(self._times, self._end, count):
+            try:
+                self._picture.seek(number)
+                image = to_rgb(self._picture)
+            except (OSError, EOFError, ValueError):
+                continue
+            read += 1
+            self.media = replace(self.media, frames_read=read, read_share=len(self._times) / self._declared)
+            yield Frame(number, self._times[number], image)
+        if not read:
+            raise NoFramesError("not one frame of the animation can be decoded")
+
+    def close(self) -> None:
+        self._picture.close()
+
+
+def to_rgb(picture: Pillow.Image) -> Image:
+    """Any picture as (height, width, 3) uint8 sRGB, upright.
+
+    EXIF orientation is applied, 16 bits are scaled to 8, an embedded colour profile is brought to sRGB, and what is
+    transparent lies on white.
+    """
+    profile = picture.info.get("icc_profile")
+    if picture.mode.startswith("I") or picture.mode == "F":
+        picture = ImageOps.exif_transpose(picture)
+        grey = _to_8_bits(np.asarray(picture), picture.mode)
+        return np.repeat(grey[..., None], 3, axis=2)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture)
+    if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
+        picture = _to_srgb(picture, profile)
+    return np.array(picture.convert("RGB"))
+
+
+def _open(path: Path) -> Pillow.Image:
+    with _pillow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # the bound is checked by the caller
+        try:
+            Pillow.init()
+            return Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN])
+        finally:
+            Pillow.MAX_IMAGE_PIXELS = limit
+
+
+def _load(picture: Pillow.Image) -> float:
+    """Decode, also what is cut short; returns the share of rows that could be read. Raises NoFramesError."""
+    try:
+        picture.load()
+        return 1.0
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        whole = error
+    with _pillow:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        try:
+            picture.load()
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise NoFramesError(f"the picture cannot be decoded: {error}") from error
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+    # rows that no data came for are left at zero
+    rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
+    share = float(rows[-1] + 1) / picture.height if len(rows) else 0.0
+    if share == 0:
+        raise NoFramesError(f"nothing of the picture can be decoded: {whole}") from whole
+    return share
+
+
+def _to_8_bits(grey: np.ndarray, mode: str) -> Image:
+    if mode == "F":
+        top = float(np.nanmax(grey)) if grey.size else 0.0
+        scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535
+    else:
+        scale = 255 / 65535 if grey.size and int(grey.max()) > 255 else 1.0
+    return np.clip(np.nan_to_num(grey.astype(np.float64)) * scale + 0.5, 0, 255).astype(np.uint8)
+
+
+def _to_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return picture
+        alpha_free = picture.convert("RGB") if picture.mode == "RGBA" else picture
+        return (
+            ImageCms.profileToProfile(alpha_free, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or picture
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture  # a broken profile says nothing of the colours
+
+
+def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
+    width, height = picture.size
+    turned = _exif(picture).get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def _exif(picture: Pillow.Image) -> Mapping[int, Any]:
+    try:
+        return picture.getexif()
+    except Exception:  # hostile or broken EXIF raises whatever it likes; a picture without EXIF is still a picture
+        return {}
+
+
+def _tags(picture: Pillow.Image) -> dict[str, str]:
+    tags = {ExifTags.TAGS[key]: str(value) for key, value in _exif(picture).items() if key in ExifTags.TAGS}
+    tags |= {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}
+    return tags | {"format": picture.format or ""}

@@ -1,0 +1,257 @@
+"""Videos by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
+from unmask.media.source import Closing, choose_frames
+from unmask.types import Frame, Image, Media
+
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,"
+    "h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
+)
+"""What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound is, to say so."""
+
+SEEK_WORTH = 16
+"""Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as much as these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where the frames are, read from the packets without decoding.
+
+    pts: times of display in units of time_base, rising; keys: those of the key frames; end: when the last one goes.
+    """
+
+    pts: tuple[int, ...]
+    keys: tuple[int, ...]
+    end: int
+    time_base: Fraction
+
+
+class Video(Closing):
+    """A video, read on where that is cheaper, and by seeking where the next wanted frame lies past the next key frame.
+
+    Frames that nothing refers to and nobody asked for are not decoded at all (their packets say so).
+    """
+
+    def __init__(self, path: Path, sha256: str, max_pixels: int) -> None:
+        self._path = path
+        container, stream = self._open()
+        with container:
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > max_pixels:
+                raise TooLargeError(
+                    f"frames of {width}×{height} pixels, more than the {max_pixels} that are allowed;"
+                    " raise the bound with --max-pixels"
+                )
+            declared = _declared_duration(container, stream)
+            self._shape = Fraction(stream.sample_aspect_ratio or 1)
+            fps = stream.average_rate or stream.guessed_rate
+            self.tags: Mapping[str, str] = {
+                **stream.metadata,
+                **container.metadata,
+                "format": container.format.name,
+                "codec": stream.codec_context.name,
+            }
+            self._index, self._packets = _read_index(container, stream)
+        self._fps = fps
+        base = self._index.time_base
+        seen = (
+            float((self._index.end - self._index.pts[0]) * base)
+            if self._index.pts
+            else self._packets / float(fps or 25)
+        )
+        share = min(1.0, seen / declared) if declared else 1.0
+        self.media = Media(
+            str(path),
+            sha256,
+            "video",
+            round(width * self._shape) if self._shape > 0 else width,
+            height,
+            duration_s=seen,
+            fps=Fraction(fps) if fps else None,
+            read_share=1.0 if share > 0.97 else share,  # headers round, and sound may outlast the picture
+        )
+
+    def frames(self, count: int) -> Iterator[Frame]:
+        """Frames of the video, as `Source.frames`."""
+        read = 0
+        for frame in self._by_count(count) if not self._index.pts else self._by_time(count):
+            read += 1
+            height, width = frame.image.shape[:2]
+            self.media = replace(self.media, frames_read=read, width=width, height=height)
+            yield frame
+        if not read:
+            raise NoFramesError("the video has no frame that can be decoded")
+
+    def _by_time(self, count: int) -> Iterator[Frame]:
+        index = self._index
+        first = index.pts[0]
+        chosen = choose_frames(index.pts, index.end, count)
+        number_of = {index.pts[i]: i for i in chosen}
+        container, stream = self._open()
+        with container:
+            for start, wanted in plan(sorted(number_of), index):
+                missed: list[int] = []
+                for pts, image in self._run(container, stream, start, wanted, missed):
+                    yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
+                if missed:  # a container that seeks badly: read on from its beginning instead
+                    again, again_stream = self._open()
+                    with again:
+                        for pts, image in self._run(again, again_stream, None, missed, []):
+                            yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
+
+    def _run(
+        self, container: Any, stream: Any, start: int | None, wanted: Sequence[int], missed: list[int]
+    ) -> Iterator[tuple[int, Image]]:
+        """The frames at `wanted` (rising pts), reading on from the key frame at `start`, or from where we are (None).
+
+        What lies before the place that a seek led to is put into `missed`, and nothing is delivered.
+        """
+        if start is not None:
+            container.seek(start, stream=stream, backward=True)
+        waiting, landed = set(wanted), False
+        codec = stream.codec_context
+        try:
+            for packet in container.demux(stream):
+                if start is not None and not landed and packet.pts is not None:
+                    landed = True
+                    if packet.is_keyframe and packet.pts > wanted[0]:
+                        missed.extend(wanted)
+                        return
+                codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in waiting else "NONREF"
+                yield from self._decoded(codec, packet, waiting)
+                if not waiting or (packet.dts is not None and packet.dts > max(waiting)):
+                    break
+            codec.skip_frame = "DEFAULT"
+            if waiting:
+                yield from self._decoded(codec, None, waiting)
+        finally:
+            codec.skip_frame = "DEFAULT"
+
+    def _decoded(self, codec: Any, packet: Any, waiting: set[int]) -> Iterator[tuple[int, Image]]:
+        try:
+            frames = codec.decode(packet)
+        except (av.FFmpegError, EOFError):
+            return  # one broken packet; the next may be good
+        for frame in frames:
+            if frame.pts in waiting and not frame.is_corrupt:
+                waiting.discard(frame.pts)
+                yield frame.pts, _to_rgb(frame, self._shape)
+
+    def _by_count(self, count: int) -> Iterator[Frame]:
+        """For streams without times (raw H.264, some AVI): frames are counted."""
+        total = self._packets
+        wanted = set(choose_frames(range(total), total, count))
+        rate = float(self._fps or 25)
+        container, stream = self._open()
+        with container:
+            number = 0
+            try:
+                for frame in container.decode(stream):
+                    if number in wanted and not frame.is_corrupt:
+                        yield Frame(number, number / rate, _to_rgb(frame, self._shape))
+                    number += 1
+            except av.FFmpegError:
+                return
+
+    def _open(self) -> tuple[Any, Any]:
+        try:
+            container = av.open(
+                str(self._path),
+                options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise UnknownFormatError("neither a picture nor a video that can be decoded") from error
+        pictures = [s for s in container.streams.video if not _is_cover(s)]
+        if not pictures:
+            what = "sound only" if container.streams.audio else "no picture"
+            container.close()
+            raise NoVideoError(f"the file has {what}")
+        stream = pictures[0]
+        if stream.codec_context is None or stream.codec_context.width == 0:
+            container.close()
+            raise UnknownFormatError("the video's codec is not known")
+        stream.thread_type = "AUTO"
+        return container, stream
+
+
+def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int]]]:
+    """How to read: runs of (key frame to seek to, or None to read on; the frames wanted in this run).
+
+    A new run begins where at least SEEK_WORTH frames lie between the last wanted frame and the key frame of the next.
+    """
+    runs: list[tuple[int | None, list[int]]] = []
+    position = index.pts[0]
+    for pts in wanted:
+        place = bisect_right(index.keys, pts) - 1
+        key = index.keys[place] if place >= 0 else index.pts[0]
+        passed = bisect_right(index.pts, key) - bisect_right(index.pts, position)
+        if passed > SEEK_WORTH:
+            runs.append((key, [pts]))
+        elif runs:
+            runs[-1][1].append(pts)
+        else:
+            runs.append((None, [pts]))
+        position = pts
+    return runs
+
+
+def _read_index(container: Any, stream: Any) -> tuple[Index, int]:
+    pts, keys, count, last, dated = [], [], 0, 0, True
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:  # the flush packet at the end
+                continue
+            count += 1
+            if packet.pts is None:
+                dated = False
+                continue
+            pts.append(packet.pts)
+            last = max(last, packet.pts + (packet.duration or 0))
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+    except av.FFmpegError:
+        pass  # cut short; what came before is judged, and read_share says so
+    pts = sorted(set(pts)) if dated else []
+    if pts and last <= pts[-1]:  # no durations: the last frame stays as long as the one before
+        last = pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
+    return Index(tuple(pts), tuple(sorted(keys)), last, stream.time_base), count
+
+
+def _declared_duration(container: Any, stream: Any) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else 0.0
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
+def _to_rgb(frame: Any, shape: Fraction) -> Image:
+    """(height, width, 3) uint8, upright, with square pixels, of one field where the frame holds two."""
+    image: Any = frame.to_ndarray(format="rgb24")
+    if frame.interlaced_frame:
+        # two moments in one frame, line by line: keep the upper one, or every moving edge looks like a seam
+        height, width = image.shape[:2]
+        image = cv2.resize(image[::2], (width, height), interpolation=cv2.INTER_LINEAR)
+    if shape > 0 and shape != 1:
+        height, width = image.shape[:2]
+        image = cv2.resize(image, (round(width * shape), height), interpolation=cv2.INTER_LINEAR)
+    if frame.rotation % 90 == 0 and frame.rotation:
+        image = np.rot90(image, frame.rotation // 90)
+    return np.ascontiguousarray(image)

@@ -1,0 +1,79 @@
+"""Fakes for the protocols, for tests of what is built on a detector: no model, no picture of anyone, milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unmask.bundle.card import SCHEMA, Card, parse_card
+from unmask.crop import CANONICAL
+from unmask.types import Face, Floats, Frame, Image, ModelId
+
+
+class FakeFinder:
+    """Finds the same faces in every frame. boxes: xyxy; landmarks are put where an upright face has them."""
+
+    name = "fake"
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self._boxes = boxes
+
+    def find(self, frame: Frame) -> list[Face]:
+        """The faces, whatever the frame shows."""
+        return [Face(frame.index, frame.time_s, box, 0.9, self._landmarks(box)) for box in self._boxes]
+
+    @staticmethod
+    def _landmarks(box: tuple[float, float, float, float]) -> Floats:
+        x0, y0, x1, y1 = box
+        return (CANONICAL / 112 * [x1 - x0, y1 - y0] + [x0, y0]).astype(np.float32)
+
+
+class FakeScorer:
+    """Scores a crop by its brightness: logit = (mean - 128) / 16, so white is fake and black is real."""
+
+    def __init__(self, card: Card | None = None) -> None:
+        self.card = card or parse_card(example_card())
+        self.id = ModelId(self.card.name, self.card.version, "0" * 64)
+
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
+        """Logits (n,) and heat maps (n, 2, 2)."""
+        logits = np.array([(crop.mean() - 128) / 16 for crop in crops], np.float32)
+        return logits, np.repeat(logits, 4).reshape(-1, 2, 2) if explain else None
+
+
+def example_card(**changes: Any) -> dict[str, Any]:
+    """A card without faults, whose gates let every face pass. changes: top-level keys to replace."""
+    return {
+        "schema": SCHEMA,
+        "name": "example",
+        "version": "1",
+        "licence": "MIT",
+        "made_by": {"command": "tests"},
+        "positive_class": "fake",
+        "preprocessing": {
+            "size": 32,
+            "margin": 1.0,
+            "centre_y": 0.5,
+            "interpolation": "linear",
+            "alignment": "five_points",
+            "colour_order": "RGB",
+            "mean": [0.0, 0.0, 0.0],
+            "std": [1.0, 1.0, 1.0],
+        },
+        "calibration": {"method": "temperature", "temperature": 1.0, "bias": 0.0},
+        "thresholds": {
+            "fake": {"probability": 0.9, "false_positive_rate": 0.01},
+            "real": {"probability": 0.2, "false_negative_rate": 0.05},
+        },
+        "gates": {"min_size_px": 0, "min_inside": 0, "min_brightness": 0, "max_brightness": 255, "min_sharpness": 0},
+        "canaries": {"seed": 1, "tolerance": 0.01, "logits": [0.0]},
+        "training_data": [],
+        "metrics": {},
+        "intended_use": "tests",
+        "limits": [],
+        "evaluated_on": "2026-11-21",
+        "graph_sha256": "0" * 64,
+        **changes,
+    }
