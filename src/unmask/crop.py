@@ -22,7 +22,7 @@ CANONICAL = np.array(
 )
 CANONICAL_SIDE = 112.0
 
-# Where the canonical face lies in YuNet's box: the mean over the 1,300 pictures of "140k real and fake faces" at hand, made
+# Where the canonical face lies in YuNet's box: the mean over 1,300 pictures of "140k real and fake faces", made
 # symmetric, width and height of the box being 1. Used only for finders that give no landmarks (dlib's HOG).
 LANDMARKS_IN_BOX = np.array(
     [[0.28, 0.386], [0.72, 0.386], [0.50, 0.583], [0.31, 0.741], [0.69, 0.741]],
@@ -38,7 +38,7 @@ class CropSpec:
     """How a crop is cut; it stands in every bundle's card.
 
     size: side of the crop in pixels. margin: side of the crop as a multiple of the canonical square. centre_y: where
-    the centre of the crop lies in the canonical square, from its top, 0–1 (0.5 is its middle, 0.64 the tip of the nose).
+    the centre of the crop lies in the canonical square, from its top, 0–1 (0.5: its middle, 0.64: the nose's tip).
     """
 
     size: int

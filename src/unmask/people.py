@@ -1,7 +1,8 @@
 """Faces of several frames → people: who is the same human being, told by place and motion.
 
 A face continues the person whose last face, or whose expected place if they go on as before, lies nearest, in units
-of the faces' size. That holds while people move about their own width between two looked-at frames; a cut starts new people.
+of the faces' size. That holds while people move about their own width between two looked-at frames; a cut starts new
+people.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
             faults.append(f"{path} is missing")
         elif not isinstance(value, kind) or isinstance(value, bool):
             faults.append(f"{path} has the wrong type: {value!r:.60}")
-        elif (low is not None and value < low) or (high is not None and value > high):
+        elif kind in (int, _NUMBER) and not low <= value <= high:
             faults.append(f"{path} must be {low} to {high}, but is {value}")
         else:
             return value

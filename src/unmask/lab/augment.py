@@ -76,7 +76,7 @@ def _colour(image: Image, rng: np.random.Generator) -> Image:
     grey = x.mean(axis=2, keepdims=True)
     x = grey + (x - grey) * (0.0 if rng.random() < 0.1 else rng.uniform(0.5, 1.4))  # saturation, now and then none
     x = x * rng.uniform(0.92, 1.08, 3)  # white balance
-    return (np.clip(x, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip(x, 0, 1) * 255, np.uint8)
 
 
 def _resize(image: Image, smallest_px: int, rng: np.random.Generator) -> Image:

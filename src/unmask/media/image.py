@@ -155,9 +155,10 @@ def _load(picture: Pillow.Image) -> float:
             raise NoFramesError(f"the picture cannot be decoded: {error}") from error
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
-    # rows that no data came for are left at zero
-    rows = np.flatnonzero(np.asarray(picture.convert("RGB")).any(axis=(1, 2)))
-    share = float(rows[-1] + 1) / picture.height if len(rows) else 0.0
+    # rows that no data came for all look like the last one: black in a PNG, the last block's colour in a JPEG
+    pixels = np.asarray(picture.convert("RGB"))
+    differing = np.flatnonzero((pixels != pixels[-1]).any(axis=(1, 2)))
+    share = float(differing[-1] + 1) / len(pixels) if len(differing) else 0.0
     if share == 0:
         raise NoFramesError(f"nothing of the picture can be decoded: {whole}") from whole
     return share

@@ -26,6 +26,9 @@ CONTAINERS = (
 SEEK_WORTH = 16
 """Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as much as these."""
 
+SKIPPABLE = frozenset({"h264", "hevc", "mpeg2video", "mpeg4"})
+"""Codecs whose decoders heed skip_frame packet by packet. dav1d (AV1) applies it to frames already under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -124,6 +127,7 @@ class Video(Closing):
             container.seek(start, stream=stream, backward=True)
         waiting, landed = set(wanted), False
         codec = stream.codec_context
+        unasked = "NONREF" if codec.codec.canonical_name in SKIPPABLE else "DEFAULT"
         try:
             for packet in container.demux(stream):
                 if start is not None and not landed and packet.pts is not None:
@@ -131,7 +135,7 @@ class Video(Closing):
                     if packet.is_keyframe and packet.pts > wanted[0]:
                         missed.extend(wanted)
                         return
-                codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in waiting else "NONREF"
+                codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in waiting else unasked
                 yield from self._decoded(codec, packet, waiting)
                 if not waiting or (packet.dts is not None and packet.dts > max(waiting)):
                     break

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bundles import write_bundle
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that scores a crop by its brightness."""
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Media and data beside the checkout; tests that want them are skipped where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared media and data are not beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """The folder of the demo's pictures."""
+    import unmask.demo
+
+    return Path(unmask.demo.__file__).parent

@@ -1,0 +1,150 @@
+"""Hand-computed verdicts. Thresholds: fake at 0.9, real at 0.2."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import pytest
+
+from unmask.bundle import Thresholds
+from unmask.types import Face, Label, Person, Quality, Reason, Score, Verdict
+from unmask.verdict import combine, judge_file, judge_person
+
+THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
+
+
+def score(probability: float | None, frame: int = 0, unusable: Reason | None = None) -> Score:
+    quality = Quality(100, 100, 100, 1, unusable)
+    logit = None if probability is None else log(probability / (1 - probability))
+    return Score(Face(frame, frame / 10, (0, 0, 9, 9), 0.9, None, quality), logit, probability)
+
+
+def seen(*probabilities: float) -> list[Score]:
+    return [score(p, frame) for frame, p in enumerate(probabilities)]
+
+
+def dark(count: int) -> list[Score]:
+    return [score(None, 100 + frame, Reason.FACE_TOO_DARK) for frame in range(count)]
+
+
+def person(number: int, scores: list[Score], frames_read: int = 32) -> Person:
+    return Person(number, judge_person(scores, THRESHOLDS, frames_read), tuple(scores))
+
+
+def test_combining_by_hand() -> None:
+    # odds 9 and 1: their geometric mean is 3, so 3 / (1 + 3)
+    assert combine([0.9, 0.5]) == pytest.approx(0.75)
+    assert combine([0.3]) == pytest.approx(0.3)
+    assert combine([0.2, 0.8]) == pytest.approx(0.5)
+    # certainty is clipped to odds of 999: one frame cannot outweigh all others
+    assert combine([1.0, 0.5, 0.5]) == pytest.approx(999 ** (1 / 3) / (1 + 999 ** (1 / 3)))
+
+
+def test_a_fake_person() -> None:
+    verdict = judge_person(seen(0.95, 0.95, 0.95, 0.95), THRESHOLDS, 4)
+    assert verdict == Verdict(Label.FAKE, pytest.approx(0.95), (Reason.ABOVE_FAKE_THRESHOLD,))
+
+
+def test_a_real_person() -> None:
+    verdict = judge_person(seen(0.1, 0.1, 0.1), THRESHOLDS, 3)
+    assert verdict == Verdict(Label.REAL, pytest.approx(0.1), (Reason.BELOW_REAL_THRESHOLD,))
+
+
+def test_between_the_thresholds() -> None:
+    verdict = judge_person(seen(0.5, 0.5, 0.5), THRESHOLDS, 3)
+    assert verdict == Verdict(Label.INCONCLUSIVE, pytest.approx(0.5), (Reason.BETWEEN_THRESHOLDS,))
+
+
+@pytest.mark.parametrize(("probability", "label"), [(0.9, Label.FAKE), (0.8999, Label.INCONCLUSIVE), (0.2001, Label.INCONCLUSIVE)])
+def test_at_the_thresholds(probability: float, label: Label) -> None:
+    verdict = judge_person(seen(probability), Thresholds(0.9 - 1e-9, 0.2, 0.01, 0.05), 1)
+    assert verdict.label is label
+
+
+def test_one_picture_needs_one_face() -> None:
+    assert judge_person(seen(0.97), THRESHOLDS, 1).label is Label.FAKE
+
+
+@pytest.mark.parametrize("probability", [0.99, 0.01])
+def test_a_face_in_two_frames_of_32_decides_nothing(probability: float) -> None:
+    verdict = judge_person(seen(probability, probability), THRESHOLDS, 32)
+    assert verdict == Verdict(Label.INCONCLUSIVE, pytest.approx(probability), (Reason.FEW_FRAMES,))
+
+
+def test_half_the_frames_dark_and_the_rest_fake() -> None:
+    verdict = judge_person([*seen(*[0.95] * 16), *dark(16)], THRESHOLDS, 32)
+    assert verdict == Verdict(
+        Label.FAKE,
+        pytest.approx(0.95),
+        (Reason.ABOVE_FAKE_THRESHOLD, Reason.SOME_FACES_UNUSABLE, Reason.FACE_TOO_DARK),
+    )
+
+
+def test_half_the_frames_dark_and_the_rest_real() -> None:
+    assert judge_person([*seen(*[0.1] * 16), *dark(16)], THRESHOLDS, 32).label is Label.REAL
+
+
+def test_more_than_half_dark_is_not_enough_for_real() -> None:
+    verdict = judge_person([*seen(*[0.1] * 15), *dark(17)], THRESHOLDS, 32)
+    assert verdict == Verdict(
+        Label.INCONCLUSIVE,
+        pytest.approx(0.1),
+        (Reason.MOSTLY_UNUSABLE, Reason.SOME_FACES_UNUSABLE, Reason.FACE_TOO_DARK),
+    )
+
+
+def test_all_dark_has_no_probability() -> None:
+    assert judge_person(dark(5), THRESHOLDS, 32) == Verdict(Label.NOT_APPLICABLE, None, (Reason.FACE_TOO_DARK,))
+
+
+def test_no_face_has_no_probability() -> None:
+    assert judge_file([]) == Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE,))
+
+
+def test_one_fake_person_among_three() -> None:
+    people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.97] * 20)), person(3, seen(*[0.1] * 32))]
+    verdict = judge_file(people)
+    assert verdict == Verdict(Label.FAKE, pytest.approx(0.97), (Reason.ABOVE_FAKE_THRESHOLD, Reason.MIXED_PEOPLE))
+
+
+def test_all_people_real() -> None:
+    people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.15] * 32))]
+    assert judge_file(people) == Verdict(Label.REAL, pytest.approx(0.15), (Reason.BELOW_REAL_THRESHOLD,))
+
+
+def test_one_undecided_person_leaves_the_file_undecided() -> None:
+    people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.5] * 32))]
+    assert judge_file(people) == Verdict(
+        Label.INCONCLUSIVE, pytest.approx(0.5), (Reason.BETWEEN_THRESHOLDS, Reason.MIXED_PEOPLE)
+    )
+
+
+def test_a_passer_by_seen_twice_does_not_decide() -> None:
+    people = [person(1, seen(*[0.05] * 32)), person(2, seen(0.99, 0.99))]
+    assert judge_file(people) == Verdict(
+        Label.REAL, pytest.approx(0.05), (Reason.BELOW_REAL_THRESHOLD, Reason.SOME_FACES_UNUSABLE)
+    )
+
+
+def test_a_passer_by_alone_leaves_the_file_undecided() -> None:
+    assert judge_file([person(1, seen(0.99, 0.99))]) == Verdict(
+        Label.INCONCLUSIVE, pytest.approx(0.99), (Reason.FEW_FRAMES,)
+    )
+
+
+def test_only_dark_people() -> None:
+    assert judge_file([person(1, dark(9)), person(2, dark(3))]) == Verdict(
+        Label.NOT_APPLICABLE, None, (Reason.FACE_TOO_DARK,)
+    )
+
+
+def test_a_truncated_file_says_so() -> None:
+    assert Reason.MEDIA_TRUNCATED in judge_file([person(1, seen(0.05), 1)], truncated=True).reasons
+    assert Reason.MEDIA_TRUNCATED in judge_file([], truncated=True).reasons
+
+
+def test_more_evidence_of_fake_never_lowers_the_probability() -> None:
+    for low in (0.1, 0.4, 0.7):
+        values = [combine([low, p]) for p in (0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1.0)]
+        assert values == sorted(values)
+        assert 1 / (1 + exp(-log(low / (1 - low)))) == pytest.approx(combine([low, low, low]))
