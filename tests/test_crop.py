@@ -70,7 +70,9 @@ def test_a_large_face_does_not_alias() -> None:
 
 def test_a_face_over_the_border_repeats_the_border() -> None:
     image = np.full((60, 60, 3), 200, np.uint8)
-    crop = crop_face(image, Face(0, 0.0, (-40, -40, 40, 40), 1.0, (CANONICAL - 60).astype(np.float32)), CropSpec(64, 1, 0.5))
+    crop = crop_face(
+        image, Face(0, 0.0, (-40, -40, 40, 40), 1.0, (CANONICAL - 60).astype(np.float32)), CropSpec(64, 1, 0.5)
+    )
     assert (crop == 200).all()
 
 

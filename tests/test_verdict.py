@@ -55,7 +55,9 @@ def test_between_the_thresholds() -> None:
     assert verdict == Verdict(Label.INCONCLUSIVE, pytest.approx(0.5), (Reason.BETWEEN_THRESHOLDS,))
 
 
-@pytest.mark.parametrize(("probability", "label"), [(0.9, Label.FAKE), (0.8999, Label.INCONCLUSIVE), (0.2001, Label.INCONCLUSIVE)])
+@pytest.mark.parametrize(
+    ("probability", "label"), [(0.9, Label.FAKE), (0.8999, Label.INCONCLUSIVE), (0.2001, Label.INCONCLUSIVE)]
+)
 def test_at_the_thresholds(probability: float, label: Label) -> None:
     verdict = judge_person(seen(probability), Thresholds(0.9 - 1e-9, 0.2, 0.01, 0.05), 1)
     assert verdict.label is label

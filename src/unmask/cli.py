@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ app.add_typer(models, name="models")
 app.add_typer(recipes, name="recipes")
 
 ModelOption = Annotated[str, typer.Option(help="A shipped bundle's name, or the path of a bundle.")]
+ModelArgument = Annotated[str, typer.Argument(help="A shipped bundle's name, or the path of a bundle.")]
 FacesOption = Annotated[str, typer.Option(help="Face finder: yunet, mtcnn, dlib, or yunet=FILE.")]
 JobsOption = Annotated[int, typer.Option(min=0, help="Files at a time; 0: one for each core.")]
 FramesOption = Annotated[int, typer.Option(min=1, help="Frames looked at in a video, evenly spaced in time.")]
@@ -94,7 +96,7 @@ def demo() -> None:
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A shipped bundle's name, or the path of a bundle.")],
+    model: ModelArgument,
     data: Annotated[list[Path], typer.Option(help="Manifest: .parquet, .csv, or a folder with real/ and fake/.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics.json, scores.parquet and plots.")],
     split: Annotated[str | None, typer.Option(help="Only this split; without it, all rows.")] = None,
@@ -182,7 +184,7 @@ def list_models() -> None:
 
 @models.command("show")
 def show_model(
-    model: str = "default", as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False
+    model: ModelArgument = "default", as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False
 ) -> None:
     """The card of a bundle."""
     from unmask.bundle.session import find_bundle, load_bundle
@@ -196,14 +198,13 @@ def show_model(
 
 
 @models.command("check")
-def check_model(model: str = "default") -> None:
+def check_model(model: ModelArgument = "default") -> None:
     """Check a bundle: digests, card, graph and canaries."""
     from unmask.bundle import load_bundle
 
     bundle = load_bundle(model)
-    _print(
-        f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {len(bundle.card.canaries.logits)} canaries are right"
-    )
+    canaries = len(bundle.card.canaries.logits)
+    _print(f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {canaries} canaries are right")
 
 
 @recipes.command("list")
@@ -249,10 +250,7 @@ def main() -> None:
         sys.stdout.flush()
     except typer.Exit as error:
         code = error.exit_code
-    except typer.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt:
-        _complain("stopped")
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except UnmaskError as error:
         _complain(str(error))
@@ -265,6 +263,8 @@ def main() -> None:
             raise
         error.show()  # type: ignore[attr-defined]  # typer's usage errors
         code = USAGE
+    if code == INTERRUPTED:  # typer, too, turns Ctrl-C into this code
+        _complain("stopped")
     _leave(code)
 
 
@@ -308,8 +308,10 @@ def _show(result: Report | Failure, as_json: bool) -> None:
     from unmask.types import Failure
 
     if as_json:
-        sys.stdout.write(json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        line = json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n"
+        with _uninterrupted():
+            sys.stdout.write(line)
+            sys.stdout.flush()
     elif isinstance(result, Failure):
         _complain(f"{to_json(result)['media']['path']}: {result.message}")
     else:
@@ -319,6 +321,19 @@ def _show(result: Report | Failure, as_json: bool) -> None:
 
         width = None if sys.stdout.isatty() else 110
         Console(file=sys.stdout, width=width, highlight=False).print(report_table(result))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done, so that what is printed stays whole lines."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _report_folder(folder: Path | None) -> Path | None:

@@ -17,6 +17,8 @@ COLOURS: dict[Label, str] = {
     Label.NOT_APPLICABLE: "bold",
 }
 
+THRESHOLD_REASONS = (Reason.ABOVE_FAKE_THRESHOLD, Reason.BELOW_REAL_THRESHOLD, Reason.BETWEEN_THRESHOLDS)
+
 
 def report_table(report: Report) -> Table:
     """The verdict in words with its reasons, the probability, the people and the time of each stage."""
@@ -55,18 +57,18 @@ def report_table(report: Report) -> Table:
 
 def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:
     verdict, scores = person.verdict, person.scores
-    parts: list[str | tuple[str, str]] = [
-        (verdict.label.replace("_", " "), COLOURS[verdict.label]),
-        f", P = {_probability(verdict.probability_fake)}",
-    ]
+    parts: list[str | tuple[str, str]] = [(verdict.label.replace("_", " "), COLOURS[verdict.label])]
+    if verdict.probability_fake is not None:
+        parts.append(f", probability of fake {verdict.probability_fake:.3f}")
     if frames_read > 1:
-        parts.append(
-            f", in {len(scores)} of {frames_read} frames, {scores[0].face.time_s:.1f}–{scores[-1].face.time_s:.1f} s"
-        )
-    sizes = [score.face.quality.size_px for score in scores if score.face.quality]
-    if sizes:
-        parts.append(f", face {min(sizes):.0f}–{max(sizes):.0f} px" if len(sizes) > 1 else f", face {sizes[0]:.0f} px")
-    return [*parts, " (" + "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons) + ")"]
+        first, last = scores[0].face.time_s, scores[-1].face.time_s
+        parts.append(f"; seen in {len(scores)} of {frames_read} frames, {first:.1f}–{last:.1f} s")
+        judged = sum(score.probability_fake is not None for score in scores)
+        parts += [f", judged in {judged}"] if judged < len(scores) else []
+    sizes = sorted({round(score.face.quality.size_px) for score in scores if score.face.quality})
+    parts += [f"; face {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} px"] if sizes else []
+    limits = [EXPLANATIONS[reason] for reason in verdict.reasons if reason not in THRESHOLD_REASONS]
+    return [*parts, *(f"; {limit}" for limit in limits)]
 
 
 def _probability(value: float | None) -> str:

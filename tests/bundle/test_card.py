@@ -60,7 +60,7 @@ def test_the_example_has_no_faults() -> None:
     ],
 )
 def test_each_fault_is_named(path: str, value: Any) -> None:
-    with pytest.raises(BundleFormatError, match=path.split(".")[0]):
+    with pytest.raises(BundleFormatError, match=path.split(".", maxsplit=1)[0]):
         parse_card(changed(path, value))
 
 

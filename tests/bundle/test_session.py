@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import brightness_graph, write_bundle
 from onnx import TensorProto
 
+from bundles import brightness_graph, write_bundle
 from unmask.bundle import Bundle, load_bundle, read_seal, seal, shipped_bundles
 from unmask.bundle.session import MAX_BATCH, canary_crops
 from unmask.errors import (

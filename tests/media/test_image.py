@@ -189,7 +189,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(TooLargeError, match="60000×60000 pixels.*--max-pixels"):
+        with pytest.raises(TooLargeError, match=r"60000×60000 pixels.*--max-pixels"):
             open_media(path)
     assert Image.MAX_IMAGE_PIXELS is not None  # what is borrowed is given back
 

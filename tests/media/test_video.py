@@ -8,8 +8,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import number_of, numbered, turn, write_sound, write_video
 
+from clips import number_of, numbered, turn, write_sound, write_video
 from unmask.errors import NoVideoError, TooLargeError, UnknownFormatError
 from unmask.media import open_media
 from unmask.media.video import SEEK_WORTH, Index, plan
@@ -59,7 +59,9 @@ def test_seeking_and_reading_on_deliver_the_same(tmp_path: Path, gop: int, count
 def test_frames_are_the_same_as_when_all_are_decoded(tmp_path: Path) -> None:
     """Leaving out frames that nothing refers to must not change a pixel of the others."""
     rng = np.random.default_rng(0)
-    noise = [np.kron(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(50)]
+    noise = [
+        np.kron(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(50)
+    ]
     path = write_video(tmp_path / "clip.mp4", noise, options={"bf": "3", "g": "100"})
     with av.open(str(path)) as container:
         plain = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -121,7 +123,9 @@ def test_interlaced_frames_show_one_moment(tmp_path: Path) -> None:
     woven = np.zeros((96, 160, 3), np.uint8)
     woven[::2] = 255
     path = write_video(
-        tmp_path / "tv.mkv", [woven] * 8, options={"flags": "+ildct+ilme", "x264-params": "interlaced=1:tff=1", "crf": "1"}
+        tmp_path / "tv.mkv",
+        [woven] * 8,
+        options={"flags": "+ildct+ilme", "x264-params": "interlaced=1:tff=1", "crf": "1"},
     )
     with open_media(path) as source:
         image = next(iter(source.frames(1))).image
@@ -161,7 +165,10 @@ def test_a_stream_without_times_is_counted(tmp_path: Path) -> None:
 def test_a_truncated_clip_gives_what_it_has_and_says_how_much(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", 300, options={"g": "25", "movflags": "+faststart"})
     # the index stands first: cut the pictures to a half
-    with av.open(str(whole), "r") as source, av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as out:
+    with (
+        av.open(str(whole), "r") as source,
+        av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as out,
+    ):
         stream = out.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unmask.errors import RecipeError
+from unmask.lab.recipe import load_recipe, shipped_recipes
+
+
+def test_every_shipped_recipe_is_without_faults_and_opens_with_its_header() -> None:
+    assert "unmask-lite0" in shipped_recipes()
+    for name, path in shipped_recipes().items():
+        assert load_recipe(name).name == name
+        header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+        for word in ("Command:", "Hardware:", "Time:", "Result:"):
+            assert any(word in line for line in header), f"{name} lacks {word} in its header"
+
+
+def test_overrides() -> None:
+    recipe = load_recipe("unmask-lite0", ["train.batch=8", "data.weights={a: 1.5}", "augment.scale=[1, 1]"])
+    assert recipe.train.batch == 8
+    assert recipe.data.weights == {"a": 1.5}
+    assert recipe.augment.scale == (1, 1)
+
+
+def test_all_faults_at_once() -> None:
+    with pytest.raises(RecipeError, match=r"3 fault\(s\)") as caught:
+        load_recipe("unmask-lite0", ["train.batch=many", "model.colour=blue", "crop.margin=-1"])
+    for part in ("train.batch", "model.colour", "crop.margin", "'many'", "'blue'"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["train.batch", "=3", "name.sub=1"])
+def test_bad_overrides(override: str) -> None:
+    with pytest.raises(RecipeError):
+        load_recipe("unmask-lite0", [override])
+
+
+def test_what_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"shipped ones: .*unmask-lite0"):
+        load_recipe("nonesuch")
+    (tmp_path / "a.yaml").write_text("- a list")
+    with pytest.raises(RecipeError, match="expected a mapping"):
+        load_recipe(str(tmp_path / "a.yaml"))
+    (tmp_path / "b.yaml").write_text("a: [")
+    with pytest.raises(RecipeError, match="as YAML"):
+        load_recipe(str(tmp_path / "b.yaml"))

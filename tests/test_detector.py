@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import write_video
+from unmask.bundle.card import parse_card
+from unmask.detector import Detector, load_detector
+from unmask.errors import MissingFileError, UnmaskError
+from unmask.testing import FakeFinder, FakeScorer, example_card
+from unmask.types import Face, Failure, Frame, Label, Reason, Report
+
+
+def flat(value: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
+    return np.full((*size, 3), value, np.uint8)
+
+
+def detector(*boxes: tuple[float, float, float, float], **card: object) -> Detector:
+    return Detector(FakeScorer(parse_card(example_card(**card))), FakeFinder(*boxes))
+
+
+BOX = (20.0, 20.0, 100.0, 100.0)
+
+
+def save(path: Path, value: int) -> Path:
+    Image.fromarray(flat(value)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("value", "label"), [(255, Label.FAKE), (0, Label.REAL), (128, Label.INCONCLUSIVE)])
+def test_a_picture(tmp_path: Path, value: int, label: Label) -> None:
+    report = detector(BOX).scan(save(tmp_path / "a.png", value))
+    assert report.verdict.label is label
+    assert report.media.frames_read == 1
+    (person,) = report.people
+    (score,) = person.scores
+    assert score.logit == pytest.approx((value - 128) / 16)
+    assert score.heatmap is None
+    assert score.face.quality is not None
+    assert score.face.quality.brightness == pytest.approx(value)
+    assert report.timing_s.total > 0
+
+
+def test_polarity_from_the_graph_to_the_verdict(tmp_path: Path) -> None:
+    """White is fake for this scorer: the probability of fake must rise with brightness all the way through."""
+    found = [detector(BOX).scan(save(tmp_path / f"{v}.png", v)).verdict.probability_fake for v in (60, 100, 140, 180)]
+    assert None not in found
+    assert found == sorted(found)  # type: ignore[type-var]
+    assert found[0] < 0.5 < found[-1]  # type: ignore[operator]
+
+
+def test_explain_keeps_the_heat_maps(tmp_path: Path) -> None:
+    report = detector(BOX).scan(save(tmp_path / "a.png", 200), explain=True)
+    heatmap = report.people[0].scores[0].heatmap
+    assert heatmap is not None
+    assert heatmap.mean() == pytest.approx(report.people[0].scores[0].logit)
+
+
+def test_a_video_of_two_people(tmp_path: Path) -> None:
+    frames = []
+    for _ in range(40):
+        image = flat(0)
+        image[:, 80:] = 255
+        frames.append(image)
+    clip = write_video(tmp_path / "clip.mp4", frames)
+    report = detector((10, 30, 60, 90), (100, 30, 150, 90)).scan(clip, frames=20)
+    assert [len(person.scores) for person in report.people] == [20, 20]
+    assert {person.verdict.label for person in report.people} == {Label.REAL, Label.FAKE}
+    assert report.verdict.label is Label.FAKE
+    assert report.verdict.probability_fake == pytest.approx(0.999, abs=0.001)
+    assert report.media.frames_read == 20
+    times = [score.face.time_s for score in report.people[0].scores]
+    assert times == sorted(times)
+    assert times[-1] > 1.2
+
+
+def test_no_face(tmp_path: Path) -> None:
+    report = detector().scan(save(tmp_path / "a.png", 255))
+    assert report.verdict.label is Label.NOT_APPLICABLE
+    assert report.verdict.probability_fake is None
+    assert report.verdict.reasons == (Reason.NO_FACE,)
+
+
+@pytest.mark.parametrize(
+    ("gates", "value", "reason"),
+    [
+        ({"min_size_px": 81}, 100, Reason.FACE_TOO_SMALL),
+        ({"min_brightness": 30}, 20, Reason.FACE_TOO_DARK),
+        ({"max_brightness": 240}, 250, Reason.FACE_TOO_BRIGHT),
+        ({"min_sharpness": 5}, 100, Reason.FACE_TOO_BLURRED),
+    ],
+)
+def test_a_face_that_cannot_be_judged_gets_no_probability(
+    tmp_path: Path, gates: dict[str, float], value: int, reason: Reason
+) -> None:
+    card = example_card()
+    report = detector(BOX, gates={**card["gates"], **gates}).scan(save(tmp_path / "a.png", value))
+    assert report.verdict.label is Label.NOT_APPLICABLE
+    assert report.verdict.probability_fake is None
+    assert report.verdict.reasons == (reason,)
+    (score,) = report.people[0].scores
+    assert (score.logit, score.probability_fake) == (None, None)
+
+
+def test_a_face_cut_by_the_border(tmp_path: Path) -> None:
+    gates = {**example_card()["gates"], "min_inside": 0.6}
+    report = detector((-60, 20, 20, 100), gates=gates).scan(save(tmp_path / "a.png", 100))
+    assert report.verdict.reasons == (Reason.FACE_CUT_OFF,)
+
+
+def test_many_files_keep_their_order_and_lose_nothing(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{n:02}.png", 5 * n) for n in range(50)]
+    (tmp_path / "07.png").write_text("no picture")
+    (tmp_path / "30.png").write_bytes(b"")
+    paths.insert(20, tmp_path / "none.png")
+    results = list(detector(BOX).scan_many(paths, jobs=3))
+    assert len(results) == 51
+    failures = {i: r.kind for i, r in enumerate(results) if isinstance(r, Failure)}
+    assert failures == {7: "unknown_format", 20: "missing", 31: "empty"}
+    for path, result in zip(paths, results, strict=True):
+        assert str(path) == (result.path if isinstance(result, Failure) else result.media.path)
+        if isinstance(result, Report):
+            assert result.people[0].scores[0].logit == pytest.approx((5 * int(path.stem) - 128) / 16)
+
+
+def test_many_gives_the_same_as_one(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{n}.png", 25 * n) for n in range(10)]
+    paths.append(write_video(tmp_path / "clip.mp4", [flat(6 * n) for n in range(40)]))
+    judge = detector(BOX)
+    for one, many in zip(
+        (judge.scan(path, frames=24) for path in paths), judge.scan_many(paths, frames=24), strict=True
+    ):
+        assert isinstance(many, Report)
+        assert one.verdict == many.verdict
+        assert [s.logit for p in one.people for s in p.scores] == [s.logit for p in many.people for s in p.scores]
+
+
+def test_a_fault_of_ours_in_one_file_costs_only_that_file(tmp_path: Path) -> None:
+    class Fragile(FakeFinder):
+        def find(self, frame: Frame) -> list[Face]:
+            if frame.image[0, 0, 0] == 50:
+                raise ZeroDivisionError("surprise")
+            return super().find(frame)
+
+    paths = [save(tmp_path / f"{v}.png", v) for v in (10, 50, 90)]
+    results = list(Detector(FakeScorer(), Fragile(BOX)).scan_many(paths))
+    assert [isinstance(r, Failure) for r in results] == [False, True, False]
+    assert results[1] == Failure(str(paths[1]), "internal", "ZeroDivisionError: surprise")
+
+
+def test_an_error_that_is_no_files_fault_stops_the_call(tmp_path: Path) -> None:
+    class Broken(FakeFinder):
+        def find(self, frame: Frame) -> list[Face]:
+            raise UnmaskError("the finder's model is gone")
+
+    with pytest.raises(UnmaskError, match="gone"):
+        list(Detector(FakeScorer(), Broken(BOX)).scan_many([save(tmp_path / "a.png", 1)]))
+
+
+def test_one_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        detector().scan(tmp_path / "none.jpg")
+
+
+@pytest.mark.parametrize("frames", [0, -1])
+def test_frames_must_be_positive(tmp_path: Path, frames: int) -> None:
+    with pytest.raises(ValueError, match="frames must be at least 1"):
+        detector().scan(save(tmp_path / "a.png", 1), frames=frames)
+
+
+def test_frames_are_never_all_in_memory(tmp_path: Path) -> None:
+    """The finder sees frame k while at most a few later ones are decoded: their arrays are freed as we go."""
+    import weakref
+
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    class Counting(FakeFinder):
+        def find(self, frame: Frame) -> list[Face]:
+            nonlocal most
+            alive.append(weakref.ref(frame.image))
+            most = max(most, sum(ref() is not None for ref in alive))
+            return super().find(frame)
+
+    clip = write_video(tmp_path / "clip.mp4", 100)
+    Detector(FakeScorer(), Counting(BOX)).scan(clip, frames=100)
+    assert len(alive) == 100
+    assert most <= 3
+
+
+def test_with_a_real_bundle_and_finder(tiny_bundle: Path, demo: Path) -> None:
+    report = load_detector(str(tiny_bundle)).scan(demo / "2-generated.jpg", explain=True)
+    (person,) = report.people
+    (score,) = person.scores
+    assert score.heatmap is not None
+    assert score.heatmap.shape == (4, 4)
+    assert report.model.name == "example"
+    assert len(report.model.sha256) == 64
+    clip = load_detector(str(tiny_bundle)).scan(demo / "5-generated.mp4", frames=8)
+    assert len(clip.people) == 1
+    assert len(clip.people[0].scores) == 8
+
+
+def test_crops_are_scored_whether_a_face_is_found_or_not(tiny_bundle: Path, demo: Path) -> None:
+    images = [np.array(Image.open(demo / "2-generated.jpg")), flat(0), flat(255)]
+    found = list(load_detector(str(tiny_bundle)).score_crops(images))
+    assert len(found) == 3
+    assert found[1] == pytest.approx(1 / (1 + np.exp(8)), rel=1e-3)  # black: logit -8
+    assert found[2] > 0.99
