@@ -31,6 +31,7 @@ LAYERS = [
     "testing",
     "lab",
     "cli",
+    "__main__",
 ]
 
 LAB_ORDER = [
@@ -50,6 +51,7 @@ HOMES = {
     "PIL": ["media", "lab"],
     "onnxruntime": ["bundle", "lab"],
     "onnx": ["lab"],
+    "openvino": ["bundle"],
     "typer": ["cli"],
     "rich": ["cli", "table"],
     "fastapi": [],

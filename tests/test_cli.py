@@ -187,19 +187,16 @@ def test_ctrl_c_stops_at_once_and_leaves_whole_lines(tiny_bundle: Path, tmp_path
     rng = np.random.default_rng(0)
     for number in range(400):
         Image.fromarray(rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)).save(tmp_path / f"{number:03}.jpg")
-    process = subprocess.Popen(
-        [*COMMAND, "scan", "--json", "--model", str(tiny_bundle), str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    first = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    rest, complaint = process.stdout.read(), process.stderr.read()
-    assert process.wait(timeout=30) == 130
-    assert time.monotonic() - started < 3
+    command = [*COMMAND, "scan", "--json", "--model", str(tiny_bundle), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        rest, complaint = process.stdout.read(), process.stderr.read()
+        assert process.wait(timeout=30) == 130
+        assert time.monotonic() - started < 3
     assert complaint == b"unmask: stopped\n"
     printed = (first + rest).decode().splitlines()
     assert 1 <= len(printed) < 400

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ import typer
 from unmask.errors import NothingToJudgeError, OutputError, UnmaskError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from unmask.types import Failure, Report
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -41,6 +44,13 @@ JobsOption = Annotated[int, typer.Option(min=0, help="Files at a time; 0: one fo
 FramesOption = Annotated[int, typer.Option(min=1, help="Frames looked at in a video, evenly spaced in time.")]
 
 
+class Engine(StrEnum):
+    """The choices of --engine."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+
+
 @app.command()
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.", show_default=False)],
@@ -51,6 +61,7 @@ def scan(
     report: Annotated[Path | None, typer.Option(help="Folder for the JSON report of each file.")] = None,
     faces: FacesOption = "yunet",
     jobs: JobsOption = 0,
+    engine: Annotated[Engine, typer.Option(help="What runs the bundle.")] = Engine.onnxruntime,
     max_pixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused.")] = 100_000_000,
 ) -> None:
     """Judge pictures and videos.
@@ -62,13 +73,15 @@ def scan(
     from unmask.types import Failure
 
     folder = _report_folder(report)
-    detector = load_detector(model, faces=faces, max_pixels=max_pixels)
+    detector = load_detector(model, faces=faces, engine=engine.value, max_pixels=max_pixels)
     files, failures = _expand(paths)
     counts: Counter[str] = Counter()
     for failure in failures:
         counts["failed"] += 1
         _show(failure, as_json)
-    results = detector.scan_many(files, frames=frames, explain=explain, jobs=jobs or None)
+    results = detector.scan_many(
+        files, frames=frames, explain=explain, jobs=jobs or min(len(files), os.cpu_count() or 1) or 1
+    )
     with _progress(len(files)) as advance:
         for result in results:
             advance()
@@ -122,7 +135,9 @@ def evaluate(
             jobs=jobs or None,
             advance=advance,
         )
-    _print_metrics(metrics)
+    from unmask.table import metrics_table
+
+    _print_table(metrics_table(metrics))
     _print(f"written: {out}/metrics.json, scores.parquet, roc.png, reliability.png")
 
 
@@ -193,7 +208,9 @@ def show_model(
     if as_json:
         _print(json.dumps(card, indent=2, ensure_ascii=False))
         return
-    for line in _card_lines(card):
+    from unmask.table import card_lines
+
+    for line in card_lines(card):
         _print(line)
 
 
@@ -288,6 +305,13 @@ def _print(text: str) -> None:
     print(text)
 
 
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 110
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
 def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
     """The files to judge, and the folders with nothing in them."""
     from unmask.media import find_media
@@ -315,12 +339,9 @@ def _show(result: Report | Failure, as_json: bool) -> None:
     elif isinstance(result, Failure):
         _complain(f"{to_json(result)['media']['path']}: {result.message}")
     else:
-        from rich.console import Console
-
         from unmask.table import report_table
 
-        width = None if sys.stdout.isatty() else 110
-        Console(file=sys.stdout, width=width, highlight=False).print(report_table(result))
+        _print_table(report_table(result))
 
 
 @contextmanager
@@ -398,59 +419,3 @@ def _shipped_recipe(name: str) -> Path:
     with _lab():
         from unmask.lab.recipe import find_recipe
     return find_recipe(name)
-
-
-def _print_metrics(metrics: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for column in ("data", "n", "real", "fake", "coverage", "AUC", "95 % interval", "balanced accuracy", "ECE"):
-        table.add_column(column, justify="left" if column == "data" else "right")
-    for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
-        interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
-        counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
-        figures = (_number(row[key]) for key in ("balanced_accuracy", "ece"))
-        table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 110).print(table)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _card_lines(card: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{card['name']} {card['version']} — {card['licence']}"
-    yield f"Intended use: {card['intended_use']}"
-    yield from (f"Limit: {limit}" for limit in card["limits"])
-    thresholds = card["thresholds"]
-    yield (
-        f"Called fake at P ≥ {thresholds['fake']['probability']:.3f}"
-        f" ({thresholds['fake']['false_positive_rate']:.1%} of real validation faces lie there),"
-        f" real at P ≤ {thresholds['real']['probability']:.3f}"
-        f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
-    )
-    yield f"Measured on {card['evaluated_on']}:"
-    for name, row in card["metrics"].items():
-        flagged = (
-            f"real faces called fake {row['fpr_at_threshold']:.1%}" if row.get("fpr_at_threshold") is not None else ""
-        )
-        auc = (
-            f"AUC {row['auc']:.3f} [{row['auc_ci95'][0]:.3f}, {row['auc_ci95'][1]:.3f}]"
-            if row.get("auc") is not None
-            else "one class only"
-        )
-        yield f"  {name}: n {row['n']}, {auc} {flagged}"
-    for row in card["training_data"]:
-        yield f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
-    yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
-
-
-def _figures(row: Mapping[str, Any]) -> Iterator[str]:
-    yield f"n {row['n']}"
-    if row["auc"] is not None:
-        yield f"AUC {row['auc']:.3f} [{', '.join(_number(end) for end in row['auc_ci95'] or ())}]"
-    if row["fpr_at_threshold"] is not None:
-        yield f"real faces called fake {row['fpr_at_threshold']:.1%}"
-    if row["n_real"] == 0:
-        yield f"called fake at P ≥ 0.5 {row['confusion']['tp'] / row['n_fake']:.1%}"

@@ -20,7 +20,7 @@ from unmask.errors import MediaError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, find_main_face, load_finder
 from unmask.media import DEFAULT_MAX_PIXELS, open_media
 from unmask.people import group_people
-from unmask.pipeline import Clock, ordered_map, prefetch
+from unmask.pipeline import Clock, one_opencv_thread, ordered_map, prefetch
 from unmask.provenance import read_provenance
 from unmask.types import (
     Face,
@@ -103,7 +103,10 @@ class Detector:
 
         waiting: list[_Look | Failure] = []
         try:
-            with closing(ordered_map(look, paths, jobs, ahead=2 * MAX_BATCH if jobs > 1 else 1)) as looks:
+            with (
+                one_opencv_thread(jobs > 1),
+                closing(ordered_map(look, paths, jobs, ahead=2 * MAX_BATCH if jobs > 1 else 1)) as looks,
+            ):
                 for found in looks:
                     waiting.append(found)
                     if len(waiting) >= MAX_BATCH or (isinstance(found, _Look) and found.media.kind == "video"):
@@ -208,15 +211,20 @@ class Detector:
 
 
 def load_detector(
-    model: str = "default", *, faces: str = "yunet", threads: int = 0, max_pixels: int = DEFAULT_MAX_PIXELS
+    model: str = "default",
+    *,
+    faces: str = "yunet",
+    engine: str = "onnxruntime",
+    threads: int = 0,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Detector:
-    """A detector. model: a shipped bundle's name or a file; faces: yunet, mtcnn, dlib or yunet=FILE; threads: for
-    scoring, 0 for all cores; max_pixels: larger pictures and frames are refused.
+    """A detector. model: a shipped bundle's name or a file; faces: yunet, mtcnn, dlib or yunet=FILE; engine:
+    onnxruntime or openvino; threads: for scoring, 0 for all cores; max_pixels: larger pictures and frames are refused.
 
     Raises BundleError, FinderError or MissingExtraError.
     """
     _require_positive("max_pixels", max_pixels)
-    return Detector(load_bundle(model, threads=threads), load_finder(faces), max_pixels=max_pixels)
+    return Detector(load_bundle(model, threads=threads, engine=engine), load_finder(faces), max_pixels=max_pixels)
 
 
 def _timed(items: Iterable[Frame], clock: Clock) -> Generator[Frame]:

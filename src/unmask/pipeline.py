@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TypeVar
+
+import cv2
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -27,6 +30,18 @@ class Clock:
 
     def __exit__(self, *_: object) -> None:
         self.seconds += perf_counter() - self._since
+
+
+@contextmanager
+def one_opencv_thread(wanted: bool) -> Iterator[None]:
+    """While several files are worked on at once, OpenCV's own threads only get into each other's way."""
+    before = cv2.getNumThreads()
+    if wanted:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def prefetch(items: Iterable[T], clock: Clock, depth: int = 3) -> Generator[T]:

@@ -1,8 +1,10 @@
-"""A report as a table on the terminal."""
+"""Reports, figures and cards as people read them on a terminal. Made here, printed by cli.py."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -53,6 +55,61 @@ def report_table(report: Report) -> Table:
     table.add_row("Time", f"{timing.total:.2f} s ({stages})")
     table.add_row("Model", f"{report.model.name} {report.model.version}, sha-256 {report.model.sha256[:12]}…")
     return table
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """The figures of an evaluation, set by set."""
+    table = Table()
+    for column in ("data", "n", "real", "fake", "coverage", "AUC", "95 % interval", "balanced accuracy", "ECE"):
+        table.add_column(column, justify="left" if column == "data" else "right")
+    for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
+        interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
+        counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
+        figures = (_number(row[key]) for key in ("balanced_accuracy", "ece"))
+        table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
+    return table
+
+
+def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
+    """A card in words."""
+    yield f"{card['name']} {card['version']} — {card['licence']}"
+    yield f"Intended use: {card['intended_use']}"
+    yield from (f"Limit: {limit}" for limit in card["limits"])
+    thresholds = card["thresholds"]
+    yield (
+        f"Called fake at P ≥ {thresholds['fake']['probability']:.3f}"
+        f" ({thresholds['fake']['false_positive_rate']:.1%} of real validation faces lie there),"
+        f" real at P ≤ {thresholds['real']['probability']:.3f}"
+        f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
+    )
+    yield f"Measured on {card['evaluated_on']}:"
+    for name, row in card["metrics"].items():
+        flagged = (
+            f"real faces called fake {row['fpr_at_threshold']:.1%}" if row.get("fpr_at_threshold") is not None else ""
+        )
+        auc = (
+            f"AUC {row['auc']:.3f} [{row['auc_ci95'][0]:.3f}, {row['auc_ci95'][1]:.3f}]"
+            if row.get("auc") is not None
+            else "one class only"
+        )
+        yield f"  {name}: n {row['n']}, {auc} {flagged}"
+    for row in card["training_data"]:
+        yield f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
+    yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
+
+
+def _figures(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"n {row['n']}"
+    if row["auc"] is not None:
+        yield f"AUC {row['auc']:.3f} [{', '.join(_number(end) for end in row['auc_ci95'] or ())}]"
+    if row["fpr_at_threshold"] is not None:
+        yield f"real faces called fake {row['fpr_at_threshold']:.1%}"
+    if row["n_real"] == 0:
+        yield f"called fake at P ≥ 0.5 {row['confusion']['tp'] / row['n_fake']:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:

@@ -15,6 +15,7 @@ from unmask.errors import (
     BundleIntegrityError,
     BundleNotFoundError,
     CanaryError,
+    MissingExtraError,
 )
 from unmask.testing import example_card
 
@@ -135,3 +136,24 @@ def test_what_ships_is_right_and_small_enough() -> None:
     for name, path in shipped_bundles().items():
         assert load_bundle(name).card.name
         assert path.stat().st_size <= 25_000_000
+
+
+def test_openvino_gives_about_the_same(demo: Path) -> None:
+    pytest.importorskip("openvino")
+    crops = canary_crops(3, 5, load_bundle("default").card.crop)
+    plain, maps = load_bundle("default").score(crops, explain=True)
+    other, other_maps = load_bundle("default", engine="openvino").score(crops, explain=True)
+    assert other == pytest.approx(plain, abs=0.1)
+    assert maps is not None
+    assert other_maps is not None
+    assert other_maps.shape == maps.shape
+
+
+def test_an_unknown_or_missing_engine(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    with pytest.raises(ValueError, match="onnxruntime, openvino"):
+        load_bundle(str(tiny_bundle), engine="magic")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"unmask\[openvino\]"):
+        load_bundle(str(tiny_bundle), engine="openvino")

@@ -31,6 +31,13 @@ def test_all_faults_at_once() -> None:
         assert part in str(caught.value)
 
 
+def test_parts_that_do_not_fit_each_other() -> None:
+    with pytest.raises(RecipeError, match=r"smallest_px \(64\) must be below crop.size \(48\)"):
+        load_recipe("unmask-lite0", ["crop.size=48"])
+    with pytest.raises(RecipeError, match="at least one batch"):
+        load_recipe("unmask-lite0", ["train.images=100"])
+
+
 @pytest.mark.parametrize("override", ["train.batch", "=3", "name.sub=1"])
 def test_bad_overrides(override: str) -> None:
     with pytest.raises(RecipeError):

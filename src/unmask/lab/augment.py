@@ -58,7 +58,7 @@ def _jitter(size: int, augment: Augment, rng: np.random.Generator) -> Floats:
     """A random 3×3 similarity about the middle of the crop."""
     angle = np.deg2rad(rng.uniform(-augment.rotate_deg, augment.rotate_deg))
     scale = np.exp(rng.uniform(np.log(augment.scale[0]), np.log(augment.scale[1])))
-    aspect = np.exp(rng.uniform(-0.06, 0.06))
+    aspect = np.exp(rng.uniform(-augment.stretch, augment.stretch))
     dx, dy = rng.uniform(-augment.shift, augment.shift, 2) * size
     middle = size / 2
     c, s = np.cos(angle), np.sin(angle)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
+from multiprocessing import get_context
 
 import cv2
 
@@ -25,7 +26,8 @@ class Sample:
 
 def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2) -> tuple[list[Sample], list[Item]]:
     """The samples, in order, and the items in which no face was found or that could not be decoded."""
-    with ProcessPoolExecutor(jobs) as pool:
+    # spawned, not forked: a fork of a process whose OpenCV has threads hangs in the child
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(_landmarks, items, repeat(finder), chunksize=64))
     samples = [Sample(item, marks) for item, marks in zip(items, found, strict=True) if marks is not None]
     missed = [item for item, marks in zip(items, found, strict=True) if marks is None]

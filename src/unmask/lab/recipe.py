@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unmask.crop import CropSpec
 from unmask.errors import RecipeError
@@ -50,12 +50,14 @@ class Data(_Strict):
 
 
 class Augment(_Strict):
-    """Chances and ranges of `unmask.lab.augment`. scale: the face's size relative to the exact crop."""
+    """Chances and ranges of `unmask.lab.augment`. scale: the face's size relative to the exact crop; shift: as
+    a share of its side; stretch: of height against width, as a logarithm."""
 
     flip: Chance = 0.5
     rotate_deg: float = Field(default=10, ge=0, le=180)
     scale: tuple[float, float] = (0.95, 1.2)
     shift: float = Field(default=0.05, ge=0, le=0.5)
+    stretch: float = Field(default=0.06, ge=0, le=0.5)
     colour: Chance = 0.5
     resize: Chance = 0.3
     smallest_px: int = Field(default=64, ge=8)
@@ -121,6 +123,16 @@ class Recipe(_Strict):
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
     card: Card
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.augment.smallest_px >= self.crop.size:
+            raise ValueError(
+                f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size ({self.crop.size})"
+            )
+        if self.train.images < self.train.batch * self.train.validations:
+            raise ValueError("train.images must hold at least one batch for each of train.validations")
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -158,7 +158,7 @@ def _loaders(
     settings = recipe.train
     weights = sample_weights(training, recipe.data.weights)
     draws = Draws(np.asarray(weights), settings.images // settings.batch * settings.batch, settings.seed)
-    workers = {"num_workers": max(1, jobs - 1), "persistent_workers": True}
+    workers = {"num_workers": max(1, jobs - 1), "persistent_workers": True, "multiprocessing_context": "spawn"}
     crops = Crops(training, spec, recipe.augment, settings.seed)
     return (
         DataLoader(crops, settings.batch, sampler=draws, drop_last=True, **workers),  # type: ignore[arg-type]

@@ -116,17 +116,16 @@ def to_rgb(picture: Pillow.Image) -> Image:
     transparent lies on white.
     """
     profile = picture.info.get("icc_profile")
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
-        picture = ImageOps.exif_transpose(picture)
         grey = _to_8_bits(np.asarray(picture), picture.mode)
         return np.repeat(grey[..., None], 3, axis=2)
-    picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture)
     if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
         picture = _to_srgb(picture, profile)
-    return np.array(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _open(path: Path) -> Pillow.Image:

@@ -1,0 +1,145 @@
+"""From a data set to a verdict: train, export, check, evaluate and scan with what came out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from lab_tools import TINY
+from unmask.bundle import load_bundle
+from unmask.detector import load_detector
+from unmask.errors import LabError, ManifestError
+from unmask.lab.evaluate import evaluate_detector
+from unmask.lab.export import choose, cut_faces, export_run
+from unmask.lab.manifest import Item, read_manifest, select
+from unmask.lab.recipe import load_recipe
+from unmask.lab.train import load_run, train
+
+
+@pytest.fixture(scope="module")
+def run(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    return train(load_recipe("unmask-lite0", TINY), read_manifest(toy_set), folder, jobs=2, data_names=["toy"])
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path, toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle") / "toy.onnx"
+    export_run(run, out, [toy_set], [toy_set])
+    return out
+
+
+def test_a_run_tells_how_it_was_made(run: Path) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["best_validation_auc"] > 0.9
+    assert facts["recipe"]["model"]["backbone"] == "test_resnet"
+    assert {(c["split"], c["real"], c["fake"]) for c in facts["counts"]} == {("train", 24, 24), ("validation", 12, 12)}
+    assert (run / "metrics.csv").read_text().startswith("epoch,step")
+    assert load_run(run)[1].training is False
+
+
+def test_the_bundle_computes_what_the_network_computed(run: Path, bundle: Path, toy_set: Path) -> None:
+    import torch
+
+    recipe, network, _ = load_run(run)
+    crops = cut_faces(select(read_manifest(toy_set), "test"), recipe).crops
+    batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
+    with torch.inference_mode():
+        logits, maps = network(batch)
+    found, found_maps = load_bundle(str(bundle)).score(crops, explain=True)
+    assert found == pytest.approx(logits.numpy(), abs=1e-3)
+    assert found_maps == pytest.approx(maps.numpy(), abs=1e-3)
+
+
+def test_the_card(bundle: Path) -> None:
+    card = load_bundle(str(bundle)).card.text
+    assert card["name"] == "unmask-lite0"
+    assert card["metrics"]["toy"]["auc"] > 0.9
+    assert card["metrics"]["toy"]["n"] == 24
+    assert card["training_data"][0]["dataset"] == "toy"
+    assert card["made_by"]["seed"] == 1
+    assert card["thresholds"]["fake"]["false_positive_rate"] <= 1 / 12
+
+
+def test_evaluate(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
+    items = select(read_manifest(toy_set), "test")
+    metrics = evaluate_detector(load_detector(str(bundle)), items, tmp_path / "out", crops=True)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+    assert metrics["overall"] == metrics["datasets"]["toy"]
+    assert metrics["overall"]["auc"] > 0.9
+    assert metrics["overall"]["coverage"] == 1
+    rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    assert [row["name"] for row in rows] == [item.name for item in items]
+    fake = [row["probability_fake"] for row in rows if row["label"] == "fake"]
+    real = [row["probability_fake"] for row in rows if row["label"] == "real"]
+    assert np.mean(fake) > np.mean(real)
+    for plot in ("roc.png", "reliability.png"):
+        assert (tmp_path / "out" / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_crops_and_scan_agree_where_both_see_the_face(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
+    """One inference path: a picture judged as a crop and as a file gets the same probability."""
+    items = select(read_manifest(toy_set), "test")
+    detector = load_detector(str(bundle))
+    evaluate_detector(detector, items, tmp_path / "crops", crops=True)
+    evaluate_detector(detector, items, tmp_path / "scan", crops=False)
+    crops, scan = (
+        pq.read_table(tmp_path / k / "scores.parquet")["probability_fake"].to_pylist() for k in ("crops", "scan")
+    )
+    both = [(a, b) for a, b in zip(crops, scan, strict=True) if b is not None]
+    assert len(both) >= 12  # the toy's gates, from 24 pictures, refuse a few
+    # a scan clips at 0.001 and 0.999
+    assert [a for a, _ in both] == pytest.approx([b for _, b in both], abs=2e-3)
+
+
+def test_a_broken_picture_is_counted_and_the_others_are_judged(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
+    items = select(read_manifest(toy_set), "test")
+    items.insert(3, Item("broken", 1, "toy", "test", "x", data=b"no picture"))
+    for crops in (True, False):
+        metrics = evaluate_detector(load_detector(str(bundle)), items, tmp_path / str(crops), crops=crops)
+        rows = pq.read_table(tmp_path / str(crops) / "scores.parquet").to_pylist()
+        assert rows[3]["probability_fake"] is None
+        assert rows[3]["fault"]
+        assert rows[4]["probability_fake"] is not None
+        assert metrics["overall"]["coverage"] < 1
+
+
+def test_the_same_seed_trains_the_same(run: Path, toy_set: Path, tmp_path: Path) -> None:
+    again = train(load_recipe("unmask-lite0", TINY), read_manifest(toy_set), tmp_path / "again", jobs=2)
+    first, second = (json.loads((r / "run.json").read_text())["best_validation_auc"] for r in (run, again))
+    assert first == second
+    assert (run / "weights.safetensors").read_bytes() == (again / "weights.safetensors").read_bytes()
+
+
+def test_flipped_labels_do_not_become_a_bundle(run: Path, toy_set: Path) -> None:
+    recipe, _, _ = load_run(run)
+    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe)
+    with pytest.raises(LabError, match="flipped"):
+        choose(faces, -faces.labels.astype(np.float32), recipe)
+
+
+def test_thresholds_by_hand(run: Path, toy_set: Path) -> None:
+    recipe, _, _ = load_run(run)
+    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe)
+    logits = np.where(faces.labels == 1, 2.0, -2.0) + np.linspace(0, 0.1, len(faces.labels))
+    chosen = choose(faces, logits, recipe)
+    # 12 reals and at most 1 % of them above: none but the highest itself
+    assert chosen["thresholds"]["fake"]["false_positive_rate"] == pytest.approx(1 / 12)
+    assert chosen["calibration"]["temperature"] > 0
+
+
+def test_an_empty_split_and_one_class(toy_set: Path, tmp_path: Path) -> None:
+    items = read_manifest(toy_set)
+    with pytest.raises(ManifestError, match="'nowhere'"):
+        train(load_recipe("unmask-lite0", [*TINY, "data.train=nowhere"]), items, tmp_path)
+    with pytest.raises(ManifestError, match="0 fake"):
+        train(load_recipe("unmask-lite0", TINY), [item for item in items if not item.label], tmp_path)
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="no finished run"):
+        load_run(tmp_path)
