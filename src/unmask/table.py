@@ -84,15 +84,7 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
     )
     yield f"Measured on {card['evaluated_on']}:"
     for name, row in card["metrics"].items():
-        flagged = (
-            f"real faces called fake {row['fpr_at_threshold']:.1%}" if row.get("fpr_at_threshold") is not None else ""
-        )
-        auc = (
-            f"AUC {row['auc']:.3f} [{row['auc_ci95'][0]:.3f}, {row['auc_ci95'][1]:.3f}]"
-            if row.get("auc") is not None
-            else "one class only"
-        )
-        yield f"  {name}: n {row['n']}, {auc} {flagged}"
+        yield f"  {name}: " + ", ".join(_figures(row))
     for row in card["training_data"]:
         yield f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
     yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"

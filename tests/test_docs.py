@@ -1,0 +1,120 @@
+"""What the docs say is so: commands run, code runs, lists are whole."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unmask.cli import app
+from unmask.report import EXPLANATIONS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def shell_lines(text: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    return [
+        line.split("  #")[0].split(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()
+    ]
+
+
+def test_the_python_example_runs(tmp_path: Path, demo: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "clip.mp4").write_bytes((demo / "5-generated.mp4").read_bytes())
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] in ("real", "fake", "inconclusive")
+
+
+def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, source in (
+        ("photo.jpg", "1-photograph.jpg"),
+        ("clip.mp4", "5-generated.mp4"),
+        ("folder/a.jpg", "2-generated.jpg"),
+    ):
+        (tmp_path / name).write_bytes((demo / source).read_bytes())
+    commands = [
+        line for line in shell_lines(README) if line.startswith(("unmask scan", "unmask models", "unmask doctor"))
+    ]
+    assert len(commands) >= 5
+    for command in commands:
+        if "mine.onnx" not in command:
+            line = command.replace("unmask", f"{shlex.quote(sys.executable)} -m unmask", 1)
+            subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("line", [line for line in shell_lines(README) if line.startswith("unmask ")])
+def test_commands_and_options_of_the_readme_exist(line: str) -> None:
+    import typer
+
+    words = shlex.split(line)[1:]
+    command = typer.main.get_command(app)
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_makefile_has_the_two_commands() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for line in (line for line in shell_lines(README) if line.startswith("make ")):
+        assert re.search(rf"^{line.split()[1]}:", makefile, flags=re.MULTILINE)
+
+
+def test_every_reason_is_explained_in_the_docs_as_in_the_program() -> None:
+    text = (ROOT / "docs" / "verdicts.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", text[text.index("## Reason codes") :], flags=re.MULTILINE))
+    assert rows == {str(reason): words for reason, words in EXPLANATIONS.items()}
+
+
+def test_the_design_names_every_module() -> None:
+    text = (ROOT / "docs" / "design.md").read_text()
+    table = text[text.index("## Modules") : text.index("## Decisions")]
+    named = set(re.findall(r"`(\w+)/?`", table))
+    for path in sorted((ROOT / "src" / "unmask").iterdir()):
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            assert path.stem in named | {"__init__", "__main__"}, path.name
+    for path in (ROOT / "src" / "unmask" / "lab").glob("*.py"):
+        assert path.stem in named | {"__init__"}, path.name
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_dependencies_are_explained_and_pinned() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(w for extra in project["optional-dependencies"].values() for w in extra)]
+    names = {re.split(r"[<>=; \[]", text)[0] for text in wanted} - {"unmask", "types-PyYAML"}
+    explained = (ROOT / "docs" / "dependencies.md").read_text()
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    pinned = {name.lower().replace("_", "-") for name in pins}
+    for name in names:
+        assert name.replace("_", "-") in explained.replace("_", "-"), f"{name} is not explained"
+        assert name.lower().replace("_", "-") in pinned, f"{name} is not pinned"
+
+
+def test_the_card_says_what_the_readme_says() -> None:
+    from unmask.bundle import load_bundle
+
+    metrics = load_bundle("default").card.text["metrics"]
+    for name in ("dfdc_faces", "ffhq_stylegan"):
+        low, high = metrics[name]["auc_ci95"]
+        assert (
+            f"{metrics[name]['auc']:.3f} ({low:.3f}–{high:.3f}) | {metrics[name]['fpr_at_threshold']:.1%}".replace(
+                "%", " %"
+            )
+            in README
+        )
+    assert f"{metrics['lfw']['fpr_at_threshold']:.1%}".replace("%", " %") in README
