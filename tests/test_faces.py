@@ -60,6 +60,23 @@ def test_no_face_is_an_empty_list(demo: Path, name: str) -> None:
     assert finder.find(frame(np.zeros((40, 40, 3), np.uint8))) == []
 
 
+@pytest.mark.parametrize("size", [(640, 640), (640, 360), (333, 500), (97, 41), (64, 64)])
+def test_onnx_runtime_finds_what_opencv_finds(demo: Path, size: tuple[int, int]) -> None:
+    from unmask.faces import YUNET_SHA256, OpenCvYuNet, carried_model
+    from unmask.yunet import YuNetSession
+
+    model = carried_model("face_detection_yunet_2023mar_int8bq.onnx", YUNET_SHA256)
+    ours, theirs = YuNetSession(model.read_bytes(), min_confidence=0.6), OpenCvYuNet(model, min_confidence=0.6)
+    found = 0
+    for name in ("1-photograph.jpg", "2-generated.jpg", "3-generated.jpg", "4-swapped.jpg", "6-no-face.jpg"):
+        image = np.array(Image.open(demo / name).convert("RGB").resize(size))
+        ours_rows, theirs_rows = (np.array(sorted(d.detect(image).tolist())) for d in (ours, theirs))
+        assert ours_rows.shape == theirs_rows.shape
+        assert ours_rows == pytest.approx(theirs_rows, abs=0.05)
+        found += len(ours_rows)
+    assert found >= 4 or max(size) < 100
+
+
 def test_boxes_are_in_pixels_of_the_full_frame(demo: Path) -> None:
     small = np.array(Image.fromarray(picture(demo)).resize((640, 640)))
     large = np.array(Image.fromarray(small).resize((2560, 2560)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from unmask.errors import FinderError, MissingExtraError
 from unmask.types import Box, Face, Floats, Frame, Image
+from unmask.yunet import YuNetSession
 
 MAX_FACES = 50
 """Faces taken from one frame, most confident first: bounds the work on a crowd."""
@@ -36,7 +37,9 @@ class FaceFinder(Protocol):
 
 
 class YuNet:
-    """YuNet (Wu et al., Machine Intelligence Research 2023) through OpenCV. Five landmarks.
+    """YuNet (Wu et al., Machine Intelligence Research 2023). Five landmarks.
+
+    The carried model runs by ONNX Runtime, one's own model file by OpenCV.
 
     The frame is shrunk so that its longest side is 640: at 1080p that finds as many faces as full size, save the very
     smallest, in a twelfth of the time; at 320 people go missing.
@@ -45,40 +48,45 @@ class YuNet:
     name = "yunet"
 
     def __init__(self, model: Path | None = None, *, min_confidence: float = 0.6, longest_side: int = 640) -> None:
-        self._model = (
-            str(model) if model else str(carried_model("face_detection_yunet_2023mar_int8bq.onnx", YUNET_SHA256))
-        )
-        if model and not model.is_file():
+        if model is not None and not model.is_file():
             raise FinderError(f"there is no YuNet model at {model}")
-        self._min_confidence = min_confidence
         self._longest_side = longest_side
-        self._local = threading.local()
+        if model is None:
+            carried = carried_model("face_detection_yunet_2023mar_int8bq.onnx", YUNET_SHA256)
+            self._detect = YuNetSession(carried.read_bytes(), min_confidence=min_confidence).detect
+        else:
+            self._detect = OpenCvYuNet(model, min_confidence=min_confidence).detect
 
     def find(self, frame: Frame) -> list[Face]:
         image, scale = shrink(frame.image, self._longest_side)
-        detector = self._detector()
-        detector.setInputSize((image.shape[1], image.shape[0]))
-        rows = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        if rows is None:
-            return []
         faces = []
-        for row in rows:
+        for row in self._detect(image):
             x, y, w, h = (float(v) / scale for v in row[:4])
             landmarks = np.asarray(row[4:14], np.float32).reshape(5, 2) / np.float32(scale)
             if w > 0 and h > 0:
                 faces.append(_face(frame, (x, y, x + w, y + h), float(row[14]), landmarks))
         return _best(faces)
 
-    def _detector(self) -> Any:
-        # one for each thread: the object keeps the size of its input
-        if not hasattr(self._local, "detector"):
+
+class OpenCvYuNet:
+    """Any YuNet file that OpenCV's `FaceDetectorYN` can read."""
+
+    def __init__(self, model: Path, *, min_confidence: float) -> None:
+        self._model, self._min_confidence = model, min_confidence
+        self._local = threading.local()
+
+    def detect(self, image: Image) -> Floats:
+        """(n, 15) for n faces: x, y, width, height, five landmarks as x, y, confidence."""
+        if not hasattr(self._local, "detector"):  # one for each thread: the object keeps the size of its input
             try:
                 self._local.detector = cv2.FaceDetectorYN.create(
-                    self._model, "", (320, 320), self._min_confidence, 0.3, 500
+                    str(self._model), "", (320, 320), self._min_confidence, 0.3, 500
                 )
             except cv2.error as error:
                 raise FinderError(f"OpenCV cannot read the YuNet model {self._model}: {error}") from error
-        return self._local.detector
+        self._local.detector.setInputSize((image.shape[1], image.shape[0]))
+        rows = self._local.detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+        return np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
 
 class Mtcnn:

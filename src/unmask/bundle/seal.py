@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unmask.errors import BundleFormatError, BundleIntegrityError
+from unmask.protobuf import tagged, walk
 
 CARD_KEY = "unmask.card"
 DIGEST_KEY = "unmask.card.sha256"
@@ -63,64 +64,15 @@ def read_seal(file: bytes) -> dict[str, Any]:
 
 
 def _entry(key: str, value: str) -> bytes:
-    pair = b"".join(_tagged(number, text.encode()) for number, text in ((1, key), (2, value)))
-    return _tagged(_METADATA_FIELD, pair)
-
-
-def _tagged(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    pair = b"".join(tagged(number, text.encode()) for number, text in ((1, key), (2, value)))
+    return tagged(_METADATA_FIELD, pair)
 
 
 def _fields(message: bytes) -> Iterator[tuple[bytes, tuple[str, bytes] | None]]:
     """The top-level fields of a ModelProto: their raw bytes, and key and value if it is a metadata entry."""
-    for number, start, body, end in _walk(message):
+    for number, start, body, end in walk(message):
         prop = None
         if number == _METADATA_FIELD:
-            pair = {n: message[body:end][b:e] for n, _, b, e in _walk(message[body:end])}
+            pair = {n: message[body:end][b:e] for n, _, b, e in walk(message[body:end])}
             prop = (pair.get(1, b"").decode("utf-8", "replace"), pair.get(2, b""))
         yield message[start:end], prop
-
-
-def _walk(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each field of a protobuf message as (number, start, start of its body, end)."""
-    position = 0
-    while position < len(message):
-        start = position
-        tag, position = _read_varint(message, position)
-        kind, body = tag & 7, position
-        if kind == 0:
-            _, position = _read_varint(message, position)
-        elif kind == 1:
-            position += 8
-        elif kind == 2:
-            length, body = _read_varint(message, position)
-            position = body + length
-        elif kind == 5:
-            position += 4
-        else:
-            raise BundleFormatError(f"no ONNX file, or a broken one: unknown wire type {kind} at byte {start}")
-        if position > len(message) or tag >> 3 == 0:
-            raise BundleFormatError(f"no ONNX file, or a truncated one: the field at byte {start} goes past the end")
-        yield tag >> 3, start, body, position
-
-
-def _read_varint(message: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if position >= len(message):
-            break
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise BundleFormatError(f"no ONNX file, or a truncated one: it ends within a number at byte {position}")
