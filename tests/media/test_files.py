@@ -41,6 +41,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         fingerprint(tmp_path / "empty.jpg")
     with pytest.raises(UnreadableFileError):
         fingerprint(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UnreadableFileError, match="not a regular file"):
+        fingerprint(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")

@@ -215,3 +215,24 @@ def test_what_the_file_says(tmp_path: Path) -> None:
     with open_media(tmp_path / "a.png") as source:
         assert source.tags["parameters"].startswith("a portrait")
         assert source.tags["format"] == "PNG"
+
+
+def test_leniency_with_one_picture_hides_no_fault_of_another(tmp_path: Path) -> None:
+    """Whole and truncated pictures in many threads at once: each share is right, though Pillow's switch is global."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    Image.fromarray(rng.integers(1, 256, (200, 200, 3), dtype=np.uint8)).save(buffer, "JPEG", quality=90)
+    content = buffer.getvalue()
+    for number in range(80):
+        (tmp_path / f"{number}.jpg").write_bytes(content if number % 2 else content[: len(content) // 2])
+
+    def share(number: int) -> float:
+        with open_media(tmp_path / f"{number}.jpg") as source:
+            list(source.frames(1))
+            return source.media.read_share
+
+    with ThreadPoolExecutor(8) as pool:
+        shares = list(pool.map(share, range(80)))
+    assert all((value == 1) == (number % 2 == 1) for number, value in enumerate(shares))

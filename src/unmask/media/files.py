@@ -85,9 +85,9 @@ def fingerprint(path: Path) -> str:
     Raises MissingFileError, EmptyFileError or UnreadableFileError.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UnreadableFileError("not a regular file")
         with path.open("rb") as file:
-            if not path.is_file():
-                raise UnreadableFileError("not a regular file")
             if os.fstat(file.fileno()).st_size == 0:
                 raise EmptyFileError("the file is empty (0 bytes)")
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,6 +26,7 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 # Pillow keeps its limits in module globals; what is borrowed here is given back under this lock.
 _pillow = threading.Lock()
+_lenient_spells = 0  # how often the lock's holders have begun or ended to let Pillow read what is cut short
 
 
 def open_image(path: Path, sha256: str, max_pixels: int) -> Still | Animation | None:
@@ -62,7 +63,7 @@ class Still(Closing):
         """The picture, once. Raises NoFramesError where nothing of it can be decoded."""
         if count < 1:
             raise ValueError(f"the number of frames must be at least 1, but is {count}")
-        share = _load(self._picture)
+        self._picture, share = _load(self._picture, self.media.path)
         image = to_rgb(self._picture)
         self.media = replace(self.media, frames_read=1, read_share=share)
         yield Frame(0, 0.0, image)
@@ -139,28 +140,38 @@ def _open(path: Path) -> Pillow.Image:
             Pillow.MAX_IMAGE_PIXELS = limit
 
 
-def _load(picture: Pillow.Image) -> float:
-    """Decode, also what is cut short; returns the share of rows that could be read. Raises NoFramesError."""
+def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
+    """Decode, also what is cut short: the picture and the share of rows that could be read. Raises NoFramesError."""
+    global _lenient_spells  # noqa: PLW0603
+    before = _lenient_spells
     try:
         picture.load()
-        return 1.0
+        if before == _lenient_spells and before % 2 == 0:
+            return picture, 1.0
+        # another thread let Pillow be lenient meanwhile: this load may have hidden a fault
+        picture = _open(Path(path))
+        with _pillow:
+            picture.load()
+        return picture, 1.0
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         whole = error
     with _pillow:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
+        _lenient_spells += 1
         try:
             picture.load()
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise NoFramesError(f"the picture cannot be decoded: {error}") from error
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
+            _lenient_spells += 1
     # rows that no data came for all look like the last one: black in a PNG, the last block's colour in a JPEG
     pixels = np.asarray(picture.convert("RGB"))
     differing = np.flatnonzero((pixels != pixels[-1]).any(axis=(1, 2)))
     share = float(differing[-1] + 1) / len(pixels) if len(differing) else 0.0
     if share == 0:
         raise NoFramesError(f"nothing of the picture can be decoded: {whole}") from whole
-    return share
+    return picture, share
 
 
 def _to_8_bits(grey: np.ndarray, mode: str) -> Image:
