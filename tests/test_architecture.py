@@ -157,3 +157,10 @@ after = (threading.active_count(), list(warnings.filters), dict(os.environ), PIL
 assert before == after, (before, after)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in modules():
+        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        prints = [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"]
+        assert not prints or path.name == "cli.py", path

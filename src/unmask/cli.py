@@ -154,7 +154,14 @@ def train(
         from unmask.lab.manifest import read_manifests
         from unmask.lab.recipe import load_recipe
         from unmask.lab.train import train as run_training
-    run = run_training(load_recipe(recipe, override or ()), read_manifests(data), out, jobs=jobs or os.cpu_count() or 1)
+    run = run_training(
+        load_recipe(recipe, override or ()),
+        read_manifests(data),
+        out,
+        jobs=jobs or os.cpu_count() or 1,
+        data_names=[path.name for path in data],
+        say=_print,
+    )
     _print(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
 
 

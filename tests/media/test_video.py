@@ -56,6 +56,30 @@ def test_seeking_and_reading_on_deliver_the_same(tmp_path: Path, gop: int, count
     assert read(path, count) == [int((k + 0.5) * span) for k in range(count)]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.ts", "libx264"),
+        ("a.ts", "mpeg2video"),
+        ("a.mpg", "mpeg2video"),
+        ("a.mkv", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("a.flv", "libx264"),
+        ("a.webm", "libvpx-vp9"),
+        ("a.mov", "libx265"),
+        ("a.wmv", "wmv2"),
+    ],
+)
+def test_seeking_in_containers_that_seek_badly(tmp_path: Path, name: str, codec: str) -> None:
+    options = {"g": "30", "x265-params": "log-level=none:keyint=30", "cpu-used": "8", "deadline": "realtime"}
+    own = {"libx265": ["g", "x265-params"], "libvpx-vp9": ["g", "cpu-used", "deadline"]}.get(codec, ["g"])
+    path = write_video(tmp_path / name, 300, codec=codec, options={key: options[key] for key in own})
+    # spans of 60 frames with their middles at 30, 90, …, give or take the rounding of the container's clock
+    found = read(path, 5)
+    assert len(found) == 5
+    assert all(abs(a - b) <= 1 for a, b in zip(found, [30, 90, 150, 210, 270], strict=True))
+
+
 def test_frames_are_the_same_as_when_all_are_decoded(tmp_path: Path) -> None:
     """Leaving out frames that nothing refers to must not change a pixel of the others."""
     rng = np.random.default_rng(0)
@@ -242,3 +266,18 @@ def test_leaving_early_leaves_no_thread(tmp_path: Path) -> None:
     with open_media(write_video(tmp_path / "clip.mp4", 60)) as source:
         next(iter(source.frames(30)))
     assert threading.active_count() == before
+
+
+def test_a_broken_stretch_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (96, 160, 3), dtype=np.uint8) for _ in range(60)]
+    path = write_video(tmp_path / "clip.mkv", noise, codec="mjpeg", pix_fmt="yuvj420p")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + len(content) // 8] = bytes(len(content) // 8)
+    path.write_bytes(content)
+    with open_media(path) as source:
+        frames = list(source.frames(12))
+        media = source.media
+    assert 6 <= len(frames) < 12 or media.read_share < 1
+    assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,16 @@ class Training(pl.LightningModule):  # type: ignore[misc]  # Lightning's types a
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def train(recipe: Recipe, items: Sequence[Item], run: Path, *, jobs: int = 2, data_names: Sequence[str] = ()) -> Path:
-    """Train `recipe` on the items' train split into the folder `run`; returns `run`.
+def train(
+    recipe: Recipe,
+    items: Sequence[Item],
+    run: Path,
+    *,
+    jobs: int = 2,
+    data_names: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Train `recipe` on the items' train split into the folder `run`; returns `run`. say: told what was found.
 
     Leaves weights.safetensors (best validation AUC), run.json (recipe, counts, command, seed, commit, metrics) and
     metrics.csv. Raises ManifestError for an empty split or one class, LabError where weights or faces are missing.
@@ -91,10 +99,9 @@ def train(recipe: Recipe, items: Sequence[Item], run: Path, *, jobs: int = 2, da
     validation_samples, validation_missed = find_samples(validation, jobs=jobs)
     if not train_samples or not validation_samples:
         raise LabError("no face was found in any picture of the training or the validation split")
-    print(
+    say(
         f"{len(train_samples)} training and {len(validation_samples)} validation faces; "
-        f"no face in {len(train_missed)} and {len(validation_missed)} pictures",
-        file=sys.stderr,
+        f"no face in {len(train_missed)} and {len(validation_missed)} pictures"
     )
 
     settings = recipe.train

@@ -51,6 +51,7 @@ class Video(Closing):
 
     def __init__(self, path: Path, sha256: str, max_pixels: int) -> None:
         self._path = path
+        self._broken = 0  # frames that were wanted and could not be had
         container, stream = self._open()
         with container:
             width, height = stream.codec_context.width, stream.codec_context.height
@@ -98,6 +99,9 @@ class Video(Closing):
             yield frame
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
+        if read < (asked := min(count, len(self._index.pts) or self._packets)) and self._broken:
+            note = f"{self._broken} of {asked} frames could not be decoded"
+            self.media = replace(self.media, notes=(*self.media.notes, note))
 
     def _by_time(self, count: int) -> Iterator[Frame]:
         index = self._index
@@ -107,34 +111,39 @@ class Video(Closing):
         container, stream = self._open()
         with container:
             for start, wanted in plan(sorted(number_of), index):
-                missed: list[int] = []
-                for pts, image in self._run(container, stream, start, wanted, missed):
+                for attempt in self._attempts(start):
+                    if self._go_to(container, stream, attempt, wanted[0]):
+                        break
+                for pts, image in self._run(container, stream, wanted):
                     yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
-                if missed:  # a container that seeks badly: read on from its beginning instead
-                    again, again_stream = self._open()
-                    with again:
-                        for pts, image in self._run(again, again_stream, None, missed, []):
-                            yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
 
-    def _run(
-        self, container: Any, stream: Any, start: int | None, wanted: Sequence[int], missed: list[int]
-    ) -> Iterator[tuple[int, Image]]:
-        """The frames at `wanted` (rising pts), reading on from the key frame at `start`, or from where we are (None).
+    def _attempts(self, start: int | None) -> list[int | None]:
+        """Where to seek to, until it works: MPEG streams have no index, and a seek may land behind the key frame."""
+        if start is None:
+            return [None]
+        place = bisect_right(self._index.keys, start) - 1
+        return [*(self._index.keys[max(place - back, 0)] for back in (0, 1, 3)), self._index.pts[0]]
 
-        What lies before the place that a seek led to is put into `missed`, and nothing is delivered.
-        """
-        if start is not None:
+    def _go_to(self, container: Any, stream: Any, start: int | None, wanted: int) -> bool:
+        """Seek to the key frame at `start` (None: stay); whether a key frame lies before or at `wanted` from there."""
+        if start is None:
+            return True
+        try:
             container.seek(start, stream=stream, backward=True)
-        waiting, landed = set(wanted), False
+            keys = (packet.pts for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None)
+            found = next(keys, None)
+            container.seek(start, stream=stream, backward=True)
+        except av.FFmpegError:
+            return False
+        return found is not None and found <= wanted
+
+    def _run(self, container: Any, stream: Any, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        """The frames at `wanted` (rising pts), reading on from where we are."""
+        waiting = set(wanted)
         codec = stream.codec_context
         unasked = "NONREF" if codec.codec.canonical_name in SKIPPABLE else "DEFAULT"
         try:
             for packet in container.demux(stream):
-                if start is not None and not landed and packet.pts is not None:
-                    landed = True
-                    if packet.is_keyframe and packet.pts > wanted[0]:
-                        missed.extend(wanted)
-                        return
                 codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in waiting else unasked
                 yield from self._decoded(codec, packet, waiting)
                 if not waiting or (packet.dts is not None and packet.dts > max(waiting)):
@@ -142,6 +151,7 @@ class Video(Closing):
             codec.skip_frame = "DEFAULT"
             if waiting:
                 yield from self._decoded(codec, None, waiting)
+            self._broken += len(waiting)
         finally:
             codec.skip_frame = "DEFAULT"
 
