@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shlex
 import subprocess
@@ -104,6 +105,7 @@ def train(
         f"no face in {len(train_missed)} and {len(validation_missed)} pictures"
     )
 
+    _keep_buffers()
     settings = recipe.train
     pl.seed_everything(settings.seed, verbose=False)
     network = build_network(recipe.model.backbone, recipe.model.weights, recipe.model.dropout)
@@ -157,6 +159,17 @@ def load_run(run: Path) -> tuple[Recipe, Network, dict[str, Any]]:
     network = build_network(recipe.model.backbone, recipe.model.weights, recipe.model.dropout, pretrained=False)
     network.load_state_dict(weights)
     return recipe, network.eval(), facts
+
+
+def _keep_buffers() -> None:
+    """Let glibc keep freed memory. By default it returns torch's large buffers to the system at every step and has them
+    zeroed again at the next: on two cores EfficientNet-Lite0 then trains at 33 instead of 53 pictures a second."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library
+    mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def _loaders(
