@@ -48,6 +48,30 @@ def test_json_lines_one_a_file_and_nothing_else(tiny_bundle: Path, demo: Path) -
     assert found[4]["media"]["frames_read"] == 4
 
 
+def test_a_bar_on_the_terminal_keeps_the_results_on_stdout(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    import pty
+
+    terminal, end = pty.openpty()
+    with (tmp_path / "out.jsonl").open("w") as out:
+        command = [*COMMAND, "scan", "--json", "--model", str(tiny_bundle), "--frames", "2", str(demo)]
+        process = subprocess.Popen(command, stdout=out, stderr=end)
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:  # the other end was closed
+                break
+            if not part:
+                break
+            shown += part
+        assert process.wait(timeout=60) == 0
+    os.close(terminal)
+    assert b"6/6" in shown
+    assert b"unmask.report" not in shown
+    assert len([json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]) == 6
+
+
 def test_a_table_for_people(tiny_bundle: Path, portrait: Path) -> None:
     done = run("scan", "--model", tiny_bundle, portrait)
     assert done.returncode == 0

@@ -82,7 +82,8 @@ def scan(
     results = detector.scan_many(
         files, frames=frames, explain=explain, jobs=jobs or min(len(files), os.cpu_count() or 1) or 1
     )
-    with _progress(len(files)) as advance:
+    # on a terminal that shows each result as it comes, the results are the progress
+    with _progress(len(files), quiet=sys.stdout.isatty()) as advance:
         for result in results:
             advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
@@ -395,16 +396,23 @@ def _write_report(result: Report | Failure, folder: Path) -> None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields the function that moves it on by one."""
-    if total < 2 or not sys.stderr.isatty():
+def _progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields what moves it on by one. quiet: no bar."""
+    if total < 2 or quiet or not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # results go where they were sent, not to the bar's terminal
+        redirect_stderr=False,
+    )
+    with bar as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.advance(task)
 
