@@ -73,15 +73,15 @@ def scan(
     from unmask.types import Failure
 
     folder = _report_folder(report)
-    detector = load_detector(model, faces=faces, engine=engine.value, max_pixels=max_pixels)
     files, failures = _expand(paths)
+    jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
+    threads = 1 if jobs > 1 else 0  # side by side, files keep the cores busy better than the threads of one score do
+    detector = load_detector(model, faces=faces, engine=engine.value, threads=threads, max_pixels=max_pixels)
     counts: Counter[str] = Counter()
     for failure in failures:
         counts["failed"] += 1
         _show(failure, as_json)
-    results = detector.scan_many(
-        files, frames=frames, explain=explain, jobs=jobs or min(len(files), os.cpu_count() or 1) or 1
-    )
+    results = detector.scan_many(files, frames=frames, explain=explain, jobs=jobs)
     # on a terminal that shows each result as it comes, the results are the progress
     with _progress(len(files), quiet=sys.stdout.isatty()) as advance:
         for result in results:
