@@ -118,3 +118,11 @@ def test_the_card_says_what_the_readme_says() -> None:
             in README
         )
     assert f"{metrics['lfw']['fpr_at_threshold']:.1%}".replace("%", " %") in README
+
+
+def test_every_kind_of_error_is_in_the_docs() -> None:
+    from unmask.errors import MediaError
+
+    text = (ROOT / "docs" / "json.md").read_text()
+    kinds = set(re.findall(r"^\| `(\w+)` \|", text[text.index("| kind |") :], flags=re.MULTILINE))
+    assert kinds == {c.kind for c in MediaError.__subclasses__()} | {"internal"}
