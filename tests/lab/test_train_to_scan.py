@@ -55,6 +55,14 @@ def test_the_bundle_computes_what_the_network_computed(run: Path, bundle: Path, 
     assert found_maps == pytest.approx(maps.numpy(), abs=1e-3)
 
 
+def test_the_bundle_names_no_place_on_the_machine_that_made_it(bundle: Path) -> None:
+    import unmask
+
+    content = bundle.read_bytes()
+    assert b"stack_trace" not in content
+    assert str(Path(unmask.__file__).parent).encode() not in content
+
+
 def test_the_card(bundle: Path) -> None:
     card = load_bundle(str(bundle)).card.text
     assert card["name"] == "unmask-lite0"

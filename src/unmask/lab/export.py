@@ -112,7 +112,19 @@ def to_onnx(network: Network, size: int) -> bytes:
         )
     if program is None:
         raise LabError("torch.onnx.export gave nothing")
-    return bytes(program.model_proto.SerializeToString())
+    model = program.model_proto
+    # the exporter writes stack traces, with the paths of this machine, onto every node
+    for part in (
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        model.graph,
+        model,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return bytes(model.SerializeToString())
 
 
 def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
