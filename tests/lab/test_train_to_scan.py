@@ -17,7 +17,7 @@ from unmask.lab.evaluate import evaluate_detector
 from unmask.lab.export import choose, cut_faces, export_run
 from unmask.lab.manifest import Item, read_manifest, select
 from unmask.lab.recipe import load_recipe
-from unmask.lab.train import load_run, train
+from unmask.lab.train import command_line, load_run, train
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,11 @@ def test_the_bundle_names_no_place_on_the_machine_that_made_it(bundle: Path) -> 
     content = bundle.read_bytes()
     assert b"stack_trace" not in content
     assert str(Path(unmask.__file__).parent).encode() not in content
+
+
+def test_commands_on_cards_show_names_not_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["unmask", "export", "/home/me/run 1", "--data", "set.parquet"])
+    assert command_line() == "unmask export 'run 1' --data set.parquet"
 
 
 def test_the_card(bundle: Path) -> None:

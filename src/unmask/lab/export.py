@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shlex
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ from unmask.lab.evaluate import measure, score_items
 from unmask.lab.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.metrics import Array
 from unmask.lab.recipe import Recipe
-from unmask.lab.train import load_run
+from unmask.lab.train import command_line, load_run
 from unmask.types import Image
 
 CANARY_SEED, CANARIES = 20_261_121, 4
@@ -232,7 +230,7 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "recipe": recipe.name,
             "backbone": recipe.model.backbone,
             "command": facts["command"],
-            "exported_by": shlex.join(["unmask", *sys.argv[1:]]),
+            "exported_by": command_line(),
             "commit": facts["commit"],
             "seed": recipe.train.seed,
             "images_seen": recipe.train.images,

@@ -137,7 +137,7 @@ def train(
     Path(best.best_model_path).unlink()
     facts = {
         "recipe": recipe.model_dump(mode="json"),
-        "command": shlex.join(["unmask", *sys.argv[1:]]),
+        "command": command_line(),
         "commit": _commit(),
         "best_validation_auc": float(best.best_model_score) if best.best_model_score is not None else None,
         "data": list(data_names),
@@ -146,6 +146,12 @@ def train(
     }
     (run / RUN_FILE).write_text(json.dumps(facts, indent=2))
     return run
+
+
+def command_line() -> str:
+    """The command that is running, absolute paths cut to their names: cards are handed on, and folders are private."""
+    words = (Path(word).name if word.startswith("/") else word for word in sys.argv[1:])
+    return shlex.join(["unmask", *words])
 
 
 def load_run(run: Path) -> tuple[Recipe, Network, dict[str, Any]]:
