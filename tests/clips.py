@@ -42,7 +42,7 @@ def write_video(
     pts: Sequence[int] | None = None,
     prepare: Callable[[Any], None] = lambda _: None,
     size: tuple[int, int] = (160, 96),
-    audio: bool = False,
+    audio_s: float = 0.0,
 ) -> Path:
     """A video of numbered frames, or of the pictures given. pts: times of display in units of 1/fps."""
     pictures = [numbered(i, *size) for i in range(frames)] if isinstance(frames, int) else list(frames)
@@ -52,7 +52,7 @@ def write_video(
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = Fraction(1, fps)
         prepare(stream)
-        sound: Any = container.add_stream("aac", rate=44100) if audio else None
+        sound: Any = container.add_stream("aac", rate=44100) if audio_s else None
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = pts[number] if pts else number
@@ -60,7 +60,7 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound is not None:
-            write_sound(container, sound)
+            write_sound(container, sound, audio_s)
     return path
 
 

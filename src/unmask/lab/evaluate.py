@@ -59,7 +59,7 @@ def evaluate_detector(
     try:
         pq.write_table(table, out / "scores.parquet")
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
-        curves = {name: (y, p) for name, y, p, _ in _sets(items, scores) if len(set(y.tolist())) == 2}
+        curves = {name: (y, p) for name, y, p in _sets(items, scores) if len(set(y.tolist())) == 2}
         plot_roc(curves, out / "roc.png")
         plot_reliability(curves, out / "reliability.png")
     except OSError as error:
@@ -149,8 +149,8 @@ def _rows_by_dataset(items: Sequence[Item]) -> dict[str, Array]:
     return {name: np.array([i for i, item in enumerate(items) if item.dataset == name]) for name in names}
 
 
-def _sets(items: Sequence[Item], scores: Array) -> Iterator[tuple[str, Array, Array, Array]]:
-    """(name, labels, probabilities, rows) of each data set, judged rows only."""
+def _sets(items: Sequence[Item], scores: Array) -> Iterator[tuple[str, Array, Array]]:
+    """(name, labels, probabilities) of each data set, judged rows only."""
     for name, rows in _rows_by_dataset(items).items():
         judged = rows[~np.isnan(scores[rows])]
-        yield name, np.array([items[i].label for i in judged], int), scores[judged], judged
+        yield name, np.array([items[i].label for i in judged], int), scores[judged]

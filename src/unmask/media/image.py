@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
@@ -117,7 +118,8 @@ def to_rgb(picture: Pillow.Image) -> Image:
     transparent lies on white.
     """
     profile = picture.info.get("icc_profile")
-    ImageOps.exif_transpose(picture, in_place=True)
+    with suppress(Exception):  # as in _exif: a picture whose EXIF is broken is shown as it is stored
+        ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
         grey = _to_8_bits(np.asarray(picture), picture.mode)
         return np.repeat(grey[..., None], 3, axis=2)

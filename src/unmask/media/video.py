@@ -60,7 +60,7 @@ class Video(Closing):
                     f"frames of {width}×{height} pixels, more than the {max_pixels} that are allowed;"
                     " raise the bound with --max-pixels"
                 )
-            declared = _declared_duration(container, stream)
+            declared = container.duration / av.time_base if container.duration else 0.0
             self._shape = Fraction(stream.sample_aspect_ratio or 1)
             fps = stream.average_rate or stream.guessed_rate
             self.tags: Mapping[str, str] = {
@@ -69,7 +69,7 @@ class Video(Closing):
                 "format": container.format.name,
                 "codec": stream.codec_context.name,
             }
-            self._index, self._packets = _read_index(container, stream)
+            self._index, self._packets, reached = _read_index(container, stream)
         self._fps = fps
         base = self._index.time_base
         seen = (
@@ -77,7 +77,7 @@ class Video(Closing):
             if self._index.pts
             else self._packets / float(fps or 25)
         )
-        share = min(1.0, seen / declared) if declared else 1.0
+        share = min(1.0, reached / declared) if declared else 1.0
         self.media = Media(
             str(path),
             sha256,
@@ -86,7 +86,7 @@ class Video(Closing):
             height,
             duration_s=seen,
             fps=Fraction(fps) if fps else None,
-            read_share=1.0 if share > 0.97 else share,  # headers round, and sound may outlast the picture
+            read_share=1.0 if share > 0.97 else share,  # headers round
         )
 
     def frames(self, count: int) -> Iterator[Frame]:
@@ -224,11 +224,19 @@ def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int
     return runs
 
 
-def _read_index(container: Any, stream: Any) -> tuple[Index, int]:
-    pts, keys, count, last, dated = [], [], 0, 0, True
+def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
+    """The index, the number of packets, and how far the file reaches in seconds, its sound included: a header gives the
+    length of the longest stream, so only all of them together tell a truncated file."""
+    pts, keys, count, last, dated, reached = [], [], 0, 0, True, 0.0
+    start = (container.start_time or 0) / av.time_base
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(stream, *container.streams.audio):
             if packet.size == 0:  # the flush packet at the end
+                continue
+            until = packet.pts if packet.pts is not None else packet.dts
+            if until is not None:
+                reached = max(reached, float((until + (packet.duration or 0)) * packet.time_base) - start)
+            if packet.stream_index != stream.index:
                 continue
             count += 1
             if packet.pts is None:
@@ -243,13 +251,7 @@ def _read_index(container: Any, stream: Any) -> tuple[Index, int]:
     pts = sorted(set(pts)) if dated else []
     if pts and last <= pts[-1]:  # no durations: the last frame stays as long as the one before
         last = pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
-    return Index(tuple(pts), tuple(sorted(keys)), last, stream.time_base), count
-
-
-def _declared_duration(container: Any, stream: Any) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else 0.0
+    return Index(tuple(pts), tuple(sorted(keys)), last, stream.time_base), count, reached
 
 
 def _is_cover(stream: Any) -> bool:
