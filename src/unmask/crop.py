@@ -39,12 +39,14 @@ class CropSpec:
 
     size: side of the crop in pixels. margin: side of the crop as a multiple of the canonical square. centre_y: where
     the centre of the crop lies in the canonical square, from its top, 0–1 (0.5: its middle, 0.64: the nose's tip).
+    via: the crop is cut with this side first and then brought to `size` (64 → 128 in older systems), or None.
     """
 
     size: int
     margin: float
     centre_y: float
     interpolation: Interpolation = "linear"
+    via: int | None = None
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
@@ -55,12 +57,28 @@ class CropSpec:
             raise ValueError(f"crop centre_y must be 0 to 1, but is {self.centre_y}")
         if self.interpolation not in _INTERPOLATIONS:
             raise ValueError(f"interpolation must be one of {sorted(_INTERPOLATIONS)}, but is {self.interpolation!r}")
+        if self.via is not None and not 16 <= self.via <= 1024:
+            raise ValueError(f"crop via must be 16 to 1024 pixels, but is {self.via}")
 
     def target(self) -> Floats:
-        """Where the five landmarks should lie in the crop: (5, 2), pixels of the crop."""
+        """Where the five landmarks should lie in the crop as it is cut: (5, 2), pixels."""
+        side = self.via or self.size
         centre = np.array([CANONICAL_SIDE / 2, CANONICAL_SIDE * self.centre_y], dtype=np.float32)
-        scale = self.size / (CANONICAL_SIDE * self.margin)
-        return ((CANONICAL - centre) * scale + self.size / 2).astype(np.float32)
+        scale = side / (CANONICAL_SIDE * self.margin)
+        return ((CANONICAL - centre) * scale + side / 2).astype(np.float32)
+
+    def cut(self, image: Image, matrix: Floats) -> Image:
+        """The crop, (size, size, 3) uint8 RGB, that `matrix` (2×3, image → crop as it is cut) takes out of `image`."""
+        crop = warp(image, matrix, self.via or self.size, self.interpolation)
+        return crop if self.via is None else self.fit(crop)
+
+    def fit(self, picture: Image) -> Image:
+        """A whole picture as a crop: brought to the crop's size the way a crop is."""
+        size, flag = (self.size, self.size), _INTERPOLATIONS[self.interpolation]
+        if self.via is not None:
+            picture = cv2.resize(picture, (self.via, self.via), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        shrinks = picture.shape[0] > self.size
+        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else flag)  # type: ignore[return-value]
 
 
 def landmarks_from_box(box: Box) -> Floats:
@@ -116,7 +134,7 @@ def warp(image: Image, matrix: Floats, size: int, interpolation: Interpolation =
 def crop_face(image: Image, face: Face, spec: CropSpec) -> Image:
     """The crop of `face` from the full-resolution frame: (size, size, 3) uint8 RGB."""
     landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
-    return warp(image, similarity(landmarks, spec.target()), spec.size, spec.interpolation)
+    return spec.cut(image, similarity(landmarks, spec.target()))
 
 
 def measure_quality(crop: Image, box: Box, frame_size: tuple[int, int]) -> Quality:

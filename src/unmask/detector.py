@@ -11,8 +11,6 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
-import cv2
-
 from unmask.bundle import Scorer, load_bundle
 from unmask.bundle.session import MAX_BATCH
 from unmask.crop import crop_face, measure_quality
@@ -127,7 +125,7 @@ class Detector:
             face = find_main_face(self.finder, image)
             if face is not None:
                 return crop_face(image, face, spec)
-            return cv2.resize(image, (spec.size, spec.size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+            return spec.fit(image)
 
         with closing(ordered_map(cut, images, jobs or os.cpu_count() or 1, ahead=2 * MAX_BATCH)) as crops:
             while batch := list(islice(crops, MAX_BATCH)):

@@ -60,12 +60,12 @@ def report_table(report: Report) -> Table:
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
     """The figures of an evaluation, set by set."""
     table = Table()
-    for column in ("data", "n", "real", "fake", "coverage", "AUC", "95 % interval", "balanced accuracy", "ECE"):
+    for column in ("data", "n", "real", "fake", "coverage", "AUC", "95 % interval", "accuracy", "majority", "ECE"):
         table.add_column(column, justify="left" if column == "data" else "right")
     for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
         interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
         counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
-        figures = (_number(row[key]) for key in ("balanced_accuracy", "ece"))
+        figures = (_number(row[key]) for key in ("accuracy", "majority_baseline", "ece"))
         table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
     return table
 
@@ -85,6 +85,8 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"Measured on {card['evaluated_on']}:"
     for name, row in card["metrics"].items():
         yield f"  {name}: " + ", ".join(_figures(row))
+    if isinstance(leak := card["made_by"].get("leak"), list):
+        yield from (f"TRAINED ON SPLITS THAT LEAK: {words}" for words in leak)
     for row in card["training_data"]:
         yield f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
     yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"

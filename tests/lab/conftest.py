@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,18 +10,14 @@ import pytest
 from PIL import Image
 
 import unmask.demo
+from lab_tools import encoded
 from unmask.lab.augment import jpeg
-
-
-def encoded(image: np.ndarray) -> bytes:
-    import cv2
-
-    return bytes(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1])
 
 
 @pytest.fixture(scope="session")
 def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the demo's generated faces; the greenish ones are the fakes: easy, and without anybody in it."""
+    """Of the demo's generated faces; the greenish ones are the fakes: easy, and without anybody in it. Turned, scaled
+    and lit so differently that no two are near-duplicates."""
     folder = Path(unmask.demo.__file__).parent
     faces = [
         np.array(Image.open(folder / name).convert("RGB").resize((200, 200)))
@@ -32,8 +29,9 @@ def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fake = number % 2
         image = faces[number // 2 % 2].astype(float) * rng.uniform(0.7, 1.1)
         image[..., 1] *= 1.25 if fake else 0.95
-        shift = rng.integers(-8, 9, 2)
-        image = np.roll(np.clip(image, 0, 255).astype(np.uint8), shift, axis=(0, 1))
+        image *= np.exp(cv2.resize(rng.normal(0, 0.6, (5, 5)), (200, 200), interpolation=cv2.INTER_CUBIC))[..., None]
+        turn = cv2.getRotationMatrix2D((100, 100), rng.uniform(-25, 25), rng.uniform(0.75, 1.1))
+        image = cv2.warpAffine(np.clip(image, 0, 255).astype(np.uint8), turn, (200, 200), borderValue=(90, 90, 90))
         rows.append(
             {
                 "image": {"bytes": encoded(jpeg(image, int(rng.integers(60, 95)))), "path": f"{number}.jpg"},

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from unmask.lab.metrics import bootstrap_auc, equal_error_rate, expected_calibration_error, summarise
+from unmask.lab.metrics import (
+    bootstrap_accuracy,
+    bootstrap_auc,
+    by_video,
+    delong,
+    equal_error_rate,
+    expected_calibration_error,
+    per_class,
+    summarise,
+)
 
 LABELS = np.array([0, 0, 0, 1, 1])
 SCORES = np.array([0.1, 0.4, 0.6, 0.5, 0.9])
@@ -120,3 +129,101 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert interval is not None
         hits += interval[0] <= truth <= interval[1]
     assert hits >= 34
+
+
+def test_classes_by_hand() -> None:
+    found = summarise(LABELS, SCORES, GROUPS, fake_threshold=0.55)
+    tp, fn, fp, tn = (found["confusion"][cell] for cell in ("tp", "fn", "fp", "tn"))
+    fake, real = found["per_class"]["fake"], found["per_class"]["real"]
+    assert fake["precision"] == pytest.approx(tp / (tp + fp))
+    assert fake["recall"] == pytest.approx(tp / (tp + fn))
+    assert real["precision"] == pytest.approx(tn / (tn + fn))
+    assert real["recall"] == pytest.approx(tn / (tn + fp))
+    assert fake["support"] + real["support"] == len(LABELS)
+    assert found["accuracy"] == pytest.approx((tp + tn) / len(LABELS))
+
+
+def test_classes_and_confusion_against_scikit_learn() -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, 300)
+    scores = np.clip(labels * 0.2 + rng.random(300) * 0.8, 0, 1)
+    found = summarise(labels, scores, np.arange(300), fake_threshold=0.9, rounds=50)
+    called = scores >= 0.5
+    precision, recall, f1, support = sk.precision_recall_fscore_support(labels, called)
+    for code, word in enumerate(("real", "fake")):
+        assert list(found["per_class"][word].values()) == pytest.approx(
+            [precision[code], recall[code], f1[code], support[code]]
+        )
+    tn, fp, fn, tp = sk.confusion_matrix(labels, called).ravel()
+    assert found["confusion"] == {"tp": tp, "fn": fn, "fp": fp, "tn": tn}
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, called))
+    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(labels, called))
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores))
+    assert found["ap"] == pytest.approx(sk.average_precision_score(labels, scores))
+    assert found["brier"] == pytest.approx(sk.brier_score_loss(labels, scores))
+
+
+def test_a_class_that_is_never_called_has_no_precision() -> None:
+    found = per_class(np.array([True, False]), np.array([False, False]))
+    assert found == {"precision": None, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert per_class(np.zeros(2, bool), np.zeros(2, bool))["f1"] is None
+
+
+def test_the_accuracys_interval_draws_whole_groups() -> None:
+    right = np.array([1, 1, 0, 0] * 25, bool)
+    alone = bootstrap_accuracy(right, np.arange(100), rounds=1000, seed=0)
+    paired = bootstrap_accuracy(
+        right, np.repeat(np.arange(50), 2), rounds=1000, seed=0
+    )  # both of a pair right or wrong
+    assert alone is not None
+    assert paired is not None
+    assert alone == pytest.approx([0.40, 0.60], abs=0.02)
+    assert paired == pytest.approx([0.36, 0.64], abs=0.02)
+    assert bootstrap_accuracy(np.zeros(0, bool), np.zeros(0), rounds=10, seed=0) is None
+
+
+def test_videos_by_hand() -> None:
+    labels, scores = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.5, 0.2, np.nan, np.nan])
+    first, joined_labels, joined = by_video(labels, scores, np.array(["v", "v", "w", "w", "x"]))
+    assert first.tolist() == [0, 2, 4]
+    assert joined_labels.tolist() == [1, 0, 1]
+    assert joined[:2] == pytest.approx([0.75, 0.2])  # odds 9 and 1: their geometric mean is 3
+    assert np.isnan(joined[2])
+
+
+def delong_by_definition(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """z from the structural components themselves (DeLong et al., eqs. 4–7), pair by pair."""
+    fakes, reals = labels == 1, labels == 0
+    tens, ones = [], []
+    for scores in (first, second):
+        wins = (scores[fakes][:, None] > scores[reals][None]) + 0.5 * (scores[fakes][:, None] == scores[reals][None])
+        tens.append(wins.mean(axis=1))
+        ones.append(wins.mean(axis=0))
+    cov = np.cov(tens) / fakes.sum() + np.cov(ones) / reals.sum()
+    return float((tens[0].mean() - tens[1].mean()) / np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]))
+
+
+def test_delongs_test() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 80)
+    first = np.round(labels + rng.normal(0, 1, 80), 1)  # with ties
+    second = np.round(labels * 0.4 + rng.normal(0, 1, 80), 1)
+    found = delong(labels, first, second)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, first))
+    assert found["other_auc"] == pytest.approx(sk.roc_auc_score(labels, second))
+    assert found["z"] == pytest.approx(delong_by_definition(labels, first, second))
+    assert 0 < found["p"] < 1
+    assert delong(labels, second, first)["z"] == pytest.approx(-found["z"])
+    assert delong(labels, first, first)["p"] == 1.0
+    with pytest.raises(ValueError, match="both classes"):
+        delong(np.ones(3), np.arange(3), np.arange(3))
+
+
+def test_delongs_p_is_uniform_where_nothing_differs() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.arange(120) % 2
+    ps = []
+    for _ in range(400):
+        truth = labels + rng.normal(0, 1, 120)
+        ps.append(delong(labels, truth + rng.normal(0, 0.5, 120), truth + rng.normal(0, 0.5, 120))["p"])
+    assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.05, abs=0.03)

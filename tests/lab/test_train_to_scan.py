@@ -13,7 +13,7 @@ from lab_tools import TINY
 from unmask.bundle import load_bundle
 from unmask.detector import load_detector
 from unmask.errors import LabError, ManifestError
-from unmask.lab.evaluate import evaluate_detector
+from unmask.lab.evaluate import evaluate_detectors
 from unmask.lab.export import choose, cut_faces, export_run
 from unmask.lab.manifest import Item, read_manifest, select
 from unmask.lab.recipe import load_recipe
@@ -38,7 +38,7 @@ def test_a_run_tells_how_it_was_made(run: Path) -> None:
     assert facts["best_validation_auc"] > 0.9
     assert facts["recipe"]["model"]["backbone"] == "test_resnet"
     assert {(c["split"], c["real"], c["fake"]) for c in facts["counts"]} == {("train", 24, 24), ("validation", 12, 12)}
-    assert (run / "metrics.csv").read_text().startswith("epoch,step")
+    assert (run / "metrics.csv").read_text().startswith("epoch,train_loss,train_accuracy")
     assert load_run(run)[1].training is False
 
 
@@ -80,7 +80,9 @@ def test_the_card(bundle: Path) -> None:
 
 def test_evaluate(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
     items = select(read_manifest(toy_set), "test")
-    metrics = evaluate_detector(load_detector(str(bundle)), items, tmp_path / "out", crops=True)
+    metrics = evaluate_detectors({"toy": load_detector(str(bundle))}, items, tmp_path / "out", crops=True).metrics[
+        "toy"
+    ]
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert metrics["overall"] == metrics["datasets"]["toy"]
     assert metrics["overall"]["auc"] > 0.9
@@ -98,8 +100,8 @@ def test_crops_and_scan_agree_where_both_see_the_face(bundle: Path, toy_set: Pat
     """One inference path: a picture judged as a crop and as a file gets the same probability."""
     items = select(read_manifest(toy_set), "test")
     detector = load_detector(str(bundle))
-    evaluate_detector(detector, items, tmp_path / "crops", crops=True)
-    evaluate_detector(detector, items, tmp_path / "scan", crops=False)
+    evaluate_detectors({"toy": detector}, items, tmp_path / "crops", crops=True)
+    evaluate_detectors({"toy": detector}, items, tmp_path / "scan", crops=False)
     crops, scan = (
         pq.read_table(tmp_path / k / "scores.parquet")["probability_fake"].to_pylist() for k in ("crops", "scan")
     )
@@ -113,7 +115,8 @@ def test_a_broken_picture_is_counted_and_the_others_are_judged(bundle: Path, toy
     items = select(read_manifest(toy_set), "test")
     items.insert(3, Item("broken", 1, "toy", "test", "x", data=b"no picture"))
     for crops in (True, False):
-        metrics = evaluate_detector(load_detector(str(bundle)), items, tmp_path / str(crops), crops=crops)
+        found = evaluate_detectors({"toy": load_detector(str(bundle))}, items, tmp_path / str(crops), crops=crops)
+        metrics = found.metrics["toy"]
         rows = pq.read_table(tmp_path / str(crops) / "scores.parquet").to_pylist()
         assert rows[3]["probability_fake"] is None
         assert rows[3]["fault"]
@@ -154,5 +157,5 @@ def test_an_empty_split_and_one_class(toy_set: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="no finished run"):
+    with pytest.raises(LabError, match="no run that has come through an epoch"):
         load_run(tmp_path)

@@ -150,6 +150,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
             take("preprocessing.margin", _NUMBER),
             take("preprocessing.centre_y", _NUMBER),
             take("preprocessing.interpolation", str),
+            take("preprocessing.via", int) if "via" in (tree.get("preprocessing") or ()) else None,
         )
     except ValueError as error:
         faults.append(f"preprocessing: {error}")

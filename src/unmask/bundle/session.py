@@ -14,7 +14,7 @@ import onnxruntime
 
 from unmask.bundle.card import Canaries, Card, parse_card
 from unmask.bundle.seal import read_seal
-from unmask.crop import CANONICAL, CANONICAL_SIDE, CropSpec, similarity, warp
+from unmask.crop import CANONICAL, CANONICAL_SIDE, CropSpec, similarity
 from unmask.errors import BundleError, BundleFormatError, BundleNotFoundError, CanaryError, MissingExtraError
 from unmask.types import Floats, Image, ModelId
 
@@ -115,7 +115,7 @@ def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
         c, s = np.cos(angle), np.sin(angle)
         turn = np.array([[c, s], [-s, c]]) * side / CANONICAL_SIDE
         landmarks = ((CANONICAL - CANONICAL_SIDE / 2) @ turn + 320).astype(np.float32)
-        crops.append(warp(picture, similarity(landmarks, spec.target()), spec.size, spec.interpolation))
+        crops.append(spec.cut(picture, similarity(landmarks, spec.target())))
     return crops
 
 

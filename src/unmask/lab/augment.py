@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unmask.crop import CropSpec, similarity, warp
+from unmask.crop import CropSpec, similarity
 from unmask.lab.recipe import Augment
 from unmask.types import Floats, Image
 
@@ -19,14 +19,14 @@ _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order after a flip
 
 
 def training_crop(image: Image, landmarks: Floats, spec: CropSpec, augment: Augment, rng: np.random.Generator) -> Image:
-    """An augmented crop, (size, size, 3) uint8 RGB: one interpolation by the runtime's own `warp`, then pixels."""
+    """An augmented crop, (size, size, 3) uint8 RGB: cut by the runtime's own code, then pixels."""
     if rng.random() < augment.flip:
         image = np.ascontiguousarray(image[:, ::-1])
         mirrored = landmarks * np.array([-1, 1], np.float32) + np.array([image.shape[1] - 1, 0], np.float32)
         landmarks = mirrored[_MIRRORED].astype(np.float32)
-    matrix = _jitter(spec.size, augment, rng) @ np.vstack([similarity(landmarks, spec.target()), [0, 0, 1]])
-    crop = warp(image, matrix[:2].astype(np.float32), spec.size, spec.interpolation)
-    return pixels(crop, augment, rng)
+    jitter = _jitter(spec.via or spec.size, augment, rng)
+    matrix = jitter @ np.vstack([similarity(landmarks, spec.target()), [0, 0, 1]])
+    return pixels(spec.cut(image, matrix[:2].astype(np.float32)), augment, rng)
 
 
 def pixels(crop: Image, augment: Augment, rng: np.random.Generator) -> Image:

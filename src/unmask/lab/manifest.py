@@ -1,32 +1,39 @@
 """A data set on disk → a list of labelled items.
 
-A manifest is a Parquet file (the layout of hub data sets: an `image` column of {bytes, path}), a CSV file, or a folder
-with `real/` and `fake/`. Labels are words; numbers are refused, since the field uses 1 for fake and for real alike.
+A manifest is a Parquet file (the layout of hub data sets: an `image` column of {bytes, path}), a folder of such files
+(as `data prepare` writes), a CSV file, or a folder with `real/` and `fake/`. Labels are words; numbers are refused,
+since the field uses 1 for fake and for real alike.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from unmask.errors import ManifestError
+from unmask.errors import ManifestError, OutputError
 from unmask.types import Image
 
 LABELS = {"real": 0, "fake": 1}
+FACT = "media_"
+"""Columns that begin so are facts of the file that a crop was cut from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One labelled picture or video. label: 1 fake, 0 real. group: what must not be parted by a split (the original
-    video of a swap). Either `data` (encoded bytes) or `path` (a file) holds the media."""
+    video of a swap). identities: who is in it, where the set says so. Either `data` (encoded bytes) or `path` (a file)
+    holds the media. landmarks: the ten numbers of the face's five, in pixels of the picture, where they are known.
+    facts: of the file that a crop was cut from (`data prepare`)."""
 
     name: str
     label: int
@@ -36,6 +43,9 @@ class Item:
     method: str = ""
     data: bytes | None = None
     path: Path | None = None
+    identities: tuple[str, ...] = ()
+    landmarks: tuple[float, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def decode(self) -> Image:
         """The picture: (h, w, 3) uint8 RGB. Raises ManifestError where it cannot be decoded."""
@@ -46,18 +56,23 @@ class Item:
             raise ManifestError(f"{self.name} of {self.dataset} cannot be decoded: {error}") from error
 
 
-def read_manifests(paths: Iterable[Path]) -> list[Item]:
-    """The items of all manifests, in order. Raises ManifestError."""
+def read_manifests(paths: Iterable[Path], *, files_there: bool = True) -> list[Item]:
+    """The items of all manifests, in order. files_there: each named file must exist. Raises ManifestError for what is
+    empty, missing or there twice."""
     items = [item for path in paths for item in read_manifest(path)]
     if not items:
         raise ManifestError("the manifests hold no items")
+    if files_there:
+        _require_files(items)
+    _require_once(items)
     return items
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """The items of one manifest: a .parquet file, a .csv file, or a folder with real/ and fake/."""
+    """The items of one manifest: a .parquet file or a folder of them, a .csv file, or a folder with real/ and fake/."""
     if path.is_dir():
-        return _read_folder(path)
+        shards = sorted(path.glob("*.parquet"))
+        return [item for shard in shards for item in _read_parquet(shard)] if shards else _read_folder(path)
     if not path.is_file():
         raise ManifestError(
             f"there is no manifest at {path}; give a .parquet or .csv file, or a folder with real/ and fake/"
@@ -68,6 +83,73 @@ def read_manifest(path: Path) -> list[Item]:
         with path.open(newline="") as file:
             return _items(list(csv.DictReader(file)), path)
     raise ManifestError(f"{path} is no manifest: expected .parquet, .csv, or a folder with real/ and fake/")
+
+
+def write_manifest(items: Sequence[Item], path: Path) -> None:
+    """Write a .parquet or .csv manifest; paths of files are written relative to it. Raises OutputError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    base = path.parent.absolute()
+    rows: list[dict[str, Any]] = []
+    for item in items:
+        row: dict[str, Any] = {
+            "label": "fake" if item.label else "real",
+            "method": item.method,
+            "dataset": item.dataset,
+            "split": item.split,
+            "source": item.name,
+            "group": item.group,
+            "identities": ";".join(item.identities),
+        }
+        if item.data is not None:
+            row["image"] = {"bytes": item.data, "path": Path(item.name).name}
+            row["landmarks"] = list(item.landmarks)
+        else:
+            row["path"] = os.path.relpath((item.path or Path()).absolute(), base)
+        rows.append(row | item.facts)
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".csv":
+            if any("image" in row for row in rows):
+                raise ManifestError("pictures in memory cannot be written as .csv; name a .parquet file")
+            with partial.open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _require_files(items: Sequence[Item]) -> None:
+    missing = [item for item in items if item.path is not None and not item.path.exists()]
+    if missing:
+        shown = ", ".join(str(item.path) for item in missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise ManifestError(f"{len(missing)} of {len(items)} files named by the manifest are missing: {shown}")
+
+
+def _require_once(items: Sequence[Item]) -> None:
+    """The same bytes under two names and one label are left to the audit: published sets have such videos."""
+    seen: dict[Any, Item] = {}
+    for item in items:
+        first = seen.setdefault(item.data if item.data is not None else item.path, item)
+        if first is item:
+            continue
+        if first.label != item.label:
+            clash = "once as real and once as fake"
+        elif (first.name, first.dataset) == (item.name, item.dataset):
+            clash = "with the same label"
+        else:
+            continue
+        raise ManifestError(
+            f"{item.name} of {item.dataset} is there twice, {clash} (first as {first.name} of {first.dataset});"
+            " keep one of the two rows"
+        )
 
 
 def select(items: Sequence[Item], split: str) -> list[Item]:
@@ -93,7 +175,20 @@ def _read_parquet(path: Path) -> list[Item]:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{path} cannot be read as Parquet: {error}") from error
-    return _items(table.to_pylist(), path)
+    rows = table.to_pylist()
+    names = _class_names(table.schema.metadata or {})
+    for row in rows:
+        if isinstance(row.get("label"), int) and 0 <= row["label"] < len(names):
+            row["label"] = names[row["label"]]
+    return _items(rows, path)
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> list[str]:
+    """The words behind numeric labels, where a hub data set's own metadata tells them; none otherwise."""
+    try:
+        return list(json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"])
+    except (KeyError, ValueError, TypeError):
+        return []
 
 
 def _read_folder(path: Path) -> list[Item]:
@@ -133,6 +228,9 @@ def _items(rows: Sequence[dict[str, Any]], path: Path) -> list[Item]:
                 method=str(row.get("method") or ""),
                 data=image.get("bytes"),
                 path=base / file if file and image.get("bytes") is None else None,
+                identities=tuple(part for part in str(row.get("identities") or "").split(";") if part),
+                landmarks=tuple(row.get("landmarks") or ()),
+                facts={key: value for key, value in row.items() if key.startswith(FACT) and value is not None},
             )
         )
     return items

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm, rankdata
 from sklearn import metrics as sk
 
 Array = npt.NDArray[Any]
@@ -39,6 +40,8 @@ def summarise(
         "auc_ci95": None,
         "ap": None,
         "eer": None,
+        "accuracy": float((called == y).mean()) if len(y) else None,
+        "accuracy_ci95": bootstrap_accuracy(called == y, g, rounds=rounds, seed=seed),
         "balanced_accuracy": None,
         "log_loss": float(sk.log_loss(y, np.clip(p, 1e-7, 1 - 1e-7), labels=[0, 1])) if len(y) else None,
         "brier": float(np.mean((p - y) ** 2)) if len(y) else None,
@@ -52,6 +55,8 @@ def summarise(
             "tn": int((~called & (y == 0)).sum()),
         },
         "majority_baseline": max(fakes, reals) / len(labels) if len(labels) else None,
+        "per_class": {word: per_class(y == label, called == label) for word, label in (("real", 0), ("fake", 1))},
+        "not_judged": int((~judged).sum()),
     }
     if len(set(y.tolist())) == 2:
         fpr, tpr, _ = sk.roc_curve(y, p, drop_intermediate=False)
@@ -64,6 +69,71 @@ def summarise(
             "tpr_at_fpr01": float(tpr[fpr <= 0.01].max()),
         }
     return result
+
+
+def per_class(is_it: Array, called_it: Array) -> dict[str, float | int | None]:
+    """Precision, recall and F1 of one class, and how many of it there are; None where a figure is not defined."""
+    hits, named, there = int((is_it & called_it).sum()), int(called_it.sum()), int(is_it.sum())
+    return {
+        "precision": hits / named if named else None,
+        "recall": hits / there if there else None,
+        "f1": 2 * hits / (named + there) if named + there else None,
+        "support": there,
+    }
+
+
+def by_video(labels: Array, probabilities: Array, videos: Array) -> tuple[Array, Array, Array]:
+    """Rows of one video (or other source) as one: first rows (n,), labels and probabilities, the sigmoid of the mean
+    logit of those judged, each clipped to [0.001, 0.999], as a scan joins the faces of a person."""
+    names, first, member = np.unique(videos.astype(str), return_index=True, return_inverse=True)
+    judged = ~np.isnan(probabilities)
+    clipped = np.clip(probabilities[judged], 0.001, 0.999)
+    sums = np.bincount(member[judged], np.log(clipped / (1 - clipped)), len(names))
+    counts = np.bincount(member[judged], minlength=len(names))
+    with np.errstate(invalid="ignore"):
+        joined = 1 / (1 + np.exp(-sums / counts))
+    return first, labels[first], joined
+
+
+def delong(labels: Array, first: Array, second: Array) -> dict[str, float]:
+    """Are two AUCs over the same rows different? (DeLong, DeLong & Clarke-Pearson, Biometrics 1988; by ranks, Sun & Xu,
+    IEEE SPL 2014.) Both classes must be there. Returns both AUCs, their difference, its z and the two-sided p."""
+    fake, real = labels == 1, labels == 0
+    m, n = int(fake.sum()), int(real.sum())
+    if not m or not n:
+        raise ValueError("DeLong's test needs both classes")
+    tens, ones, aucs = [], [], []
+    for scores in (first, second):
+        all_ranks = rankdata(scores)
+        tens.append((all_ranks[fake] - rankdata(scores[fake])) / n)  # share of reals below each fake
+        ones.append(1 - (all_ranks[real] - rankdata(scores[real])) / m)  # share of fakes above each real
+        aucs.append(float(tens[-1].mean()))
+    covariance = (np.cov(tens) if m > 1 else np.zeros((2, 2))) / m + (np.cov(ones) if n > 1 else np.zeros((2, 2))) / n
+    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    difference = aucs[0] - aucs[1]
+    z = (
+        difference / np.sqrt(variance)
+        if variance > 0
+        else (0.0 if difference == 0 else float(np.sign(difference)) * np.inf)
+    )
+    return {
+        "auc": aucs[0],
+        "other_auc": aucs[1],
+        "difference": difference,
+        "z": float(z),
+        "p": float(2 * norm.sf(abs(z))),
+    }
+
+
+def bootstrap_accuracy(right: Array, groups: Array, *, rounds: int, seed: int) -> list[float] | None:
+    """The 95 % percentile interval of the share of right rows, whole groups drawn; None without rows."""
+    if not len(right):
+        return None
+    _, member = np.unique(groups.astype(str), return_inverse=True)
+    sizes, hits = np.bincount(member), np.bincount(member, right)
+    drawn = np.random.default_rng(seed).integers(0, len(sizes), (rounds, len(sizes)))
+    low, high = np.percentile(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [2.5, 97.5])
+    return [float(low), float(high)]
 
 
 def equal_error_rate(fpr: Array, tpr: Array) -> float:

@@ -1,48 +1,178 @@
-"""Plots of an evaluation, as PNG."""
+"""Plots, as matplotlib figures (no pyplot: nothing global), and how they become files or parts of a page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import norm
 from sklearn import metrics as sk
 
 from unmask.lab.metrics import Array
 
+Figure = matplotlib.figure.Figure
+Curves = Mapping[str, tuple[Array, Array]]
+"""Name → labels (1 fake) and probabilities of fake, both classes present."""
 
-def plot_roc(curves: Mapping[str, tuple[Array, Array]], path: Path) -> None:
-    """ROC of each set: name → (labels, probabilities), both classes present."""
-    figure, axes = _figure("False alarms: share of real faces called fake", "Fakes found")
-    for name, (labels, probabilities) in curves.items():
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999933")
+"""Told apart by the colour-blind too (Okabe & Ito, 2008); lines differ in style as well, for greyscale."""
+STYLES = ("-", "--", "-.", ":")
+REAL_COLOUR, FAKE_COLOUR = COLOURS[0], COLOURS[1]
+
+
+def plot_roc(curves: Curves) -> Figure:
+    """ROC of each set or model."""
+    figure, axes = _square("False alarms: share of real called fake", "Share of fakes found")
+    for number, (name, (labels, probabilities)) in enumerate(curves.items()):
         fpr, tpr, _ = sk.roc_curve(labels, probabilities)
-        axes.plot(fpr, tpr, label=f"{name}, AUC {sk.auc(fpr, tpr):.3f}")
+        axes.plot(fpr, tpr, label=f"{name}, AUC {sk.auc(fpr, tpr):.3f}", **_style(number))
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="guessing")
-    axes.legend(loc="lower right", frameon=False)
-    figure.savefig(path, dpi=120)
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    return figure
 
 
-def plot_reliability(curves: Mapping[str, tuple[Array, Array]], path: Path, bins: int = 10) -> None:
+def plot_precision_recall(curves: Curves) -> Figure:
+    """Precision over recall of the fakes."""
+    figure, axes = _square("Recall: share of fakes found", "Precision: share of fakes among what is called fake")
+    for number, (name, (labels, probabilities)) in enumerate(curves.items()):
+        precision, recall, _ = sk.precision_recall_curve(labels, probabilities)
+        ap = sk.average_precision_score(labels, probabilities)
+        axes.plot(recall, precision, label=f"{name}, AP {ap:.3f} (guessing: {np.mean(labels):.3f})", **_style(number))
+    axes.legend(loc="lower left", frameon=False, fontsize=8)
+    return figure
+
+
+def plot_det(curves: Curves) -> Figure:
+    """Misses over false alarms, both on normal-deviate scales (Martin et al., Eurospeech 1997)."""
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot(xlabel="False alarms: real called fake", ylabel="Misses: fakes not found", aspect="equal")
+    ticks = [0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95]
+    for number, (name, (labels, probabilities)) in enumerate(curves.items()):
+        fpr, fnr, _ = sk.det_curve(labels, probabilities)
+        axes.plot(*(norm.ppf(np.clip(rate, 1e-3, 1 - 1e-3)) for rate in (fpr, fnr)), label=name, **_style(number))
+    for axis, bound in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+        axis.set_ticks(norm.ppf(ticks), [f"{tick:.1%}" for tick in ticks])
+        bound(norm.ppf(0.0009), norm.ppf(0.96))
+    _plain(axes)
+    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    return figure
+
+
+def plot_reliability(curves: Curves, bins: int = 10) -> Figure:
     """Share of fakes over probability of fake, real and fake weighing the same."""
-    figure, axes = _figure("Probability of fake", "Share of fakes (both classes weighing the same)")
-    for name, (labels, probabilities) in curves.items():
+    figure, axes = _square("Probability of fake", "Share of fakes (both classes weighing the same)")
+    for number, (name, (labels, probabilities)) in enumerate(curves.items()):
         weights = 1 / np.bincount(labels, minlength=2)[labels]
         place = np.minimum((probabilities * bins).astype(int), bins - 1)
         mass = np.bincount(place, weights, bins)
         kept = mass > 0
         shares = np.bincount(place, weights * labels, bins)[kept] / mass[kept]
         means = np.bincount(place, weights * probabilities, bins)[kept] / mass[kept]
-        axes.plot(means, shares, marker="o", label=name)
+        axes.plot(means, shares, marker="o", markersize=4, label=name, **_style(number))
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfect")
-    axes.legend(loc="upper left", frameon=False)
-    figure.savefig(path, dpi=120)
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
 
 
-def _figure(x: str, y: str) -> tuple[Any, Any]:
-    figure = matplotlib.figure.Figure(figsize=(6, 6), layout="constrained")  # no pyplot: nothing global
+def plot_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Accuracy and loss of training and validation, epoch by epoch, and the validation AUC."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for place, (title, lines) in enumerate(CURVES.items(), start=1):
+        axes = figure.add_subplot(1, 2, place, xlabel="Epoch", title=title)
+        for number, (key, label) in enumerate(lines.items()):
+            axes.plot(epochs, [row[key] for row in history], marker="o", markersize=3, label=label, **_style(number))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain(axes)
+        axes.legend(frameon=False)
+    return figure
+
+
+CURVES = {
+    "Accuracy at 0.5, and AUC": {
+        "train_accuracy": "training accuracy",
+        "validation_accuracy": "validation accuracy",
+        "validation_auc": "validation AUC",
+    },
+    "Loss": {"train_loss": "training", "validation_loss": "validation"},
+}
+
+
+def plot_intervals(rows: Mapping[str, tuple[float, float, float]], x: str, chance: float = 0.5) -> Figure:
+    """A point with its interval for each name: (value, low, high)."""
+    figure = Figure(figsize=(7, 0.9 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.add_subplot(xlabel=x)
+    for place, (value, low, high) in enumerate(reversed(list(rows.values()))):
+        axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
+        axes.plot([value], [place], marker="o", color=COLOURS[0])
+    axes.axvline(chance, color="0.6", linestyle=":")
+    axes.set_yticks(range(len(rows)), list(rows)[::-1])
+    axes.set_xlim(min(0.4, *(low for _, low, _ in rows.values())) if rows else 0.4, 1.01)
+    _plain(axes)
+    return figure
+
+
+def plot_by_class(values: Array, labels: Array, name: str) -> Figure:
+    """How a number, or a word, is spread over real and fake."""
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.add_subplot(xlabel=name, ylabel="Share of the class")
+    groups = [
+        (values[labels == label], word, colour)
+        for label, word, colour in ((0, "real", REAL_COLOUR), (1, "fake", FAKE_COLOUR))
+    ]
+    if values.dtype.kind in "fiu":
+        known = values[~np.isnan(values.astype(float))]
+        edges = np.histogram_bin_edges(known, bins=30).tolist()
+        for mine, word, colour in groups:
+            kept = mine[~np.isnan(mine.astype(float))]
+            axes.hist(
+                kept, edges, weights=np.full(len(kept), 1 / max(len(kept), 1)), alpha=0.6, label=word, color=colour
+            )
+    else:
+        words = sorted(set(values.tolist()))[:12]
+        for shift, (mine, word, colour) in zip((-0.2, 0.2), groups, strict=True):
+            shares = [float(np.mean(mine == w)) for w in words]
+            axes.bar(np.arange(len(words)) + shift, shares, 0.4, label=word, color=colour)
+        axes.set_xticks(range(len(words)), [str(w)[:20] or "none" for w in words], rotation=20)
+    _plain(axes)
+    axes.legend(frameon=False)
+    return figure
+
+
+def png(figure: Figure, dpi: int = 120) -> bytes:
+    """The figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
+def write_plot(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG. Raises OSError."""
+    path.write_bytes(png(figure))
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """A picture as part of a page."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": STYLES[number % len(STYLES)]}
+
+
+def _square(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Any) -> None:
     axes.grid(color="0.92")
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

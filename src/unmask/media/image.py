@@ -60,7 +60,7 @@ class Still(Closing):
         self.media = Media(str(path), sha256, "image", width, height, notes=notes)
         self.tags: Mapping[str, str] = _tags(picture)
 
-    def frames(self, count: int) -> Iterator[Frame]:
+    def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """The picture, once. Raises NoFramesError where nothing of it can be decoded."""
         if count < 1:
             raise ValueError(f"the number of frames must be at least 1, but is {count}")
@@ -92,10 +92,10 @@ class Animation(Closing):
         self.media = Media(str(path), sha256, "video", *picture.size, duration_s=time, fps=fps)
         self.tags: Mapping[str, str] = _tags(picture)
 
-    def frames(self, count: int) -> Iterator[Frame]:
+    def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """Frames of the animation, as `Source.frames`."""
         read = 0
-        for number in choose_frames(self._times, self._end, count):
+        for number in choose_frames(self._times, self._end, count, every_s):
             try:
                 self._picture.seek(number)
                 image = to_rgb(self._picture)

@@ -25,8 +25,9 @@ class Source(Protocol):
     def tags(self) -> Mapping[str, str]:
         """What the file says of itself, as it says it: EXIF and text chunks, container and stream metadata."""
 
-    def frames(self, count: int) -> Iterator[Frame]:
-        """At most `count` frames, evenly spaced in time over the whole file, each once, in order.
+    def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
+        """At most `count` frames, evenly spaced in time over the whole file, each once, in order; with `every_s` those
+        on show at 0, every_s, 2 · every_s, … seconds.
 
         Raises NoFramesError where not one can be decoded.
         """
@@ -73,7 +74,7 @@ def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Source:
     return Video(path, sha256, max_pixels)
 
 
-def choose_frames(times: Sequence[float], end: float, count: int) -> list[int]:
+def choose_frames(times: Sequence[float], end: float, count: int, every: float | None = None) -> list[int]:
     """Which frames to look at: the ones on show in the middle of `count` equal spans of time.
 
     times: when each frame comes up, rising; end: when the last one goes. Returns rising indices without repeats, so
@@ -81,9 +82,16 @@ def choose_frames(times: Sequence[float], end: float, count: int) -> list[int]:
 
     300 frames of 1/30 s and count 8: spans of 1.25 s, their middles at 0.625 s, 1.875 s, … are in frames 18, 56, 93,
     131, 168, 206, 243, 281.
+
+    every: instead those on show at every, 2 · every, … after the first, and the first; `count` of them at most.
     """
     if count < 1:
         raise ValueError(f"the number of frames must be at least 1, but is {count}")
+    if every is not None:
+        if every <= 0:
+            raise ValueError(f"the time between frames must be above 0, but is {every}")
+        steps = min(count, 1 + max(0, int((end - times[0]) / every - 1e-9))) if times else 0
+        return sorted({bisect_right(times, times[0] + k * every + 1e-9) - 1 for k in range(steps)})
     if len(times) <= count:
         return list(range(len(times)))
     span = (end - times[0]) / count

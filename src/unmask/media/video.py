@@ -89,24 +89,27 @@ class Video(Closing):
             read_share=1.0 if share > 0.97 else share,  # headers round
         )
 
-    def frames(self, count: int) -> Iterator[Frame]:
+    def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """Frames of the video, as `Source.frames`."""
+        index = self._index
+        dated, step = bool(index.pts), float(index.time_base) if index.pts else 1 / float(self._fps or 25)
+        times, end = (index.pts, index.end) if dated else (range(self._packets), self._packets)
+        chosen = choose_frames(times, end, count, None if every_s is None else every_s / step)
         read = 0
-        for frame in self._by_count(count) if not self._index.pts else self._by_time(count):
+        for frame in self._by_time(chosen) if dated else self._by_count(chosen):
             read += 1
             height, width = frame.image.shape[:2]
             self.media = replace(self.media, frames_read=read, width=width, height=height)
             yield frame
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
-        if read < (asked := min(count, len(self._index.pts) or self._packets)) and self._broken:
+        if read < (asked := len(chosen)) and self._broken:
             note = f"{self._broken} of {asked} frames could not be decoded"
             self.media = replace(self.media, notes=(*self.media.notes, note))
 
-    def _by_time(self, count: int) -> Iterator[Frame]:
+    def _by_time(self, chosen: Sequence[int]) -> Iterator[Frame]:
         index = self._index
         first = index.pts[0]
-        chosen = choose_frames(index.pts, index.end, count)
         number_of = {index.pts[i]: i for i in chosen}
         container, stream = self._open()
         with container:
@@ -165,10 +168,9 @@ class Video(Closing):
                 waiting.discard(frame.pts)
                 yield frame.pts, _to_rgb(frame, self._shape)
 
-    def _by_count(self, count: int) -> Iterator[Frame]:
+    def _by_count(self, chosen: Sequence[int]) -> Iterator[Frame]:
         """For streams without times (raw H.264, some AVI): frames are counted."""
-        total = self._packets
-        wanted = set(choose_frames(range(total), total, count))
+        wanted = set(chosen)
         rate = float(self._fps or 25)
         container, stream = self._open()
         with container:

@@ -1,0 +1,93 @@
+"""`unmask models` and `unmask recipes`: what there is to judge and to train with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unmask.cli.output import ModelArgument, lab, tell
+from unmask.errors import OutputError
+
+models = typer.Typer(help="The bundles: list, show, check.", no_args_is_help=True, rich_markup_mode=None)
+recipes = typer.Typer(help="The recipes: list, show, copy, check.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@models.command("list")
+def list_models() -> None:
+    """The bundles that come with unmask."""
+    from unmask.bundle import read_seal, shipped_bundles
+
+    for name, path in shipped_bundles().items():
+        card = read_seal(path.read_bytes())
+        tell(f"{name:16} {card['name']} {card['version']}  {path.stat().st_size / 1e6:.1f} MB  {card['licence']}")
+
+
+@models.command("show")
+def show_model(
+    model: ModelArgument = "default", as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False
+) -> None:
+    """The card of a bundle."""
+    from unmask.bundle.session import find_bundle, load_bundle
+
+    card = load_bundle(str(find_bundle(model))).card.text
+    if as_json:
+        tell(json.dumps(card, indent=2, ensure_ascii=False))
+        return
+    from unmask.table import card_lines
+
+    for line in card_lines(card):
+        tell(line)
+
+
+@models.command("check")
+def check_model(model: ModelArgument = "default") -> None:
+    """Check a bundle: digests, card, graph and canaries."""
+    from unmask.bundle import load_bundle
+
+    bundle = load_bundle(model)
+    canaries = len(bundle.card.canaries.logits)
+    tell(f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {canaries} canaries are right")
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """The recipes that come with unmask."""
+    with lab():
+        from unmask.lab.recipe import shipped_recipes
+    for name in shipped_recipes():
+        tell(name)
+
+
+@recipes.command("show")
+def show_recipe(name: str) -> None:
+    """The text of a recipe."""
+    tell(_shipped_recipe(name).read_text().rstrip())
+
+
+@recipes.command("copy")
+def copy_recipe(name: str, to: Path) -> None:
+    """Copy a recipe, to be changed."""
+    text = _shipped_recipe(name).read_text()
+    try:
+        with to.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"cannot write {to}: {error.strerror}") from error
+    tell(f"written: {to}")
+
+
+@recipes.command("check")
+def check_recipe(recipe: str, override: Annotated[list[str] | None, typer.Option("--set")] = None) -> None:
+    """Check a recipe; all faults are listed."""
+    with lab():
+        from unmask.lab.recipe import load_recipe
+    tell(f"{load_recipe(recipe, override or ()).name}: no faults")
+
+
+def _shipped_recipe(name: str) -> Path:
+    with lab():
+        from unmask.lab.recipe import find_recipe
+    return find_recipe(name)

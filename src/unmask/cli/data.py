@@ -1,0 +1,164 @@
+"""`unmask data`: from a data set on disk to crops, splits that do not leak, and an audit."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unmask.cli.output import FacesOption, JobsOption, lab, progress, say, tell
+
+app = typer.Typer(help="Data sets: list, read, prepare, split, audit.", no_args_is_help=True, rich_markup_mode=None)
+
+ManifestsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Manifests: .parquet, .csv, a folder of shards, or one with real/ and fake/.", show_default=False
+    ),
+]
+
+
+class WhichFaces(StrEnum):
+    """The choices of --which."""
+
+    largest = "largest"
+    all = "all"
+
+
+class Encoding(StrEnum):
+    """The choices of --encoding."""
+
+    jpeg = "jpeg"
+    png = "png"
+
+
+@app.command("list")
+def list_sets() -> None:
+    """The data sets that can be read, how they should look, where they are had and on which terms."""
+    with lab():
+        from unmask.lab.datasets import DATASETS
+    for name, data_set in DATASETS.items():
+        tell(f"{name}: {data_set.title}\n{data_set.tree}\n  had from {data_set.source}; terms: {data_set.terms}\n")
+
+
+@app.command()
+def read(
+    name: Annotated[str, typer.Argument(help="One of `unmask data list`.")],
+    root: Annotated[Path, typer.Argument(help="Where the data set lies.")],
+    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet or .csv).")],
+) -> None:
+    """Read a data set as it is published into a manifest. What it lists and is not there is named."""
+    with lab():
+        from unmask.lab.datasets import read_dataset
+        from unmask.lab.manifest import write_manifest
+    reading = read_dataset(name, root)
+    write_manifest(reading.items, out)
+    counts = Counter((item.split, "fake" if item.label else "real") for item in reading.items)
+    for (split, label), count in sorted(counts.items()):
+        tell(f"{split:12} {label:5} {count:8,}")
+    if reading.missing:
+        shown = ", ".join(reading.missing[:5]) + (" …" if len(reading.missing) > 5 else "")
+        tell(f"listed by the set, but not there and left out: {len(reading.missing):,} ({shown})")
+    tell(f"written: {out}, {len(reading.items):,} rows in {len({item.group for item in reading.items}):,} groups")
+
+
+@app.command()
+def prepare(
+    manifests: ManifestsArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the shards and the coverage.")],
+    frames: Annotated[int, typer.Option(min=1, help="Frames of each video, evenly spaced.")] = 10,
+    every: Annotated[float | None, typer.Option(min=0.01, help="Instead: one frame every so many seconds.")] = None,
+    faces: FacesOption = "yunet",
+    which: Annotated[WhichFaces, typer.Option(help="The largest face of each frame, or all.")] = WhichFaces.largest,
+    size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 256,
+    margin: Annotated[float, typer.Option(help="Side of the crops, in canonical faces.")] = 1.5,
+    via: Annotated[
+        int | None, typer.Option(min=16, help="Cut at this side first, then bring to --size (64, then 128).")
+    ] = None,
+    encoding: Annotated[Encoding, typer.Option(help="JPEG at quality 95 (4:4:4), or PNG.")] = Encoding.jpeg,
+    jobs: JobsOption = 0,
+) -> None:
+    """Cut the faces out of pictures and videos, into Parquet shards. The same command goes on after a stop."""
+    with lab():
+        from unmask.lab.manifest import read_manifests
+        from unmask.lab.prepare import Settings
+        from unmask.lab.prepare import prepare as run_prepare
+    items = read_manifests(manifests, files_there=False)
+    settings = Settings(frames, every, faces, which.value, size, margin, via=via, encoding=encoding.value)
+    with progress(len(items)) as advance:
+        coverage = run_prepare(items, out, settings, jobs=jobs or os.cpu_count() or 1, advance=advance)
+    for name, counts in coverage["by_data_set"].items():
+        tell(f"{name:30} " + ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())))
+    for row in coverage["left_out"][:10]:
+        tell(f"  left out: {row['name']}: {row['why']}")
+    if (more := len(coverage["left_out"]) - 10) > 0:
+        tell(f"  and {more:,} more, all in {out}/coverage.csv")
+    tell(f"written: {out}, {coverage['crops']:,} crops of {coverage['with_a_face']:,} of {coverage['items']:,} files")
+
+
+@app.command()
+def split(
+    manifests: ManifestsArgument,
+    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet or .csv).")],
+    shares: Annotated[str, typer.Option(help="Share of each split.")] = "train=0.7,validation=0.15,test=0.15",
+    by: Annotated[
+        str, typer.Option(help="What stays together: group, identity, near_duplicate; or row: nothing.")
+    ] = "group",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same splits.")] = 1,
+    jobs: JobsOption = 0,
+) -> None:
+    """Share out rows into splits, with nothing in two of them that belongs together."""
+    import numpy as np
+
+    with lab():
+        from unmask.lab.identities import cluster, embed
+        from unmask.lab.manifest import read_manifests, write_manifest
+        from unmask.lab.samples import find_samples
+        from unmask.lab.splits import parse_shares, split_items
+    ties = [tie.strip() for tie in by.split(",")]
+    items, parts = read_manifests(manifests), parse_shares(shares)
+    people, prints = None, None
+    if {"identity", "near_duplicate"} & set(ties):
+        cores = jobs or os.cpu_count() or 1
+        found = find_samples(items, jobs=cores)
+        place = {id(item): row for row, item in enumerate(items)}
+        rows = [place[id(sample.item)] for sample in found.samples]
+        prints = np.zeros((len(items), 32), np.uint8)
+        prints[rows] = [sample.print for sample in found.samples]
+        if "identity" in ties:
+            numbers = dict(zip(rows, cluster(embed(found.samples, cores)).tolist(), strict=True))
+            people = [numbers.get(row) for row in range(len(items))]
+    items = split_items(items, parts, ties, seed=seed, prints=prints, people=people)
+    write_manifest(items, out)
+    for name in parts:
+        mine = [item for item in items if item.split == name]
+        fakes = sum(item.label for item in mine)
+        tell(f"{name:12} {len(mine) - fakes:8,} real {fakes:8,} fake {len({item.group for item in mine}):8,} groups")
+    tell(f"written: {out}, tied by {', '.join(ties)}, seed {seed}")
+
+
+@app.command()
+def audit(
+    manifests: ManifestsArgument,
+    out: Annotated[Path, typer.Option(help="Folder for audit.html and audit.json.")],
+    identities: Annotated[bool, typer.Option(help="Compare faces as well, to find people in two splits.")] = True,
+    jobs: JobsOption = 0,
+) -> None:
+    """Do the splits leak, and does the wrapping tell the answer? A table, and one HTML page with plots."""
+    with lab():
+        from unmask.lab.audit import audit as run_audit
+        from unmask.lab.manifest import read_manifests
+    found = run_audit(read_manifests(manifests), out, identities=identities, jobs=jobs or os.cpu_count() or 1, say=say)
+    for note in found.notes:
+        tell(f"note: {note}")
+    for leak in found.leaks.words():
+        tell(f"LEAK: {leak}")
+    if not found.leaks:
+        tell("no leak between splits found")
+    for shortcut in found.shortcuts:
+        tell(f"{shortcut.data}: {shortcut.words()}")
+    tell(f"written: {out}/audit.html, audit.json")

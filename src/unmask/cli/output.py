@@ -1,0 +1,117 @@
+"""How the command line speaks: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from unmask.types import Failure, Report
+
+DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+ModelOption = Annotated[str, typer.Option(help="A shipped bundle's name, or the path of a bundle.")]
+ModelArgument = Annotated[str, typer.Argument(help="A shipped bundle's name, or the path of a bundle.")]
+FacesOption = Annotated[str, typer.Option(help="Face finder: yunet, mtcnn, dlib, or yunet=FILE.")]
+JobsOption = Annotated[int, typer.Option(min=0, help="Files at a time; 0: one for each core.")]
+FramesOption = Annotated[int, typer.Option(min=1, help="Frames looked at in a video, evenly spaced in time.")]
+
+
+class Engine(StrEnum):
+    """The choices of --engine."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+
+
+def complain(message: str) -> None:
+    print(f"unmask: {message}", file=sys.stderr)
+
+
+def tell(text: str) -> None:
+    print(text)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # long work is watched through files and pipes
+
+
+def print_table(table: Table) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 110
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
+def show(result: Report | Failure, as_json: bool) -> None:
+    from unmask.report import to_json
+    from unmask.types import Failure
+
+    if as_json:
+        line = json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n"
+        with uninterrupted():
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    elif isinstance(result, Failure):
+        complain(f"{to_json(result)['media']['path']}: {result.message}")
+    else:
+        from unmask.table import report_table
+
+        print_table(report_table(result))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done, so that what is printed stays whole lines."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields what moves it on by one. quiet: no bar."""
+    if total < 2 or quiet or not sys.stderr.isatty():
+        yield lambda done=1: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # results go where they were sent, not to the bar's terminal
+        redirect_stderr=False,
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda done=1: bar.advance(task, done)
+
+
+@contextmanager
+def lab() -> Iterator[None]:
+    """Turns a missing package of the lab into the advice to install it."""
+    from unmask.errors import MissingExtraError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise MissingExtraError(f"the lab ({error.name} is missing)", "train") from error

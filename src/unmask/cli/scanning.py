@@ -1,0 +1,129 @@
+"""`unmask scan` and `unmask demo`: judge files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli.output import (
+    DONE,
+    SOME_UNJUDGED,
+    Engine,
+    FacesOption,
+    FramesOption,
+    JobsOption,
+    ModelOption,
+    progress,
+    show,
+    tell,
+)
+from unmask.errors import NothingToJudgeError, OutputError
+
+if TYPE_CHECKING:
+    from unmask.types import Failure, Report
+
+
+def scan(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout (JSON Lines).")] = False,
+    model: ModelOption = "default",
+    frames: FramesOption = 32,
+    explain: Annotated[bool, typer.Option(help="Keep a heat map of each face.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for the JSON report of each file.")] = None,
+    faces: FacesOption = "yunet",
+    jobs: JobsOption = 0,
+    engine: Annotated[Engine, typer.Option(help="What runs the bundle.")] = Engine.onnxruntime,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused.")] = 100_000_000,
+) -> None:
+    """Judge pictures and videos.
+
+    Exit code 0: all judged, whatever the verdict; 1: failed; 2: wrong usage; 3: some files could not be judged for a
+    fault of the file.
+    """
+    from unmask.detector import load_detector
+    from unmask.types import Failure
+
+    folder = _report_folder(report)
+    files, failures = _expand(paths)
+    jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
+    threads = 1 if jobs > 1 else 0  # side by side, files keep the cores busy better than the threads of one score do
+    detector = load_detector(model, faces=faces, engine=engine.value, threads=threads, max_pixels=max_pixels)
+    counts: Counter[str] = Counter()
+    for failure in failures:
+        counts["failed"] += 1
+        show(failure, as_json)
+    results = detector.scan_many(files, frames=frames, explain=explain, jobs=jobs)
+    # on a terminal that shows each result as it comes, the results are the progress
+    with progress(len(files), quiet=sys.stdout.isatty()) as advance:
+        for result in results:
+            advance()
+            counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
+            show(result, as_json)
+            if folder is not None:
+                _write_report(result, folder)
+    if not as_json and sum(counts.values()) > 1:
+        tell(f"{sum(counts.values())} files: " + ", ".join(f"{n} {label}" for label, n in sorted(counts.items())))
+    raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
+
+
+def demo() -> None:
+    """Judge the pictures and the clip that come with unmask; each is shown with its origin."""
+    from unmask.demo import demo_media
+    from unmask.detector import load_detector
+
+    exhibits = demo_media()
+    results = load_detector().scan_many([exhibit.path for exhibit in exhibits])
+    for exhibit, result in zip(exhibits, results, strict=True):
+        show(result, as_json=False)
+        tell(f"  truth: {exhibit.truth}. {exhibit.origin}\n")
+
+
+def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
+    """The files to judge, and the folders with nothing in them."""
+    from unmask.media import find_media
+    from unmask.types import Failure
+
+    files: list[Path] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            files.extend(find_media(path))
+        except NothingToJudgeError as error:
+            failures.append(Failure(os.fspath(path), error.kind, str(error)))
+    return files, failures
+
+
+def _report_folder(folder: Path | None) -> Path | None:
+    """The folder, made and tried for writing before any work is done."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".unmask"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _write_report(result: Report | Failure, folder: Path) -> None:
+    from unmask.report import to_json
+    from unmask.types import Failure
+
+    if isinstance(result, Failure):
+        return
+    path = folder / f"{Path(result.media.path).name}-{result.media.sha256[:8]}.json"
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(json.dumps(to_json(result), indent=2, ensure_ascii=False, allow_nan=False))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

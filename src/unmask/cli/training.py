@@ -1,0 +1,106 @@
+"""`unmask train`, `export` and `evaluate`: make a bundle and measure it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unmask.cli.output import FacesOption, FramesOption, JobsOption, lab, print_table, progress, say, tell
+
+
+def evaluate(
+    models: Annotated[
+        list[str], typer.Argument(help="Shipped bundles' names, or paths of bundles.", show_default=False)
+    ],
+    data: Annotated[list[Path], typer.Option(help="Manifest: .parquet, .csv, or a folder with real/ and fake/.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, scores.parquet, plots and reports.")],
+    split: Annotated[str | None, typer.Option(help="Only this split; without it, all rows.")] = None,
+    crops: Annotated[bool, typer.Option(help="The images are face crops already.")] = False,
+    faces: FacesOption = "yunet",
+    frames: FramesOption = 32,
+    jobs: JobsOption = 0,
+) -> None:
+    """Measure one bundle, or several side by side, on labelled data."""
+    with lab():
+        from unmask.detector import load_detector
+        from unmask.lab.evaluate import evaluate_detectors
+        from unmask.lab.manifest import read_manifests, select
+        from unmask.lab.results import pair_words
+    items = read_manifests(data)
+    items = select(items, split) if split else items
+    detectors = {name: load_detector(model, faces=faces) for name, model in _names(models).items()}
+    with progress(len(items) * len(detectors)) as advance:
+        found = evaluate_detectors(
+            detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance
+        )
+    from unmask.table import metrics_table
+
+    for name, metrics in found.metrics.items():
+        if len(detectors) > 1:
+            tell(name)
+        print_table(metrics_table(metrics))
+    for pair in found.pairs:
+        tell(pair_words(pair))
+    files = (
+        "comparison.html, .md, .json"
+        if len(detectors) > 1
+        else "report.html, report.md, metrics.json, .csv, scores.parquet"
+    )
+    tell(f"written: {out}/{files}")
+
+
+def _names(models: list[str]) -> dict[str, str]:
+    """A short name for each model: the file's, or the whole path where two files are called the same."""
+    short = [Path(model).stem for model in models]
+    return {
+        model.replace("/", "_") if short.count(name) > 1 else name: model
+        for name, model in zip(short, models, strict=True)
+    }
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or the path of a .yaml file.")],
+    data: Annotated[list[Path], typer.Option(help="Manifests with the splits that the recipe names.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    override: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value over the recipe.")] = None,
+    jobs: JobsOption = 0,
+    devices: Annotated[
+        str, typer.Option(help="How many GPUs, or auto; torchrun and SLURM say it themselves.")
+    ] = "auto",
+    allow_leak: Annotated[bool, typer.Option(help="Train on splits that leak; the card will say so.")] = False,
+) -> None:
+    """Train a recipe. A run that was stopped goes on when the same command is given again."""
+    with lab():
+        from unmask.lab.manifest import read_manifests
+        from unmask.lab.recipe import load_recipe
+        from unmask.lab.train import train as run_training
+    run = run_training(
+        load_recipe(recipe, override or ()),
+        read_manifests(data),
+        out,
+        jobs=jobs or os.cpu_count() or 1,
+        devices=devices,
+        data_names=[path.name for path in data],
+        allow_leak=allow_leak,
+        say=say,
+    )
+    tell(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder of `unmask train`.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    data: Annotated[
+        list[Path], typer.Option(help="Manifests: the validation split chooses calibration and thresholds.")
+    ],
+    test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
+    int8: Annotated[bool, typer.Option(help="Quantise to 8 bits, calibrated on validation faces.")] = False,
+) -> None:
+    """Turn a trained run into a bundle: calibrated, with thresholds, canaries and a card."""
+    with lab():
+        from unmask.lab.export import export_run
+    export_run(run, out, data, test or [], int8=int8)
+    tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")

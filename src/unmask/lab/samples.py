@@ -1,0 +1,136 @@
+"""Labelled pictures → the face in each, found by the same finder and the same code as in a scan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unmask.errors import ManifestError
+from unmask.faces import FaceFinder, find_main_face, load_finder
+from unmask.lab.likeness import Print, fingerprint
+from unmask.lab.manifest import Item
+from unmask.types import Floats
+
+BROKEN_SHARE = 0.01
+"""More broken pictures than this are no accident, and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An item, the landmarks of its main face, (5, 2) float32 in pixels of the picture, and the picture's
+    fingerprint."""
+
+    item: Item
+    landmarks: Floats
+    print: Print
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a list of items: samples, items without a face, and broken ones with what is wrong."""
+
+    samples: list[Sample]
+    no_face: list[Item]
+    broken: list[tuple[Item, str]]
+
+
+def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2, cache: Path | None = None) -> Found:
+    """The main face of each item, in order. Items that carry landmarks (from `data prepare`) are only decoded.
+
+    cache: a file (.npz) where what was found is kept and, for the same items and finder, taken from. Raises
+    ManifestError where over 1 % of the items cannot be decoded.
+    """
+    key = _digest(items, finder)
+    looks = _load(cache, key)
+    if looks is None:
+        with worker_pool(jobs) as run:
+            looks = list(run(_look, items, repeat(finder)))
+        if cache is not None:
+            _save(cache, key, looks)
+    broken = [(item, look) for item, look in zip(items, looks, strict=True) if isinstance(look, str)]
+    if len(broken) > BROKEN_SHARE * len(items):
+        shown = "; ".join(why for _, why in broken[:3])
+        raise ManifestError(f"{len(broken)} of {len(items)} pictures are broken, more than 1 %: {shown} …")
+    pairs = [(item, look) for item, look in zip(items, looks, strict=True) if not isinstance(look, str)]
+    samples = [Sample(item, look[0], look[1]) for item, look in pairs if look[0] is not None]
+    return Found(samples, [item for item, look in pairs if look[0] is None], broken)
+
+
+@contextmanager
+def worker_pool(jobs: int, chunk: int = 32) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map` over spawned processes, `chunk` items at a time, one core each; a plain one where `jobs` is 1. Spawned,
+    not forked: a fork of a process whose OpenCV has threads hangs in the child."""
+    if jobs == 1:
+        before = cv2.getNumThreads()
+        yield map
+        cv2.setNumThreads(before)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        yield lambda function, *lists: pool.map(function, *lists, chunksize=chunk)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_finders: dict[str, FaceFinder] = {}
+
+_Look = str | tuple[Floats | None, Print]
+
+
+def _look(item: Item, finder: str) -> _Look:
+    """What is wrong with the picture; or its landmarks (None without a face) and its print."""
+    try:
+        image = item.decode()
+    except ManifestError as error:
+        return str(error)
+    if item.landmarks:
+        return np.array(item.landmarks, np.float32).reshape(5, 2), fingerprint(image)
+    if finder not in _finders:
+        _finders[finder] = load_finder(finder)
+    face = find_main_face(_finders[finder], image)
+    return None if face is None else face.landmarks, fingerprint(image)
+
+
+def _digest(items: Sequence[Item], finder: str) -> str:
+    digest = hashlib.sha256(finder.encode())
+    for item in items:
+        digest.update(f"\0{item.dataset}\0{item.name}\0{item.path}\0{len(item.data or b'')}".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def _save(cache: Path, key: str, looks: Sequence[_Look]) -> None:
+    marks = np.full((len(looks), 5, 2), np.nan, np.float32)
+    prints, faults = np.zeros((len(looks), 32), np.uint8), [""] * len(looks)
+    for i, look in enumerate(looks):
+        if isinstance(look, str):
+            faults[i] = look
+            continue
+        prints[i] = look[1]
+        if look[0] is not None:
+            marks[i] = look[0]
+    partial = cache.with_name(cache.name + ".part.npz")
+    np.savez(partial, key=np.array(key), landmarks=marks, prints=prints, faults=np.array(faults))
+    partial.replace(cache)
+
+
+def _load(cache: Path | None, key: str) -> list[_Look] | None:
+    if cache is None or not cache.is_file():
+        return None
+    try:
+        with np.load(cache, allow_pickle=False) as kept:
+            if str(kept["key"]) != key:
+                return None
+            rows = zip(kept["landmarks"], kept["prints"], kept["faults"], strict=True)
+            return [str(fault) if fault else (None if np.isnan(m[0, 0]) else m, p) for m, p, fault in rows]
+    except (OSError, ValueError, KeyError):
+        return None  # made anew
