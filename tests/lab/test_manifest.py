@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from unmask.errors import ManifestError
-from unmask.lab.manifest import read_manifest, read_manifests, require_both_classes, select
+from unmask.lab.manifest import Item, read_manifest, read_manifests, require_both_classes, select, write_manifest
 
 
 def jpeg(value: int = 100) -> bytes:
@@ -113,3 +115,47 @@ def test_the_sets_at_hand_have_the_polarity_they_say(shared: Path) -> None:
     items = read_manifest(shared / "data" / "lfw_real.parquet")
     assert {item.label for item in items} == {0}
     assert np.array(items[0].decode()).shape == (250, 250, 3)
+
+
+def test_numbers_are_read_where_the_file_names_its_classes(tmp_path: Path) -> None:
+    """As files from the hub do; here 1 is real."""
+    table = pa.table({"image": [{"bytes": b"a", "path": "a.jpg"}, {"bytes": b"b", "path": "b.jpg"}], "label": [0, 1]})
+    features = {"info": {"features": {"label": {"names": ["Fake", "Real"], "_type": "ClassLabel"}}}}
+    named = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(named, tmp_path / "named.parquet")
+    assert [item.label for item in read_manifest(tmp_path / "named.parquet")] == [1, 0]
+    pq.write_table(table, tmp_path / "bare.parquet")
+    with pytest.raises(ManifestError, match="numbers are refused"):
+        read_manifest(tmp_path / "bare.parquet")
+
+
+def test_a_folder_of_shards(tmp_path: Path) -> None:
+    for number in range(2):
+        item = Item(f"v{number}", number, "d", "train", "g", data=bytes([number]), landmarks=tuple(range(10)))
+        write_manifest([item], tmp_path / f"part-{number:05}.parquet")
+    items = read_manifests([tmp_path])
+    assert [(item.name, item.label, item.landmarks[9]) for item in items] == [("v0", 0, 9), ("v1", 1, 9)]
+
+
+def test_rows_that_are_there_twice(tmp_path: Path) -> None:
+    def written(*items: Item) -> list[Path]:
+        write_manifest(items, tmp_path / "m.parquet")
+        return [tmp_path / "m.parquet"]
+
+    a = Item("a", 0, "d", "train", "g", data=b"same")
+    with pytest.raises(ManifestError, match="twice, with the same label"):
+        read_manifests(written(a, a))
+    with pytest.raises(ManifestError, match="once as real and once as fake"):
+        read_manifests(written(a, replace(a, name="b", label=1)))
+    assert len(read_manifests(written(a, replace(a, name="b")))) == 2  # published sets have such; the audit tells
+
+
+def test_links_are_files_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "x.jpg")
+    items = [Item(n, 0, "d", "train", n, path=tmp_path / n) for n in ("x.jpg", "link.jpg")]
+    write_manifest(items, tmp_path / "m.parquet")
+    assert [item.path for item in read_manifests([tmp_path / "m.parquet"])] == [
+        tmp_path / "x.jpg",
+        tmp_path / "link.jpg",
+    ]

@@ -53,3 +53,16 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("a: [")
     with pytest.raises(RecipeError, match="as YAML"):
         load_recipe(str(tmp_path / "b.yaml"))
+
+
+def test_images_or_epochs() -> None:
+    assert load_recipe("unmask-lite0", ["train.images=null", "train.epochs=2"]).train.epochs == 2
+    for changes in (["train.epochs=2"], ["train.images=null"]):
+        with pytest.raises(RecipeError, match="either images or epochs"):
+            load_recipe("unmask-lite0", changes)
+    with pytest.raises(RecipeError, match=r"accumulate \(3\) must divide train.batch \(32\)"):
+        load_recipe("unmask-lite0", ["train.accumulate=3"])
+
+
+def test_no_augmentation_at_all() -> None:
+    assert load_recipe("unmask-lite0", ["augment=null"]).augment is None

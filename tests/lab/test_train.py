@@ -248,6 +248,6 @@ def test_leaks_by_hand() -> None:
         [*clean, item("e", "test", "g"), item("f", "train", "i", "ann"), item("k", "test", "j", "ann", "bob")]
     )
     assert [(leak.kind, leak.count) for leak in leaks.found] == [("group", 1), ("identity", 1)]
-    assert leaks.words()[1] == "1 identities in more than one split, e.g. f (train) and k (test)"
+    assert leaks.words()[1] == "1 identities that the set names in more than one split, e.g. f (train) and k (test)"
     found = find_leaks(clean, people=[1, 2, 1, None])
-    assert [(leak.kind, leak.examples) for leak in found.found] == [("identity", ((0, 2),))]
+    assert [(leak.kind, leak.examples) for leak in found.found] == [("lookalike", ((0, 2),))]

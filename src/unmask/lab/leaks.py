@@ -18,8 +18,8 @@ EXAMPLES = 12
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One kind of thing that crosses splits. kind: `group`, `identity` or `near_duplicate`; count: of such groups,
-    identities or pairs of pictures; examples: rows of the items, pairs that stand in different splits."""
+    """One kind of thing that crosses splits. kind: `group`, `identity`, `lookalike` or `near_duplicate`; count: of
+    such groups, identities or pairs of pictures; examples: rows of the items, pairs that stand in different splits."""
 
     kind: str
     count: int
@@ -54,7 +54,12 @@ class Leaks:
         return f"{a.name} ({a.split}) and {b.name} ({b.split})"
 
 
-NAMES = {"group": "groups", "identity": "identities", "near_duplicate": "pairs of near-duplicate pictures"}
+NAMES = {
+    "group": "groups",
+    "identity": "identities that the set names",
+    "lookalike": "people, told by their faces (an estimate: children and generated faces look alike),",
+    "near_duplicate": "pairs of near-duplicate pictures",
+}
 
 
 def find_leaks(items: Sequence[Item], prints: Print | None = None, people: Sequence[Any] | None = None) -> Leaks:
@@ -65,7 +70,7 @@ def find_leaks(items: Sequence[Item], prints: Print | None = None, people: Seque
         _crossing("identity", items, [[(item.dataset, who) for who in item.identities] for item in items]),
     ]
     if people is not None:
-        found.append(_crossing("identity", items, [[] if who is None else [who] for who in people]))
+        found.append(_crossing("lookalike", items, [[] if who is None else [who] for who in people]))
     if prints is not None:
         found.append(_near(items, prints))
     return Leaks(tuple(leak for leak in found if leak.count), tuple(items))

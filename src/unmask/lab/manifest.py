@@ -134,7 +134,8 @@ def _require_files(items: Sequence[Item]) -> None:
 
 
 def _require_once(items: Sequence[Item]) -> None:
-    """The same bytes under two names and one label are left to the audit: published sets have such videos."""
+    """The same bytes under two names and one label are left to the audit: published sets have such videos. Two frames
+    of one video may be the same, too; their facts tell them apart."""
     seen: dict[Any, Item] = {}
     for item in items:
         first = seen.setdefault(item.data if item.data is not None else item.path, item)
@@ -142,7 +143,7 @@ def _require_once(items: Sequence[Item]) -> None:
             continue
         if first.label != item.label:
             clash = "once as real and once as fake"
-        elif (first.name, first.dataset) == (item.name, item.dataset):
+        elif (first.name, first.dataset, first.facts) == (item.name, item.dataset, item.facts):
             clash = "with the same label"
         else:
             continue

@@ -28,14 +28,14 @@ from unmask.lab.plots import (
 
 LEVELS = {"": "rows", "by_video": "videos", "by_face": "faces"}
 CELLS = {"tp": "fakes found", "fn": "fakes missed", "fp": "real called fake", "tn": "real left alone"}
-COLUMNS = {
+FIGURES = {
     "n": "n", "n_real": "real", "n_fake": "fake", "coverage": "coverage", "auc": "AUC", "auc_ci95": "95 % interval",
     "ap": "AP", "eer": "EER", "accuracy": "accuracy", "accuracy_ci95": "95 % interval",
-    "majority_baseline": "majority baseline", "balanced_accuracy": "balanced accuracy",
+    "majority_baseline": "… of the commoner answer", "balanced_accuracy": "balanced accuracy",
     "tpr_at_fpr01": "fakes found at 1 % false alarms", "fpr_at_threshold": "real called fake at the card's threshold",
     "log_loss": "log loss", "brier": "Brier", "ece": "ECE",
 }  # fmt: skip
-"""The figures of a table, and how they are called there."""
+"""The figures of a table, one a line, and how they are called there."""
 
 
 def write_evaluation(
@@ -89,7 +89,8 @@ def write_comparison(
         if len(set(labels[judged].tolist())) == 2:
             curves[name] = (labels[judged], said[judged])
     plots = {name: png(figure) for name, figure in _plots(curves).items()}
-    sets = ["overall", *next(iter(found.values()))["datasets"]]
+    sets = list(next(iter(found.values()))["datasets"])
+    sets = ["overall", *sets] if len(sets) > 1 else sets
     tables = [
         _table(of, {name: m["overall"] if of == "overall" else m["datasets"][of] for name, m in found.items()})
         for of in sets
@@ -145,8 +146,8 @@ def _levels(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping
 def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "title": title,
-        "head": ["", *COLUMNS.values()],
-        "rows": [[name, *(_cell(key, row.get(key)) for key in COLUMNS)] for name, row in rows.items()],
+        "head": ["", *rows],
+        "rows": [[word, *(_cell(key, row.get(key)) for row in rows.values())] for key, word in FIGURES.items()],
     }
 
 
