@@ -39,7 +39,7 @@ LAYERS = [
 LAB_ORDER = [
     "recipe", "manifest", "datasets", "metrics", "plots", "pages", "likeness", "samples", "prepare",
     "identities", "leaks", "splits", "facts", "audit",
-    "augment", "data", "inception_resnet_v1", "weights", "heads", "backbones", "checkpoint", "train",
+    "augment", "data", "inception_resnet_v1", "weights", "heads", "backbones", "checkpoint", "loop", "train",
     "results", "evaluate", "export",
 ]  # fmt: skip
 

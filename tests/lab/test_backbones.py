@@ -273,3 +273,27 @@ def test_wheels_are_named_with_how_to_get_them(monkeypatch: pytest.MonkeyPatch) 
         carried_weights("inception_resnet_v1")
     with pytest.raises(LabError, match="three ways"):
         network_of("inception_resnet_v1", "hub")
+
+
+def test_weights_from_the_hub_are_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub is reached in tests: a stand-in takes its place."""
+    asked: list[tuple[str, bool]] = []
+    real = timm.create_model
+
+    def stand_in(name: str, *, pretrained: bool, **options: object) -> torch.nn.Module:
+        asked.append((name, pretrained))
+        return real(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", stand_in)
+    network_of("test_resnet", "hub")
+    network_of("test_resnet", "random")
+    assert asked == [("test_resnet", True), ("test_resnet", False)]
+
+
+def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(LabError, match=r"no route to the hub.*three ways"):
+        network_of("resnet50", "hub")

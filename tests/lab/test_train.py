@@ -20,9 +20,10 @@ from lab_tools import TINY
 from unmask.errors import LabError, ManifestError, OutputError
 from unmask.lab import train as training
 from unmask.lab.leaks import find_leaks
+from unmask.lab.loop import Plan, class_weights
 from unmask.lab.manifest import Item, read_manifest
 from unmask.lab.recipe import Train, load_recipe
-from unmask.lab.train import Plan, load_run, train
+from unmask.lab.train import load_run, train
 
 EPOCHS = ["train={epochs: 4, batch: 16, optimizer: adam, learning_rate: 0.003, schedule: exponential, decay: 0.8}"]
 
@@ -93,6 +94,9 @@ def test_killed_at_an_epoch_it_goes_on_to_the_same_curve(whole: Path, items: lis
     train(recipe, items, tmp_path, jobs=1, say=said.append)  # and a finished run is not begun again
     assert not [text for text in said if text.startswith("epoch")]
     assert history(tmp_path) == history(whole)
+    kept, facts = (json.loads((run / "run.json").read_text()) for run in (whole, tmp_path))
+    assert set(facts) == set(kept)
+    assert facts["best_epoch"] == kept["best_epoch"]
 
 
 @pytest.mark.slow
@@ -200,6 +204,13 @@ def test_a_leak_stops_training_unless_it_is_said(items: list[Item], tmp_path: Pa
     assert words.startswith("1 groups in more than one split, e.g. video-0 (train)")
 
 
+def test_a_test_split_that_shares_groups_stops_training_too(items: list[Item], tmp_path: Path) -> None:
+    group = next(item.group for item in items if item.split == "train")
+    shared = [replace(item, group=group) if item.split == "test" else item for item in items]
+    with pytest.raises(LabError, match=r"\(train\) and video-\d+ \(test\)"):
+        train(load_recipe("unmask-lite0", [*TINY, *EPOCHS]), shared, tmp_path, jobs=1)
+
+
 def test_the_same_picture_in_two_splits_is_a_leak(items: list[Item], tmp_path: Path) -> None:
     twice = [*items, replace(items[0], name="copy", group="another", split="validation")]
     with pytest.raises(LabError, match="near-duplicate"):
@@ -229,7 +240,7 @@ def test_plans_by_hand() -> None:
 
 
 def test_class_weights_by_hand() -> None:
-    weights = training._class_weights(np.array([0, 0, 0, 1], np.float32), torch.device("cpu"))
+    weights = class_weights(np.array([0, 0, 0, 1], np.float32), torch.device("cpu"))
     assert weights.tolist() == pytest.approx([2 / 3, 2.0])
 
 
@@ -251,3 +262,31 @@ def test_leaks_by_hand() -> None:
     assert leaks.words()[1] == "1 identities that the set names in more than one split, e.g. f (train) and k (test)"
     found = find_leaks(clean, people=[1, 2, 1, None])
     assert [(leak.kind, leak.examples) for leak in found.found] == [("lookalike", ((0, 2),))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["train.precision=bf16-mixed", "train.class_weights=true", "data.sampling=natural", "train.schedule=cosine"],
+)
+def test_what_a_recipe_can_ask_for(change: str, items: list[Item], tmp_path: Path) -> None:
+    run = train(load_recipe("unmask-lite0", [*TINY, *EPOCHS, "train.epochs=1", change]), items, tmp_path, jobs=1)
+    assert 0 < float(history(run)[0]["train_loss"]) < 2
+
+
+def test_natural_sampling_shows_each_row_once_an_epoch(items: list[Item], tmp_path: Path) -> None:
+    """48 training rows, 16 a batch: three steps, each row once."""
+    shown: list[int] = []
+    real = training.Batches.__iter__
+
+    def spy(self: training.Batches) -> object:
+        for batch in real(self):
+            shown.extend(index for index, _ in batch)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Batches, "__iter__", spy)
+        train(
+            load_recipe("unmask-lite0", [*TINY, *EPOCHS, "train.epochs=1", "data.sampling=natural"]),
+            items, tmp_path, jobs=1,
+        )  # fmt: skip
+    assert sorted(shown) == list(range(48))

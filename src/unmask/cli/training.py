@@ -87,7 +87,8 @@ def train(
         allow_leak=allow_leak,
         say=say,
     )
-    tell(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        tell(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
 
 
 def export(

@@ -46,4 +46,5 @@ def near_duplicates(
 
 def _signs(prints: Print) -> npt.NDArray[np.float32]:
     signs: npt.NDArray[np.float32] = np.unpackbits(prints, axis=1).astype(np.float32) * 2 - 1
-    return signs * np.any(prints, axis=1, keepdims=True)
+    signs *= np.any(prints, axis=1, keepdims=True)
+    return signs
