@@ -159,3 +159,10 @@ def test_links_are_files_of_their_own(tmp_path: Path) -> None:
         tmp_path / "x.jpg",
         tmp_path / "link.jpg",
     ]
+
+
+def test_videos_are_sent_to_prepare(tmp_path: Path) -> None:
+    from unmask.lab.samples import find_samples
+
+    with pytest.raises(ManifestError, match=r"1 of 1 rows are videos \(clip, …\); `unmask data prepare`"):
+        find_samples([Item("clip", 1, "d", "train", "g", path=tmp_path / "clip.mp4")], jobs=1)

@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from unmask.errors import ManifestError, OutputError
+from unmask.lab.datasets.base import PICTURES
 from unmask.lab.facts import PIXEL_FACTS, Facts, all_facts
 from unmask.lab.identities import cluster, embed
 from unmask.lab.leaks import NAMES, Leaks, find_leaks
@@ -109,8 +110,6 @@ def audit(
 
 
 def _is_picture(item: Item) -> bool:
-    from unmask.lab.datasets.base import PICTURES
-
     return item.path is not None and item.path.suffix.lower() in PICTURES
 
 

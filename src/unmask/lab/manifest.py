@@ -157,7 +157,8 @@ def select(items: Sequence[Item], split: str) -> list[Item]:
     """The items of one split. Raises ManifestError where it is empty, naming the splits there are."""
     chosen = [item for item in items if item.split == split]
     if not chosen:
-        raise ManifestError(f"no item is in split {split!r}; the splits are {dict(Counter(i.split for i in items))}")
+        there = dict(Counter(item.split for item in items))
+        raise ManifestError(f"no item is in split {split!r}; the splits are {there}. `unmask data split` makes others")
     return chosen
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from unmask.errors import ManifestError
 from unmask.faces import FaceFinder, find_main_face, load_finder
+from unmask.lab.datasets.base import VIDEOS
 from unmask.lab.likeness import Print, fingerprint
 from unmask.lab.manifest import Item
 from unmask.types import Floats
@@ -48,8 +49,13 @@ def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2, ca
     """The main face of each item, in order. Items that carry landmarks (from `data prepare`) are only decoded.
 
     cache: a file (.npz) where what was found is kept and, for the same items and finder, taken from. Raises
-    ManifestError where over 1 % of the items cannot be decoded.
+    ManifestError for videos, and where over 1 % of the items cannot be decoded.
     """
+    videos = [item for item in items if item.path is not None and item.path.suffix.lower() in VIDEOS]
+    if videos:
+        raise ManifestError(
+            f"{len(videos)} of {len(items)} rows are videos ({videos[0].name}, …); `unmask data prepare` cuts out their faces"
+        )
     key = _digest(items, finder)
     looks = _load(cache, key)
     if looks is None:
