@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from unmask.errors import ManifestError, MediaError
 from unmask.lab.manifest import FACT, Item
-from unmask.lab.samples import worker_pool
+from unmask.lab.samples import watched, worker_pool
 from unmask.media import open_media
 
 Facts = dict[str, float | str | None]
@@ -28,7 +28,7 @@ NOT_TOLD = frozenset({f"{FACT}frame", f"{FACT}time_s"})
 def all_facts(items: Sequence[Item], jobs: int = 2) -> list[Facts]:
     """The facts of each item; none of a file that cannot be read."""
     with worker_pool(jobs) as run:
-        return list(run(item_facts, items))
+        return list(watched(run(item_facts, items), len(items), "reading facts"))
 
 
 def item_facts(item: Item) -> Facts:

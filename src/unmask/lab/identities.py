@@ -13,7 +13,7 @@ import numpy.typing as npt
 from unmask.crop import CropSpec, similarity
 from unmask.errors import ManifestError
 from unmask.faces import carried_model
-from unmask.lab.samples import Sample, worker_pool
+from unmask.lab.samples import Sample, watched, worker_pool
 from unmask.types import Floats
 
 SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
@@ -29,7 +29,8 @@ _SPEC = CropSpec(112, 1.0, 0.5)  # SFace was trained on ArcFace's own square
 def embed(samples: Sequence[Sample], jobs: int = 2) -> Floats:
     """(n, 128) unit vectors; zeros where the picture cannot be decoded."""
     with worker_pool(jobs) as run:
-        rows = list(run(_embed, samples, repeat(str(carried_model(SFACE, SFACE_SHA256)))))
+        vectors = run(_embed, samples, repeat(str(carried_model(SFACE, SFACE_SHA256))))
+        rows = list(watched(vectors, len(samples), "comparing faces"))
     return np.stack(rows) if rows else np.zeros((0, 128), np.float32)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from unmask.errors import ManifestError
 from unmask.faces import FaceFinder, find_main_face, load_finder
@@ -21,6 +22,8 @@ from unmask.lab.datasets.base import VIDEOS
 from unmask.lab.likeness import Print, fingerprint
 from unmask.lab.manifest import Item
 from unmask.types import Floats
+
+T = TypeVar("T")
 
 BROKEN_SHARE = 0.01
 """More broken pictures than this are no accident, and stop."""
@@ -54,13 +57,14 @@ def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2, ca
     videos = [item for item in items if item.path is not None and item.path.suffix.lower() in VIDEOS]
     if videos:
         raise ManifestError(
-            f"{len(videos)} of {len(items)} rows are videos ({videos[0].name}, …); `unmask data prepare` cuts out their faces"
+            f"{len(videos)} of {len(items)} rows are videos ({videos[0].name}, …);"
+            " `unmask data prepare` cuts out their faces"
         )
     key = _digest(items, finder)
     looks = _load(cache, key)
     if looks is None:
         with worker_pool(jobs) as run:
-            looks = list(run(_look, items, repeat(finder)))
+            looks = list(watched(run(_look, items, repeat(finder)), len(items), "finding faces"))
         if cache is not None:
             _save(cache, key, looks)
     broken = [(item, look) for item, look in zip(items, looks, strict=True) if isinstance(look, str)]
@@ -70,6 +74,11 @@ def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2, ca
     pairs = [(item, look) for item, look in zip(items, looks, strict=True) if not isinstance(look, str)]
     samples = [Sample(item, look[0], look[1]) for item, look in pairs if look[0] is not None]
     return Found(samples, [item for item, look in pairs if look[0] is None], broken)
+
+
+def watched(work: Iterable[T], total: int, what: str) -> Iterable[T]:
+    """The same, with a bar on stderr where that is a terminal."""
+    return tqdm(work, what, total, leave=False, disable=None)
 
 
 @contextmanager
