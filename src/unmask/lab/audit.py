@@ -92,6 +92,8 @@ def audit(
         notes.append(
             f"{len(items) - len(pictures)} videos: only their groups and file facts are looked at (`data prepare` them)"
         )
+    if not identities:
+        notes.append("faces were not compared: the same person may stand in two splits")
     leaks, people = find_leaks(items), None
     if pictures:
         found = find_samples(pictures, jobs=jobs)
