@@ -20,7 +20,7 @@ from lab_tools import TINY
 from unmask.errors import LabError, ManifestError, OutputError
 from unmask.lab import train as training
 from unmask.lab.leaks import find_leaks
-from unmask.lab.loop import Plan, class_weights
+from unmask.lab.loop import Plan, class_weights, moving_average
 from unmask.lab.manifest import Item, read_manifest
 from unmask.lab.recipe import Train, load_recipe
 from unmask.lab.train import load_run, train
@@ -237,6 +237,15 @@ def test_plans_by_hand() -> None:
     assert Plan.of(settings(epochs=3), 105) == Plan(3, 10)
     assert Plan.of(settings(epochs=3), 4) == Plan(3, 1)
     assert Plan.of(settings(images=1000, validations=8), 7) == Plan(8, 12)
+
+
+def test_the_average_starts_warm() -> None:
+    averaged = [torch.tensor([0.0])]
+    moving_average(0.999)(averaged, [torch.tensor([1.0])], torch.tensor(0))
+    assert float(averaged[0]) == pytest.approx(0.9)  # decay 1/10
+    averaged = [torch.tensor([0.0])]
+    moving_average(0.9)(averaged, [torch.tensor([1.0])], torch.tensor(1000))
+    assert float(averaged[0]) == pytest.approx(0.1)
 
 
 def test_class_weights_by_hand() -> None:

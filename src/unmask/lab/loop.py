@@ -65,8 +65,7 @@ def fit(
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     average = None
     if settings.ema:
-        rule = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
-        average = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
+        average = AveragedModel(network, multi_avg_fn=moving_average(settings.ema), use_buffers=True)
     kept: dict[str, nn.Module] = {"network": network} | ({"average": average} if average else {})
     progress = load_last(run, kept, optimizer, schedule)
     if progress.epoch:
@@ -215,6 +214,17 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: Train, plan: Plan) -> 
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     rate = settings.decay if settings.schedule == "exponential" else 1.0
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate ** (step / plan.steps))
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """The rule of the weights' moving average: `decay`, but less in the first steps, (1 + n) / (10 + n), or a run of a
+    few hundred steps would be judged by weights from its beginning."""
+
+    def update(averaged: Any, current: Any, count: Any) -> None:
+        warm = min(decay, (1 + float(count)) / (10 + float(count)))
+        get_ema_multi_avg_fn(warm)(averaged, current, count)  # type: ignore[no-untyped-call]
+
+    return update
 
 
 def class_weights(labels: np.ndarray, device: torch.device) -> Tensor:

@@ -89,10 +89,10 @@ class Augment(_Strict):
 class Train(_Strict):
     """How long and how. Either images (shown in all, with `validations` looks at the validation split) or epochs (with
     a look after each). batch: what one step of the optimizer sees, on all machines together; accumulate: in how many
-    parts it is computed, for memory. warmup: share of the steps (one_cycle). decay: exponential, the factor per
-    epoch. ema: decay of the weights' moving average, which is then what is validated, kept and exported; 0: none.
-    class_weights: the loss weighs both classes the same. monitor: what the best weights have the best of, on the
-    validation split; patience: looks without a better one until training stops, 0: never."""
+    parts it is computed, for memory. warmup: share of the steps (one_cycle). decay: exponential, the factor per epoch.
+    ema: decay of the weights' moving average (less in the first steps), which is then what is validated, kept and
+    exported; 0: none. class_weights: the loss weighs both classes the same. monitor: what the best weights have the
+    best of, on the validation split; patience: looks without a better one until training stops, 0: never."""
 
     images: int | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, gt=0)
