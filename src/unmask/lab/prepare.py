@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from unmask.crop import CropSpec, landmarks_from_box, similarity
-from unmask.errors import LabError, ManifestError, MediaError, OutputError
+from unmask.errors import LabError, ManifestError, MediaError, OutputError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, load_finder
 from unmask.lab.manifest import FACT, Item, write_manifest
 from unmask.lab.samples import worker_pool
@@ -69,8 +69,9 @@ def prepare(
     coverage.csv too: for each item its status (`ok`, `no_face`, or why it could not be read) and its crops.
 
     advance: told how many items are done. Lots that are done already are not done again. Raises LabError where the
-    folder holds crops of other items or settings, OutputError where it cannot be written.
+    folder holds crops of other items or settings, OutputError where it cannot be written, and as `load_finder`.
     """
+    load_finder(settings.finder)  # a finder that cannot be had is told here, not by every file
     _begin(items, out, settings)
     lots = [list(items[start : start + settings.lot]) for start in range(0, len(items), settings.lot)]
     waiting = [number for number in range(len(lots)) if not _account(out, number).is_file()]
@@ -122,6 +123,8 @@ def _lot(items: Sequence[Item], number: int, out: Path, settings: Settings) -> i
             mine, status, why = [], error.kind, str(error)
         except ManifestError as error:
             mine, status, why = [], "unknown_format", str(error)
+        except UnmaskError:
+            raise  # not the file's fault
         except Exception as error:  # whatever a hostile file sets off costs that file, and is told
             mine, status, why = [], "internal", f"{type(error).__name__}: {error}"
         crops += mine
@@ -171,7 +174,9 @@ def _of_frame(
         landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
         matrix = similarity(landmarks, spec.target())
         crop = spec.cut(frame.image, matrix)
-        placed = (landmarks @ matrix[:, :2].T + matrix[:, 2]) * (spec.size / (spec.via or spec.size))
+        placed = landmarks @ matrix[:, :2].T + matrix[:, 2]
+        if spec.via:  # enlarged about pixels' centres
+            placed = (placed + 0.5) * (spec.size / spec.via) - 0.5
         x0, y0, x1, y1 = face.box
         facts: dict[str, Any] = {
             "bytes": size, "width": media.width, "height": media.height, "kind": media.kind,
