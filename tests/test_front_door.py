@@ -66,3 +66,15 @@ def test_a_frame_is_read_only() -> None:
 def test_there_are_four_labels() -> None:
     assert [str(label) for label in Label] == ["real", "fake", "inconclusive", "not_applicable"]
     assert len({str(reason) for reason in Reason}) == len(Reason)
+
+
+def test_every_error_comes_back_from_a_worker_process() -> None:
+    import inspect
+    import pickle
+
+    from unmask import errors
+
+    for name, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.UnmaskError):
+            made = kind("mtcnn", "finders") if name == "MissingExtraError" else kind("why")
+            assert str(pickle.loads(pickle.dumps(made))) == str(made), name

@@ -119,8 +119,11 @@ class MissingExtraError(UnmaskError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        self.extra = extra
+        self.what, self.extra = what, extra
         super().__init__(f"{what} needs an optional part that is not installed: pip install 'unmask[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return MissingExtraError, (self.what, self.extra)  # so that it comes back from a worker process
 
 
 class OutputError(UnmaskError):
