@@ -78,7 +78,8 @@ def find_samples(items: Sequence[Item], finder: str = "yunet", jobs: int = 2, ca
 
 def watched(work: Iterable[T], total: int, what: str) -> Iterable[T]:
     """The same, with a bar on stderr where that is a terminal."""
-    return tqdm(work, what, total, leave=False, disable=None)
+    bar: Iterable[T] = tqdm(work, what, total, leave=False, disable=None)
+    return bar
 
 
 @contextmanager
