@@ -62,12 +62,12 @@ def test_from_crops_to_a_verdict(name: str, toy_set: Path, demo: Path, tmp_path:
     ("name", "size"),
     [
         ("origin-1-dfdc-irv2", "128"),
-        ("origin-2c-140k-irv2", "96"),
         ("origin-4-celebdf-resnet50", "96"),
         ("origin-5-irv1-vggface2", "96"),
     ],
 )
 def test_with_its_own_network(name: str, size: str, toy_set: Path, demo: Path, tmp_path: Path) -> None:
+    # not the second system: with its frozen layers random nothing is learnt, and export refuses such a run
     changes = SMALL | {"crop.size": size, "train.epochs": "4", "train.learning_rate": "0.001"}
     judged(name, changes, toy_set, demo, tmp_path)
 
