@@ -147,7 +147,7 @@ def test_rows_that_are_there_twice(tmp_path: Path) -> None:
         read_manifests(written(a, a))
     with pytest.raises(ManifestError, match="once as real and once as fake"):
         read_manifests(written(a, replace(a, name="b", label=1)))
-    assert len(read_manifests(written(a, replace(a, name="b")))) == 2  # published sets have such; the audit tells
+    assert len(read_manifests(written(a, replace(a, name="b")))) == 2  # published sets have such
 
 
 def test_links_are_files_of_their_own(tmp_path: Path) -> None:

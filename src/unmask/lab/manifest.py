@@ -134,8 +134,8 @@ def _require_files(items: Sequence[Item]) -> None:
 
 
 def _require_once(items: Sequence[Item]) -> None:
-    """The same bytes under two names and one label are left to the audit: published sets have such videos. Two frames
-    of one video may be the same, too; their facts tell them apart."""
+    """The same bytes under two names and one label pass: published sets have such; across splits the gate finds them.
+    Two frames of one video may be the same, too; their facts tell them apart."""
     seen: dict[Any, Item] = {}
     for item in items:
         first = seen.setdefault(item.data if item.data is not None else item.path, item)
