@@ -105,9 +105,8 @@ def _begin(items: Sequence[Item], out: Path, settings: Settings) -> None:
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot use the folder {out}: {error}") from error
     if before != words:
-        old, new = before.get("settings", {}), words["settings"]
-        keys = [key for key in asdict(settings) if old.get(key) != asdict(settings)[key]]
-        what = f"with other settings ({', '.join(keys)})" if keys and new else "of other items"
+        keys = [key for key, value in asdict(settings).items() if before.get("settings", {}).get(key) != value]
+        what = f"with other settings ({', '.join(keys)})" if keys else "of other items"
         raise LabError(f"{out} holds crops {what}; take another folder")
 
 
