@@ -52,7 +52,7 @@ def write_bundle(path: Path, graph: bytes | None = None, **changes: Any) -> Path
         path.write_bytes(seal(graph, card))
         where = card["preprocessing"]
         spec = CropSpec(where["size"], where["margin"], where["centre_y"], where["interpolation"])
-        logits = Bundle(path, check=False).score(canary_crops(1, 3, spec))[0]
+        logits = Bundle(path, check=False).score(canary_crops(1, 3, spec)).logits
         card["canaries"] = {"seed": 1, "tolerance": 0.01, "logits": [float(v) for v in logits]}
     path.write_bytes(seal(graph, card))
     return path

@@ -37,10 +37,10 @@ LAYERS = [
 ]
 
 LAB_ORDER = [
-    "recipe", "manifest", "datasets", "metrics", "plots", "pages", "likeness", "samples", "prepare",
+    "recipe", "manifest", "datasets", "metrics", "plots", "pages", "likeness", "samples", "generate", "prepare",
     "identities", "leaks", "splits", "facts", "audit",
-    "augment", "data", "inception_resnet_v1", "weights", "heads", "backbones", "checkpoint", "loop", "train",
-    "results", "evaluate", "export",
+    "augment", "blend", "data", "inception_resnet_v1", "weights", "unfold", "heads", "backbones", "checkpoint", "loop",
+    "train", "results", "evaluate", "stress", "pointing", "familiar", "export",
 ]  # fmt: skip
 
 HOMES = {
@@ -60,13 +60,13 @@ HOMES = {
     "PIL": ["media", "lab"],
     "onnxruntime": ["bundle", "yunet", "lab"],
     "onnx": ["lab"],
-    "openvino": ["bundle"],
+    "openvino": ["bundle", "lab"],
     "typer": ["cli"],
     "rich": ["cli", "table"],
     "fastapi": [],
 }
 
-WITHOUT_TORCH = {*LAB_ORDER[: LAB_ORDER.index("augment") + 1], "results", "evaluate"}
+WITHOUT_TORCH = {*LAB_ORDER[: LAB_ORDER.index("blend") + 1], "results", "evaluate", "stress"}
 
 
 def modules() -> list[Path]:

@@ -129,7 +129,7 @@ class Detector:
 
         with closing(ordered_map(cut, images, jobs or os.cpu_count() or 1, ahead=2 * MAX_BATCH)) as crops:
             while batch := list(islice(crops, MAX_BATCH)):
-                yield from map(float, self.bundle.card.calibration.probabilities(self.bundle.score(batch)[0]))
+                yield from map(float, self.bundle.card.calibration.probabilities(self.bundle.score(batch).logits))
 
     def _look(self, path: Path, frames: int, explain: bool, stop: threading.Event) -> _Look:
         """Decode, find and crop; what fills whole batches is scored on the way."""
@@ -174,12 +174,24 @@ class Detector:
             return
         clock = Clock()
         with clock:
-            logits, maps = self.bundle.score([look.crops[number] for look, number in places], explain=explain)
+            scored = self.bundle.score([look.crops[number] for look, number in places], explain=explain)
         for place, (look, number) in enumerate(places):
-            look.results[number] = float(logits[place]), None if maps is None else maps[place]
+            if self._familiar(look, number, None if scored.novelty is None else float(scored.novelty[place])):
+                heatmap = None if scored.heatmaps is None else scored.heatmaps[place]
+                look.results[number] = float(scored.logits[place]), heatmap
             look.score_s += clock.seconds / len(places)
             look.total_s += clock.seconds / len(places) if look.total_s else 0.0  # after the look, not during it
             del look.crops[number]
+
+    def _familiar(self, look: _Look, number: int, novelty: float | None) -> bool:
+        """Write down how new the face is, and whether it may be judged."""
+        face = look.faces[number]
+        if novelty is None or face.quality is None:
+            return True
+        quality = replace(face.quality, novelty=novelty)
+        quality = replace(quality, unusable=self.bundle.card.gates.refuse(quality))
+        look.faces[number] = replace(face, quality=quality)
+        return quality.unusable is None
 
     def _finish(self, waiting: list[_Look | Failure], explain: bool) -> Iterator[Report | Failure]:
         self._score([look for look in waiting if isinstance(look, _Look)], explain)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from unmask.types import Failure, Label, Person, Reason, Report, Score, Verdict
+from unmask.verdict import at_prevalence
 
 SCHEMA = "unmask.report/1"
 
@@ -27,6 +28,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.FACE_TOO_DARK: "a face is too dark",
     Reason.FACE_TOO_BRIGHT: "a face is overexposed",
     Reason.FACE_TOO_BLURRED: "a face is too blurred",
+    Reason.FACE_UNFAMILIAR: "a face is unlike those the detector was trained on",
     Reason.FACE_CUT_OFF: "a face is cut off by the border",
     Reason.SOME_FACES_UNUSABLE: "some faces could not be judged",
     Reason.MOSTLY_UNUSABLE: "most of the faces could not be judged",
@@ -34,8 +36,9 @@ EXPLANATIONS: dict[Reason, str] = {
 }
 
 
-def to_json(report: Report | Failure) -> dict[str, Any]:
-    """The report of one file as JSON values; all numbers are finite, all text is valid Unicode."""
+def to_json(report: Report | Failure, prevalence: float | None = None) -> dict[str, Any]:
+    """The report of one file as JSON values; all numbers are finite, all text is valid Unicode. prevalence: the share
+    of fakes among the user's files, for which the verdict's probability is told as well."""
     if isinstance(report, Failure):
         return {
             "schema": SCHEMA,
@@ -57,7 +60,7 @@ def to_json(report: Report | Failure) -> dict[str, Any]:
             "read_share": _round(media.read_share),
             "notes": list(media.notes),
         },
-        "verdict": _verdict(report.verdict),
+        "verdict": _verdict(report.verdict) | _at_prevalence(report.verdict, prevalence),
         "people": [_person(person) for person in report.people],
         "model": {"name": report.model.name, "version": report.model.version, "sha256": report.model.sha256},
         "provenance": {name: _text(words) for name, words in report.provenance.said.items()},
@@ -97,6 +100,7 @@ def _face(score: Score) -> dict[str, Any]:
             "brightness": _round(quality.brightness, 1),
             "sharpness": _round(quality.sharpness, 1),
             "inside": _round(quality.inside, 3),
+            "novelty": None if quality.novelty is None else _round(quality.novelty, 3),
             "unusable": quality.unusable,
         },
     }
@@ -110,6 +114,16 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "label": verdict.label,
         "probability_fake": _round(verdict.probability_fake),
         "reasons": list(verdict.reasons),
+    }
+
+
+def _at_prevalence(verdict: Verdict, prevalence: float | None) -> dict[str, Any]:
+    if prevalence is None:
+        return {}
+    p = verdict.probability_fake
+    return {
+        "prevalence": prevalence,
+        "probability_fake_at_prevalence": None if p is None else _round(at_prevalence(p, prevalence)),
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from unmask.report import EXPLANATIONS, SENTENCES
 from unmask.types import Label, Person, Reason, Report
+from unmask.verdict import at_prevalence
 
 COLOURS: dict[Label, str] = {
     Label.FAKE: "bold red",
@@ -22,8 +24,9 @@ COLOURS: dict[Label, str] = {
 THRESHOLD_REASONS = (Reason.ABOVE_FAKE_THRESHOLD, Reason.BELOW_REAL_THRESHOLD, Reason.BETWEEN_THRESHOLDS)
 
 
-def report_table(report: Report) -> Table:
-    """The verdict in words with its reasons, the probability, the people and the time of each stage."""
+def report_table(report: Report, prevalence: float | None = None) -> Table:
+    """The verdict in words with its reasons, the probability (also at the user's share of fakes), the people and the
+    time of each stage."""
     media, verdict = report.media, report.verdict
     table = Table(title=Text(_printable(media.path)), title_justify="left", show_header=False, min_width=60)
     table.add_column(no_wrap=True)
@@ -32,6 +35,9 @@ def report_table(report: Report) -> Table:
     table.add_row("Verdict", Text.assemble((label, COLOURS[verdict.label]), f" — {SENTENCES[verdict.label]}"))
     table.add_row("Why", "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons))
     table.add_row("Probability of fake", _probability(verdict.probability_fake))
+    if prevalence is not None and verdict.probability_fake is not None:
+        known = at_prevalence(verdict.probability_fake, prevalence)
+        table.add_row("", f"{known:.3f} where {prevalence:g} of all files are fake")
     brief = [person for person in report.people if Reason.FEW_FRAMES in person.verdict.reasons]
     for person in report.people:
         if person not in brief or len(brief) == len(report.people):
@@ -67,6 +73,27 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
         counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
         figures = (_number(row[key]) for key in ("accuracy", "majority_baseline", "ece"))
         table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
+    return table
+
+
+def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What stress does: for each kind and strength the AUC, and the share of verdicts that change. rows: of the lab's
+    stress test, the first for the pictures as they are."""
+    clean = rows[0]
+    table = Table(title=f"{clean['n']} pictures, AUC {clean['auc']:.3f} as they are", title_justify="left")
+    table.add_column("degraded by")
+    for words in ("strength", "AUC", "change", "verdicts that change", "real ↔ fake"):
+        table.add_column(words, justify="right")
+    for before, row in pairwise(rows):
+        new = row["stress"] != before["stress"]
+        table.add_row(
+            f"{row['stress']} ({row['unit']})" if new else "",
+            f"{row['strength']:g}",
+            f"{row['auc']:.3f}",
+            f"{row['change']:+.3f}",
+            f"{row['flipped']:.1%}",
+            f"{row['reversed']:.1%}",
+        )
     return table
 
 

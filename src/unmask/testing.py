@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unmask.bundle.card import SCHEMA, Card, parse_card
+from unmask.bundle.session import Scored
 from unmask.crop import CANONICAL
 from unmask.types import Face, Floats, Frame, Image, ModelId
 
@@ -37,10 +38,10 @@ class FakeScorer:
         self.card = card or parse_card(example_card())
         self.id = ModelId(self.card.name, self.card.version, "0" * 64)
 
-    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> Scored:
         """Logits (n,) and heat maps (n, 2, 2)."""
         logits = np.array([(crop.mean() - 128) / 16 for crop in crops], np.float32)
-        return logits, np.repeat(logits, 4).reshape(-1, 2, 2) if explain else None
+        return Scored(logits, np.repeat(logits, 4).reshape(-1, 2, 2) if explain else None, None)
 
 
 def example_card(**changes: Any) -> dict[str, Any]:

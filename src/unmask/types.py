@@ -49,6 +49,7 @@ class Reason(StrEnum):
     FACE_TOO_BRIGHT = "face_too_bright"
     FACE_TOO_BLURRED = "face_too_blurred"
     FACE_CUT_OFF = "face_cut_off"
+    FACE_UNFAMILIAR = "face_unfamiliar"
     # what limits the judgement
     SOME_FACES_UNUSABLE = "some_faces_unusable"
     MOSTLY_UNUSABLE = "mostly_unusable"
@@ -97,7 +98,8 @@ class Quality:
 
     size_px: shorter side of the face box in pixels of the frame. brightness: mean luma, 0–255. sharpness: variance of
     the Laplacian of the luma at 112×112, so that it does not depend on the crop's size. inside: share of the box that
-    lies in the frame, 0–1. unusable: why the face is not judged, or None.
+    lies in the frame, 0–1. unusable: why the face is not judged, or None. novelty: how far the face lies from those the
+    bundle was trained on, in the bundle's own features (see `unmask.lab.familiar`), or None where it does not tell.
     """
 
     size_px: float
@@ -105,6 +107,7 @@ class Quality:
     sharpness: float
     inside: float
     unusable: Reason | None = None
+    novelty: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,9 @@ def judge_person(scores: Sequence[Score], thresholds: Thresholds, frames_read: i
     """The verdict on one person from all faces found of them."""
     judged = [score.probability_fake for score in scores if score.probability_fake is not None]
     if not judged:
-        return Verdict(Label.NOT_APPLICABLE, None, _why_unusable(scores))
+        why = _why_unusable(scores)
+        # a face that can be seen well, but is unlike all that was learnt from, is not known, not unfit
+        return Verdict(Label.INCONCLUSIVE if Reason.FACE_UNFAMILIAR in why else Label.NOT_APPLICABLE, None, why)
     probability = combine(judged)
     reasons: list[Reason] = []
     label = Label.INCONCLUSIVE
@@ -58,8 +60,7 @@ def judge_file(people: Sequence[Person], *, truncated: bool = False) -> Verdict:
     if not people:
         return Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE, *notes))
     verdicts = [person.verdict for person in people]
-    probabilities = [v.probability_fake for v in verdicts if v.probability_fake is not None]
-    if not probabilities:
+    if all(v.label is Label.NOT_APPLICABLE for v in verdicts):
         return Verdict(Label.NOT_APPLICABLE, None, (*_reasons(verdicts), *notes))
     # passers-by seen too briefly, and faces too poor to judge, decide only if there is nobody else
     minor = [v for v in verdicts if Reason.FEW_FRAMES in v.reasons or v.label is Label.NOT_APPLICABLE]
@@ -77,8 +78,17 @@ def judge_file(people: Sequence[Person], *, truncated: bool = False) -> Verdict:
         reasons.append(Reason.MIXED_PEOPLE)
     if len(deciding) < len(verdicts):
         reasons.append(Reason.SOME_FACES_UNUSABLE)
-    probability = max(v.probability_fake for v in deciding if v.probability_fake is not None)
-    return Verdict(label, probability, (*dict.fromkeys(reasons), *notes))
+    probabilities = [v.probability_fake for v in deciding if v.probability_fake is not None]
+    return Verdict(label, max(probabilities, default=None), (*dict.fromkeys(reasons), *notes))
+
+
+def at_prevalence(probability: float, prevalence: float) -> float:
+    """The probability of fake where the share `prevalence` of what is looked at is fake, from one that holds where half
+    is (Bayes' rule; Saerens et al., Neural Computation 2002, eq. 2.4). Raises ValueError unless 0 < prevalence < 1."""
+    if not 0 < prevalence < 1:
+        raise ValueError(f"the prevalence must lie between 0 and 1, but is {prevalence}")
+    fake, real = probability * prevalence, (1 - probability) * (1 - prevalence)
+    return fake / (fake + real) if fake + real else prevalence
 
 
 def combine(probabilities: Sequence[float]) -> float:

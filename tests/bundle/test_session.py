@@ -28,7 +28,7 @@ def test_scores_and_heat_maps(tiny_bundle: Path) -> None:
     bundle = Bundle(tiny_bundle)
     half = grey(128)
     half[:, 16:] = 160  # right half brighter
-    logits, maps = bundle.score([grey(128), grey(144), half], explain=True)
+    logits, maps, _ = bundle.score([grey(128), grey(144), half], explain=True)
     assert logits == pytest.approx([0, 1, 1])
     assert maps is not None
     assert maps.shape == (3, 4, 4)
@@ -38,13 +38,13 @@ def test_scores_and_heat_maps(tiny_bundle: Path) -> None:
 
 
 def test_without_explain_there_are_no_maps(tiny_bundle: Path) -> None:
-    assert Bundle(tiny_bundle).score([grey(1)])[1] is None
-    assert Bundle(tiny_bundle).score([])[0].shape == (0,)
+    assert Bundle(tiny_bundle).score([grey(1)]).heatmaps is None
+    assert Bundle(tiny_bundle).score([]).logits.shape == (0,)
 
 
 def test_more_than_a_batch(tiny_bundle: Path) -> None:
     crops = [grey(v) for v in range(3 * MAX_BATCH + 1)]
-    logits, maps = Bundle(tiny_bundle).score(crops, explain=True)
+    logits, maps, _ = Bundle(tiny_bundle).score(crops, explain=True)
     assert logits == pytest.approx([(v - 128) / 16 for v in range(len(crops))])
     assert maps is not None
     assert len(maps) == len(crops)
@@ -54,7 +54,7 @@ def test_a_float_graph_gets_normalised_crops(tmp_path: Path) -> None:
     where = {**example_card()["preprocessing"], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
     path = write_bundle(tmp_path / "b.onnx", brightness_graph(kind=TensorProto.FLOAT), preprocessing=where)
     # 255 → (1 - 0.5) / 0.25 = 2, and the graph gives (2 - 128) / 16
-    assert Bundle(path).score([grey(255)])[0] == pytest.approx([(2 - 128) / 16])
+    assert Bundle(path).score([grey(255)]).logits == pytest.approx([(2 - 128) / 16])
 
 
 @pytest.mark.parametrize("crop", [np.zeros((31, 32, 3), np.uint8), np.zeros((32, 32, 3), np.float32)])
@@ -141,8 +141,8 @@ def test_what_ships_is_right_and_small_enough() -> None:
 def test_openvino_gives_about_the_same(demo: Path) -> None:
     pytest.importorskip("openvino")
     crops = canary_crops(3, 5, load_bundle("default").card.crop)
-    plain, maps = load_bundle("default").score(crops, explain=True)
-    other, other_maps = load_bundle("default", engine="openvino").score(crops, explain=True)
+    plain, maps, _ = load_bundle("default").score(crops, explain=True)
+    other, other_maps, _ = load_bundle("default", engine="openvino").score(crops, explain=True)
     assert other == pytest.approx(plain, abs=0.1)
     assert maps is not None
     assert other_maps is not None

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from unmask.crop import CropSpec
-from unmask.lab.data import Batches, Crops, Draws, sample_weights
+from unmask.lab.data import Batches, Crops, Draws, sample_weights, with_pseudo_fakes
 from unmask.lab.manifest import Item, read_manifest
 from unmask.lab.recipe import Augment
 from unmask.lab.samples import Sample, find_samples
@@ -37,6 +37,15 @@ def test_data_sets_are_drawn_by_their_weights_within_a_class() -> None:
     assert weights[:2] == pytest.approx([0.5 * 0.75 / 2] * 2)
     assert weights[2:8] == pytest.approx([0.5 * 0.25 / 6] * 6)
     assert weights[8:] == pytest.approx([0.5 / 4] * 4)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_pseudo_fakes_take_their_share_and_the_data_sets_of_the_reals() -> None:
+    found = with_pseudo_fakes(samples(("a", 0, 2), ("b", 0, 6), ("a", 1, 4)))
+    weights = sample_weights(found, {"a": 3, "b": 1}, pseudo_share=0.4)
+    assert weights[8:12] == pytest.approx([0.5 * 0.6 / 4] * 4)
+    assert weights[12:14] == pytest.approx([0.5 * 0.4 * 0.75 / 2] * 2)  # twins of a
+    assert weights[14:] == pytest.approx([0.5 * 0.4 * 0.25 / 6] * 6)
     assert weights.sum() == pytest.approx(1)
 
 
@@ -88,9 +97,10 @@ def test_crops_come_from_the_pack_as_from_memory(toy_set: Path, tmp_path: Path) 
     assert (tmp_path / "x.pack").stat().st_size == sum(len(sample.item.data or b"") for sample in found)
     there = [crops[(index, 100 + index)] for index in range(8)]
     copy = pickle.loads(pickle.dumps(crops))  # as a loading process gets it
-    for index, (face, label) in enumerate(there):
+    for index, (face, label, mask) in enumerate(there):
         assert face.shape == (3, 48, 48)
         assert float(label) == found[index].item.label
+        assert float(mask.abs().max()) == 0  # where nothing is known to be forged
         assert torch.equal(copy[(index, 100 + index)][0], face)
     assert not torch.equal(crops[(0, 1)][0], crops[(0, 2)][0])  # another draw, another view
     # handed to a process it takes a few hundred bytes a sample, not the pictures

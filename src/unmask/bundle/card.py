@@ -66,20 +66,19 @@ class Gates:
     min_brightness: float
     max_brightness: float
     min_sharpness: float
+    max_novelty: float = inf
 
     def refuse(self, quality: Quality) -> Reason | None:
         """Why a face of this quality cannot be judged, or None."""
-        if quality.size_px < self.min_size_px:
-            return Reason.FACE_TOO_SMALL
-        if quality.inside < self.min_inside:
-            return Reason.FACE_CUT_OFF
-        if quality.brightness < self.min_brightness:
-            return Reason.FACE_TOO_DARK
-        if quality.brightness > self.max_brightness:
-            return Reason.FACE_TOO_BRIGHT
-        if quality.sharpness < self.min_sharpness:
-            return Reason.FACE_TOO_BLURRED
-        return None
+        faults = {
+            Reason.FACE_TOO_SMALL: quality.size_px < self.min_size_px,
+            Reason.FACE_CUT_OFF: quality.inside < self.min_inside,
+            Reason.FACE_TOO_DARK: quality.brightness < self.min_brightness,
+            Reason.FACE_TOO_BRIGHT: quality.brightness > self.max_brightness,
+            Reason.FACE_TOO_BLURRED: quality.sharpness < self.min_sharpness,
+            Reason.FACE_UNFAMILIAR: quality.novelty is not None and quality.novelty > self.max_novelty,
+        }
+        return next((reason for reason, there in faults.items() if there), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +168,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         min_brightness=take("gates.min_brightness", _NUMBER),
         max_brightness=take("gates.max_brightness", _NUMBER),
         min_sharpness=take("gates.min_sharpness", _NUMBER),
+        max_novelty=take("gates.max_novelty", _NUMBER) if "max_novelty" in (tree.get("gates") or ()) else inf,
     )
     logits = take("canaries.logits", list)
     if not logits or not all(isinstance(v, _NUMBER) for v in logits):
@@ -188,6 +188,15 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         canaries=canaries,
         text=tree,
     )
+
+
+def parse_calibration(tree: Mapping[str, Any]) -> Calibration:
+    """The card's part `calibration`. Raises BundleFormatError."""
+    faults: list[str] = []
+    calibration = _calibration(tree, faults)
+    if faults:
+        raise BundleFormatError("; ".join(faults))
+    return calibration
 
 
 def _calibration(tree: Mapping[str, Any], faults: list[str]) -> Calibration:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from math import inf
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -26,6 +27,15 @@ MAX_BATCH = 16
 """Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
 
 
+class Scored(NamedTuple):
+    """What a bundle says of n crops: logits (n,); heatmaps (n, h, w), or None if they were not asked for; novelty (n,),
+    or None from a bundle that does not tell it."""
+
+    logits: Floats
+    heatmaps: Floats | None
+    novelty: Floats | None
+
+
 class Scorer(Protocol):
     """What a detector needs of a bundle."""
 
@@ -35,8 +45,8 @@ class Scorer(Protocol):
     @property
     def card(self) -> Card: ...
 
-    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
-        """Logits (n,) of n crops (size, size, 3) uint8 RGB, and heat maps (n, h, w) if `explain`, else None."""
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> Scored:
+        """Score n crops (size, size, 3) uint8 RGB; with heat maps if `explain`."""
 
 
 class Bundle:
@@ -59,28 +69,29 @@ class Bundle:
             self.card = parse_card(read_seal(content))
             self.id = ModelId(self.card.name, self.card.version, hashlib.sha256(content).hexdigest())
             session = _session(content, threads)
-            self._uint8 = _check_graph(session, self.card.crop)
+            self._uint8, self._tells_novelty = _check_graph(session, self.card)
             self._run = session.run if engine == "onnxruntime" else _openvino(path, threads)
             if check:
                 self._check_canaries(self.card.canaries, ENGINES[engine])
         except BundleError as error:
             raise type(error)(f"{path} is refused: {error}") from error
 
-    def score(self, crops: Sequence[Image], *, explain: bool = False) -> tuple[Floats, Floats | None]:
-        """Logits (n,) of n crops (size, size, 3) uint8 RGB, and heat maps (n, h, w) if `explain`, else None."""
+    def score(self, crops: Sequence[Image], *, explain: bool = False) -> Scored:
+        """Score n crops (size, size, 3) uint8 RGB; with heat maps if `explain`."""
         size = self.card.crop.size
         for crop in crops:
             if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
                 raise ValueError(f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}")
-        outputs = ["logit", "heatmap"] if explain else ["logit"]
+        outputs = ["logit", *["heatmap"] * explain, *["novelty"] * self._tells_novelty]
         parts = [
             self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])})
             for start in range(0, len(crops), MAX_BATCH)
         ]
         if not parts:
-            return np.zeros(0, np.float32), np.zeros((0, 1, 1), np.float32) if explain else None
-        logits = np.concatenate([part[0] for part in parts])
-        return logits, np.concatenate([part[1] for part in parts]) if explain else None
+            empty = np.zeros(0, np.float32)
+            return Scored(empty, np.zeros((0, 1, 1), np.float32) if explain else None, empty)
+        found = {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(outputs)}
+        return Scored(found["logit"], found.get("heatmap"), found.get("novelty"))
 
     def _input(self, crops: Sequence[Image]) -> Any:
         batch = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (n, 3, size, size)
@@ -91,7 +102,7 @@ class Bundle:
         return (batch.astype(np.float32) / 255 - mean) / std
 
     def _check_canaries(self, canaries: Canaries, slack: float) -> None:
-        found = self.score(canary_crops(canaries.seed, len(canaries.logits), self.card.crop))[0]
+        found = self.score(canary_crops(canaries.seed, len(canaries.logits), self.card.crop)).logits
         expected = np.array(canaries.logits, np.float32)
         gap = np.abs(found - expected)
         tolerance = canaries.tolerance + slack
@@ -169,8 +180,10 @@ def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]],
     return run
 
 
-def _check_graph(session: onnxruntime.InferenceSession, spec: CropSpec) -> bool:
-    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it takes uint8."""
+def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[bool, bool]:
+    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it takes uint8, and
+    whether it tells novelty."""
+    spec = card.crop
     inputs = {value.name: value for value in session.get_inputs()}
     outputs = {value.name: value for value in session.get_outputs()}
     if set(inputs) != {"faces"} or not {"logit", "heatmap"} <= set(outputs):
@@ -185,4 +198,6 @@ def _check_graph(session: onnxruntime.InferenceSession, spec: CropSpec) -> bool:
         raise BundleFormatError(
             f"'faces' must be (N, 3, {spec.size}, {spec.size}) as the card says, but is {faces.shape}"
         )
-    return bool(faces.type == "tensor(uint8)")
+    if card.gates.max_novelty < inf and "novelty" not in outputs:
+        raise BundleFormatError("the card has a gate for novelty, but the graph has no output 'novelty'")
+    return faces.type == "tensor(uint8)", "novelty" in outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -139,6 +140,36 @@ def split(
         fakes = sum(item.label for item in mine)
         tell(f"{name:12} {len(mine) - fakes:8,} real {fakes:8,} fake {len({item.group for item in mine}):8,} groups")
     tell(f"written: {out}, tied by {', '.join(ties)}, seed {seed}")
+
+
+@app.command()
+def generate(
+    generator: Annotated[str, typer.Argument(help="Which generator: mobilestylegan.")],
+    like: Annotated[list[Path], typer.Option(help="Manifests whose real pictures lend framing, size and encoding.")],
+    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet).")],
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1000,
+    split: Annotated[list[str] | None, typer.Option(help="Only like these splits; without it, like all.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 1,
+    jobs: JobsOption = 0,
+) -> None:
+    """Make generated faces, each wrapped like a real picture: only the face differs. A label of its own: fake."""
+    with lab():
+        from unmask.faces import load_finder
+        from unmask.lab.generate import generate as run_generator
+        from unmask.lab.generate import load_generator
+        from unmask.lab.manifest import read_manifests, write_manifest
+        from unmask.lab.samples import find_samples
+    faces = load_generator(generator)
+    reals = [item for item in read_manifests(like) if not item.label and (not split or item.split in split)]
+    drawn = random.Random(seed).sample(reals, min(count, len(reals)))  # no more faces are looked for than are needed
+    likes = find_samples(drawn, jobs=jobs or os.cpu_count() or 1).samples
+    made = []
+    with progress(count) as advance:
+        for item in run_generator(faces, generator, likes, count, load_finder("yunet"), seed):
+            made.append(item)
+            advance()
+    write_manifest(made, out)
+    tell(f"written: {out}, {len(made):,} generated faces like {len(likes):,} real pictures")
 
 
 @app.command()

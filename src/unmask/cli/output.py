@@ -52,12 +52,12 @@ def print_table(table: Table) -> None:
     Console(file=sys.stdout, width=width, highlight=False).print(table)
 
 
-def show(result: Report | Failure, as_json: bool) -> None:
+def show(result: Report | Failure, as_json: bool, prevalence: float | None = None) -> None:
     from unmask.report import to_json
     from unmask.types import Failure
 
     if as_json:
-        line = json.dumps(to_json(result), ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(to_json(result, prevalence), ensure_ascii=False, allow_nan=False) + "\n"
         with uninterrupted():
             sys.stdout.write(line)
             sys.stdout.flush()
@@ -66,7 +66,7 @@ def show(result: Report | Failure, as_json: bool) -> None:
     else:
         from unmask.table import report_table
 
-        print_table(report_table(result))
+        print_table(report_table(result, prevalence))
 
 
 @contextmanager

@@ -37,6 +37,10 @@ def scan(
     explain: Annotated[bool, typer.Option(help="Keep a heat map of each face.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for the JSON report of each file.")] = None,
     faces: FacesOption = "yunet",
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Your share of fakes, 0–1: also tell the probability there.", show_default=False),
+    ] = None,
     jobs: JobsOption = 0,
     engine: Annotated[Engine, typer.Option(help="What runs the bundle.")] = Engine.onnxruntime,
     max_pixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused.")] = 100_000_000,
@@ -49,6 +53,8 @@ def scan(
     from unmask.detector import load_detector
     from unmask.types import Failure
 
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
     folder = _report_folder(report)
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
@@ -64,9 +70,9 @@ def scan(
         for result in results:
             advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
-            show(result, as_json)
+            show(result, as_json, prevalence)
             if folder is not None:
-                _write_report(result, folder)
+                _write_report(result, folder, prevalence)
     if not as_json and sum(counts.values()) > 1:
         tell(f"{sum(counts.values())} files: " + ", ".join(f"{n} {label}" for label, n in sorted(counts.items())))
     raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
@@ -113,7 +119,7 @@ def _report_folder(folder: Path | None) -> Path | None:
     return folder
 
 
-def _write_report(result: Report | Failure, folder: Path) -> None:
+def _write_report(result: Report | Failure, folder: Path, prevalence: float | None) -> None:
     from unmask.report import to_json
     from unmask.types import Failure
 
@@ -122,7 +128,7 @@ def _write_report(result: Report | Failure, folder: Path) -> None:
     path = folder / f"{Path(result.media.path).name}-{result.media.sha256[:8]}.json"
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(json.dumps(to_json(result), indent=2, ensure_ascii=False, allow_nan=False))
+        partial.write_text(json.dumps(to_json(result, prevalence), indent=2, ensure_ascii=False, allow_nan=False))
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unmask.cli.output import FacesOption, FramesOption, JobsOption, lab, print_table, progress, say, tell
+
+if TYPE_CHECKING:
+    from unmask.detector import Detector
+    from unmask.lab.manifest import Item
 
 
 def evaluate(
@@ -21,9 +25,15 @@ def evaluate(
     crops: Annotated[bool, typer.Option(help="The images are face crops already.")] = False,
     faces: FacesOption = "yunet",
     frames: FramesOption = 32,
+    stress: Annotated[bool, typer.Option("--stress", help="Also measure face crops that were degraded.")] = False,
+    heatmaps: Annotated[
+        bool, typer.Option("--heatmaps", help="Also measure where heat maps point, on pseudo-fakes of the real faces.")
+    ] = False,
     jobs: JobsOption = 0,
 ) -> None:
     """Measure one bundle, or several side by side, on labelled data."""
+    if (stress or heatmaps) and not crops:
+        raise typer.BadParameter("--stress and --heatmaps need --crops: they degrade and forge pictures of faces")
     with lab():
         from unmask.detector import load_detector
         from unmask.lab.evaluate import evaluate_detectors
@@ -50,6 +60,46 @@ def evaluate(
         else "report.html, report.md, metrics.json, .csv, scores.parquet"
     )
     tell(f"written: {out}/{files}")
+    for name, detector in detectors.items():
+        folder = out / name if len(detectors) > 1 else out
+        if stress:
+            _stress(detector, items, folder, jobs)
+        if heatmaps:
+            _point(detector, items, folder, jobs)
+
+
+def _stress(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
+    from unmask.lab.stress import STRESSES
+    from unmask.lab.stress import stress as run_stress
+    from unmask.table import stress_table
+
+    with progress(1 + sum(len(kind.strengths) for kind in STRESSES.values())) as advance:
+        rows = run_stress(detector, items, out, jobs=jobs or None, advance=advance)
+    print_table(stress_table(rows))
+    tell(f"written: {out}/stress.png, stress.csv, stress.json")
+
+
+def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
+    from unmask.errors import LabError
+    from unmask.lab.pointing import POINTED, point, untrained_maps
+    from unmask.lab.samples import find_samples
+
+    backbone = detector.bundle.card.text["made_by"].get("backbone", "")
+    try:
+        untrained = untrained_maps(backbone)
+    except LabError:
+        untrained = None
+        say(f"the backbone {backbone!r} is not known here: no untrained network to compare with")
+    reals = [item for item in items if not item.label][:POINTED]
+    found = point(
+        detector.bundle, find_samples(reals, jobs=jobs or os.cpu_count() or 1).samples, out, untrained=untrained
+    )
+    for name in ("bundle", "random", "middle", "of_another_face", "untrained"):
+        if name in found:
+            whole, parts = found[name], found[name].get("parts", {})
+            told = f"{name:16} pointing {whole['pointing']:.3f}, IoU {whole['iou']:.3f}"
+            tell(told + (f"; parts of the face: {parts['pointing']:.3f}, {parts['iou']:.3f}" if parts else ""))
+    tell(f"written: {out}/heatmaps.png, heatmaps.json")
 
 
 def _names(models: list[str]) -> dict[str, str]:

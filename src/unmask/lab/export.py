@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import beta
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from unmask.bundle import Bundle, seal
-from unmask.bundle.card import SCHEMA
+from unmask.bundle.card import SCHEMA, parse_calibration
 from unmask.bundle.session import canary_crops
 from unmask.crop import crop_face, measure_quality
 from unmask.detector import Detector
@@ -24,6 +26,7 @@ from unmask.errors import LabError, OutputError
 from unmask.faces import find_main_face, load_finder
 from unmask.lab.backbones import Network
 from unmask.lab.evaluate import measure, score_items
+from unmask.lab.familiar import Told, pooled_features, tell_novelty
 from unmask.lab.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.metrics import Array
 from unmask.lab.recipe import Recipe
@@ -55,17 +58,23 @@ def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path],
     validation = select(read_manifests(data), recipe.data.validation)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe)
-    graph = to_onnx(network, recipe.crop.size)
+    weights = balanced_weights(faces.labels, faces.datasets)
+    exported: torch.nn.Module = network
+    if recipe.gates.novelty:
+        exported = tell_novelty(network, pooled_features(network, faces.crops), weights, recipe.gates.outside)
+    graph = to_onnx(exported, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)
     card = _card(recipe, network, facts)
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     card["canaries"] = {"seed": CANARY_SEED, "tolerance": TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT}
 
-    logits = _open(graph, card | _provisional(card)).score(faces.crops)[0]
+    logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
     card |= choose(faces, logits, recipe)
     crops = canary_crops(CANARY_SEED, CANARIES, recipe.crop.spec())
-    card["canaries"]["logits"] = [round(float(v), 5) for v in _open(graph, card | _provisional(card)).score(crops)[0]]
+    card["canaries"]["logits"] = [
+        round(float(v), 5) for v in _open(graph, card | _provisional(card)).score(crops).logits
+    ]
     card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
     sealed = seal(graph, card)
     try:
@@ -94,8 +103,10 @@ def cut_faces(items: Sequence[Item], recipe: Recipe) -> Faces:
     return Faces(list(crops), np.array(labels), np.array(datasets), np.array(brightness), np.array(sharpness))
 
 
-def to_onnx(network: Network, size: int) -> bytes:
-    """The graph: faces (N, 3, size, size) uint8 RGB → logit (N,), heatmap (N, h, w); normalisation inside."""
+def to_onnx(network: torch.nn.Module, size: int) -> bytes:
+    """The graph: faces (N, 3, size, size) uint8 RGB → logit (N,), heatmap (N, h, w), and novelty (N,) where the network
+    tells it; normalisation inside."""
+    outputs = ["logit", "heatmap", *["novelty"] * isinstance(network, Told)]
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -103,7 +114,7 @@ def to_onnx(network: Network, size: int) -> bytes:
             network.eval(),
             (example,),
             input_names=["faces"],
-            output_names=["logit", "heatmap"],
+            output_names=outputs,
             dynamic_shapes={"faces": {0: torch.export.Dim("N", min=1, max=4096)}},
             dynamo=True,
             verbose=False,
@@ -159,25 +170,33 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
 
 def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
     """Calibration, thresholds and gates, from validation faces alone; each data set and class weighs the same."""
-    weights = balanced_weights(faces.labels, faces.datasets)
-    fit = LogisticRegression(C=1e6).fit(logits[:, None], faces.labels, sample_weight=weights)
-    slope, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    if slope <= 0:
-        raise LabError(
-            "on the validation split the logit falls where fakes are: nothing was learnt, or labels are flipped"
-        )
-    probabilities = 1 / (1 + np.exp(-(slope * logits + bias)))
+    calibration = calibrate(faces, logits, recipe.thresholds.calibration)
+    probabilities = parse_calibration(calibration).probabilities(logits)
+    settings, gates, tail = recipe.thresholds, recipe.gates, recipe.gates.outside
     real, fake = faces.labels == 0, faces.labels == 1
-    settings = recipe.thresholds
-    upper = float(np.quantile(probabilities[real], 1 - settings.fake_false_alarms, method="higher"))
-    lower = min(float(np.quantile(probabilities[fake], settings.real_misses, method="lower")), upper)
-    gates, tail = recipe.gates, recipe.gates.outside
+    upper = max(
+        float(np.quantile(p, 1 - settings.fake_false_alarms, method="higher"))
+        for p in _sources(probabilities[real], faces.datasets[real], settings.smallest_set)
+    )
+    lower = min(
+        float(np.quantile(p, settings.real_misses, method="lower"))
+        for p in _sources(probabilities[fake], faces.datasets[fake], settings.smallest_set)
+    )
+    lower = min(lower, upper)
     return {
-        "calibration": {"method": "temperature", "temperature": 1 / slope, "bias": bias, "fitted_on": "validation"},
+        "calibration": calibration | {"fitted_on": "validation"},
         "thresholds": {
-            "chosen_on": "validation, one face",
-            "fake": {"probability": upper, "false_positive_rate": float((probabilities[real] >= upper).mean())},
-            "real": {"probability": lower, "false_negative_rate": float((probabilities[fake] <= lower).mean())},
+            "chosen_on": "validation, one face; the worst data set counts",
+            "fake": {
+                "probability": upper,
+                "false_positive_rate": float((probabilities[real] >= upper).mean()),
+                **_bounds(probabilities[real] >= upper, faces.datasets[real]),
+            },
+            "real": {
+                "probability": lower,
+                "false_negative_rate": float((probabilities[fake] <= lower).mean()),
+                **_bounds(probabilities[fake] <= lower, faces.datasets[fake]),
+            },
         },
         "gates": {
             "min_size_px": gates.min_size_px,
@@ -185,8 +204,47 @@ def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
             "min_brightness": round(float(np.quantile(faces.brightness, tail)), 1),
             "max_brightness": 235.0,
             "min_sharpness": round(float(np.quantile(faces.sharpness, tail)), 1),
+            **({"max_novelty": 1.0} if gates.novelty else {}),
         },
     }
+
+
+def calibrate(faces: Faces, logits: Array, method: str) -> dict[str, Any]:
+    """Logit → probability, each class and, within it, each data set weighing the same. Raises LabError where the logit
+    falls while the share of fakes rises."""
+    weights = balanced_weights(faces.labels, faces.datasets)
+    fit = LogisticRegression(C=1e6).fit(logits[:, None], faces.labels, sample_weight=weights)
+    slope, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    if slope <= 0:
+        raise LabError(
+            "on the validation split the logit falls where fakes are: nothing was learnt, or labels are flipped"
+        )
+    if method == "temperature":
+        return {"method": "temperature", "temperature": 1 / slope, "bias": bias}
+    steps = IsotonicRegression(y_min=0.001, y_max=0.999).fit(logits, faces.labels, sample_weight=weights)
+    x, first = np.unique(np.asarray(steps.X_thresholds_, float).round(6), return_index=True)
+    return {
+        "method": "isotonic",
+        "knots": [[float(a), float(b)] for a, b in zip(x, steps.y_thresholds_[first], strict=True)],
+    }
+
+
+def _sources(probabilities: Array, datasets: Array, smallest: int) -> list[Array]:
+    """Of all, and of each data set that is large enough by itself."""
+    parts = [probabilities[datasets == name] for name in sorted(set(datasets))]
+    return [probabilities, *(part for part in parts if len(part) >= smallest)]
+
+
+def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
+    """The exact 95 % interval of the rate (Clopper & Pearson, Biometrika 1934), of all and by data set."""
+
+    def rate(part: Array) -> dict[str, Any]:
+        n, k = len(part), int(part.sum())
+        low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+        high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+        return {"n": n, "wrong": k, "ci95": [low, high]}
+
+    return rate(wrong) | {"by_data_set": {str(name): rate(wrong[datasets == name]) for name in sorted(set(datasets))}}
 
 
 def balanced_weights(labels: Array, datasets: Array) -> Array:

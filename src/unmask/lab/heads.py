@@ -31,10 +31,9 @@ class Linear(nn.Module):
         bias: Tensor = self.out.bias
         if len(weight) == 2:  # unit 1 is fake
             weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
-        if self.training:
-            logit = nn.functional.linear(self.dropout(features.mean(dim=(2, 3))), weight, bias)[:, 0]
-            return logit, logit.new_zeros(())
         heatmap = nn.functional.conv2d(features, weight[:, :, None, None], bias)[:, 0]
+        if self.training:
+            return nn.functional.linear(self.dropout(features.mean(dim=(2, 3))), weight, bias)[:, 0], heatmap
         return heatmap.mean(dim=(1, 2)), heatmap
 
 
@@ -69,8 +68,6 @@ class Dense(nn.Module):
             hidden = self.norm(hidden)
         active = nn.functional.leaky_relu(hidden, self.slope)
         logit = self.out(self.dropout(active))[:, 0]
-        if self.training:
-            return logit, logit.new_zeros(())
         slopes = torch.where(hidden > 0, 1.0, self.slope) * self.out.weight  # (N, units)
         if self.norm is not None:
             assert self.norm.running_var is not None

@@ -78,9 +78,7 @@ def fit(
     while progress.epoch < plan.epochs and not progress.stopped:
         torch.manual_seed(settings.seed * 1_000_003 + progress.epoch * 1_009 + fabric.global_rank)
         batches.at(progress.epoch)
-        figures = _epoch(
-            model, network, optimizer, schedule, average, loader, settings, weights, fabric, progress.epoch
-        )
+        figures = _epoch(model, network, optimizer, schedule, average, loader, recipe, weights, fabric, progress.epoch)
         figures |= _validate(average.module if average else network, looks, fabric)
         progress.epoch += 1
         progress.history.append({"epoch": progress.epoch, **figures})
@@ -111,23 +109,28 @@ def fit(
 
 def _epoch(
     model: Any, network: Network, optimizer: Any, schedule: Any, average: AveragedModel | None, loader: DataLoader[Any],
-    settings: Train, class_weights: Tensor | None, fabric: Fabric, epoch: int,
+    recipe: Recipe, class_weights: Tensor | None, fabric: Fabric, epoch: int,
 ) -> dict[str, float]:  # fmt: skip
     """One pass of the optimizer over the epoch's batches: loss, accuracy, rate, and the share of time spent waiting."""
+    settings, map_weight = recipe.train, recipe.pseudo_fakes.map_weight if recipe.pseudo_fakes else 0.0
     network.train()
     total = torch.zeros(3, device=fabric.device)  # loss, hits, faces
     started = time.perf_counter()
     waits = _Waits(loader)
     quiet = None if fabric.is_global_zero else True  # None: a bar on terminals only
     for number, batch in enumerate(tqdm(waits, f"epoch {epoch + 1}", leave=False, disable=quiet), start=1):
-        faces, labels = (part.to(fabric.device, non_blocking=True) for part in batch)
+        faces, labels, masks = (part.to(fabric.device, non_blocking=True) for part in batch)
         stepping = number % settings.accumulate == 0
         with fabric.no_backward_sync(model, enabled=not stepping):
-            logits = model(faces)[0].float()
+            logits, heatmaps = model(faces)
+            logits = logits.float()
             targets = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
             chosen = None if class_weights is None else class_weights[labels.long()]
             loss = nn.functional.binary_cross_entropy_with_logits(logits, targets, chosen)
-            fabric.backward((loss + network.head.penalty()) / settings.accumulate)
+            extra = network.head.penalty()
+            if map_weight:
+                extra = extra + map_weight * map_loss(heatmaps.float(), masks)
+            fabric.backward((loss + extra) / settings.accumulate)
         if stepping:
             optimizer.step()
             optimizer.zero_grad()
@@ -148,12 +151,24 @@ def _epoch(
     }
 
 
+def map_loss(heatmaps: Tensor, masks: Tensor) -> Tensor:
+    """How far each heat map lies from where the forgery is: cross-entropy of softmax(heat map) over the places, against
+    the mask as a distribution. heatmaps (N, h, w), masks (N, m, m). It shapes the map and leaves its mean, the logit,
+    alone. Faces without a mask, or forged all over, do not count; 0 if there are no others."""
+    places = nn.functional.adaptive_avg_pool2d(masks, (heatmaps.shape[1], heatmaps.shape[2])).flatten(1)  # (N, h·w)
+    mass = places.sum(dim=1)
+    partly = (mass > 0) & (places.amin(dim=1) < 0.5 * places.amax(dim=1))
+    wanted = places / mass.clamp(min=1e-6)[:, None]
+    gap = -(wanted * nn.functional.log_softmax(heatmaps.flatten(1), dim=1)).sum(dim=1)
+    return (gap * partly).sum() / partly.sum().clamp(min=1)
+
+
 def _validate(network: nn.Module, loader: DataLoader[Any], fabric: Fabric) -> dict[str, float]:
     """Loss, accuracy at 0.5 and AUC over the whole validation split, gathered from all processes."""
     network.eval()
     rows = []
     with torch.inference_mode():
-        for faces, labels in loader:
+        for faces, labels, _ in loader:
             with fabric.autocast():
                 logits = network(faces.to(fabric.device))[0]
             rows.append(torch.stack([logits.float().cpu(), labels]))

@@ -104,6 +104,42 @@ CURVES = {
 }
 
 
+def plot_stress(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """AUC and the share of verdicts that change, for each way of degrading pictures, over its strengths. rows: of
+    `lab.stress.stress`, the first for the pictures as they are."""
+    clean, names = rows[0], list(dict.fromkeys(row["stress"] for row in rows[1:]))
+    figure = Figure(figsize=(2.6 * len(names), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        mine = [row for row in rows if row["stress"] == name]
+        places = range(len(mine) + 1)
+        axes.plot(places, [clean["auc"], *(row["auc"] for row in mine)], marker="o", label="AUC", color=COLOURS[0])
+        flips = [0.0, *(row["flipped"] for row in mine)]
+        axes.plot(places, flips, marker="s", linestyle="--", label="verdicts that change", color=COLOURS[1])
+        axes.axhline(clean["auc"], color="0.6", linestyle=":")
+        axes.set_xticks(places, ["as is", *(f"{row['strength']:g}" for row in mine)], rotation=45)
+        axes.set(title=name, xlabel=mine[0]["unit"], ylim=(-0.02, 1.02))
+        _plain(axes)
+    panels[0].legend(frameon=False, fontsize=8, loc="center left")
+    return figure
+
+
+def plot_maps(crops: Sequence[Array], masks: Array, maps: Array) -> Figure:
+    """Faces with the outline of what was forged, and the heat map over each. crops (S, S, 3) uint8, masks (n, S, S),
+    maps (n, h, w)."""
+    figure = Figure(figsize=(1.7 * len(crops), 3.5), layout="constrained")
+    panels = figure.subplots(2, len(crops), squeeze=False)
+    for (above, below), crop, mask, heat in zip(panels.T, crops, masks, maps, strict=True):
+        side = crop.shape[0]
+        above.imshow(crop)
+        below.imshow(crop)
+        below.imshow(heat, extent=(0, side, side, 0), cmap="inferno", alpha=0.55, interpolation="bilinear")
+        for axes in (above, below):
+            axes.contour(mask.astype(float), levels=[0.5], colors="#56b4e9", linewidths=1.5)
+            axes.set_axis_off()
+    return figure
+
+
 def plot_intervals(rows: Mapping[str, tuple[float, float, float]], x: str, chance: float = 0.5) -> Figure:
     """A point with its interval for each name: (value, low, high)."""
     figure = Figure(figsize=(7, 0.9 + 0.3 * len(rows)), layout="constrained")

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from unmask.crop import CropSpec
 from unmask.errors import RecipeError
 
+Kind = Literal["self", "other", "warp", "resample", "upsample"]
+"""Of pseudo-fakes, see `unmask.lab.blend`."""
+
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -67,6 +70,29 @@ class Data(_Strict):
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
+class PseudoFakes(_Strict):
+    """Fakes made of the real training faces, of `unmask.lab.blend`. share: of the fakes that are drawn (1: no others).
+    kinds: how often each kind is made. view: chance of another view, of every face, real or fake. map_weight: of the
+    loss that asks the heat map to lie where the mask is."""
+
+    share: Chance = 0.5
+    kinds: dict[Kind, Annotated[float, Field(ge=0)]] = {
+        "self": 0.5,
+        "other": 0.2,
+        "warp": 0.1,
+        "resample": 0.1,
+        "upsample": 0.1,
+    }
+    view: Chance = 0.3
+    map_weight: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_kind(self) -> Self:
+        if not sum(self.kinds.values()):
+            raise ValueError("pseudo_fakes.kinds needs at least one kind with a weight above 0")
+        return self
+
+
 class Augment(_Strict):
     """Chances and ranges of `unmask.lab.augment`. scale: the face's size relative to the exact crop; shift: as
     a share of its side; stretch: of height against width, as a logarithm."""
@@ -115,20 +141,24 @@ class Train(_Strict):
 
 
 class Thresholds(_Strict):
-    """fake_false_alarms: share of real validation faces above the `fake` threshold. real_misses: share of fake
-    validation faces below the `real` threshold."""
+    """calibration: how a logit becomes a probability. fake_false_alarms: share of real validation faces above the
+    `fake` threshold, in whichever data set it is largest. real_misses: share of fake validation faces below the `real`
+    threshold, likewise. smallest_set: data sets with fewer such faces do not choose by themselves, only with all."""
 
+    calibration: Literal["temperature", "isotonic"] = "temperature"
+    smallest_set: int = Field(default=100, ge=1)
     fake_false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.01
     real_misses: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
 class Gates(_Strict):
     """Which faces a scan judges. Brightness and sharpness are bounded by what validation faces have: `outside` of them
-    lie beyond each bound."""
+    lie beyond each bound. novelty: bound the distance from what was learnt as well (`unmask.lab.familiar`)."""
 
     min_size_px: float = Field(default=48, gt=0)
     min_inside: Chance = 0.6
     outside: Chance = 0.01
+    novelty: bool = False
 
 
 class Card(_Strict):
@@ -149,6 +179,7 @@ class Recipe(_Strict):
     model: Model
     data: Data = Data()
     augment: Augment | None = Augment()
+    pseudo_fakes: PseudoFakes | None = None
     train: Train
     thresholds: Thresholds = Thresholds()
     gates: Gates = Gates()
@@ -157,6 +188,8 @@ class Recipe(_Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         train = self.train
+        if self.pseudo_fakes and (self.augment is None or self.data.sampling != "balanced"):
+            raise ValueError("pseudo_fakes needs augment, and data.sampling balanced")
         if self.augment and self.augment.smallest_px >= self.crop.size:
             raise ValueError(
                 f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size ({self.crop.size})"

@@ -32,11 +32,12 @@ BROKEN_SHARE = 0.01
 @dataclass(frozen=True, slots=True)
 class Sample:
     """An item, the landmarks of its main face, (5, 2) float32 in pixels of the picture, and the picture's
-    fingerprint."""
+    fingerprint. pseudo: to be made into a pseudo-fake."""
 
     item: Item
     landmarks: Floats
     print: Print
+    pseudo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

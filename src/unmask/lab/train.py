@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,26 @@ from unmask.lab.loop import Plan, fit
 
 # isort: split
 import numpy as np
+import torch
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Subset
 
 from unmask.errors import LabError
 from unmask.lab.checkpoint import RUN_FILE, WEIGHTS_FILE, Progress, write_whole
-from unmask.lab.data import Batches, Crops, Draws, sample_weights
+from unmask.lab.data import Batches, Crops, Draws, sample_weights, with_pseudo_fakes
 from unmask.lab.datasets.base import UNSPLIT
 from unmask.lab.leaks import Leaks, find_leaks
 from unmask.lab.manifest import Item, require_both_classes, select
 from unmask.lab.plots import plot_curves, write_plot
 from unmask.lab.recipe import Recipe
 from unmask.lab.samples import Found, Sample, find_samples
+from unmask.lab.unfold import settle
 
 Say = Callable[[str], None]
+
+SETTLING = 256
+"""Training faces that give the batch norms of a bundle their statistics again."""
 
 
 def train(
@@ -62,7 +68,11 @@ def train(
     say = say if fabric.is_global_zero else lambda _: None
     run.mkdir(parents=True, exist_ok=True)
     training, validation = select(items, recipe.data.train), select(items, recipe.data.validation)
-    require_both_classes(training, f"split {recipe.data.train!r}")
+    alone = recipe.pseudo_fakes is not None and recipe.pseudo_fakes.share == 1
+    if alone:  # no fakes but those that are made of the reals
+        training = [item for item in training if not item.label]
+    else:
+        require_both_classes(training, f"split {recipe.data.train!r}")
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     facts = _facts(recipe, data_names, [*training, *validation])
     if fabric.is_global_zero:
@@ -93,6 +103,10 @@ def train(
     network = build_network(recipe.model)
     with _loaders(recipe, found[0].samples, found[1].samples, run, jobs, fabric) as (plan, batches, loader, looks):
         facts["images_per_epoch"] = plan.steps * recipe.train.batch
+
+        if recipe.model.weights.endswith(".onnx"):  # a bundle, whose batch norms are folded away
+            first = islice((draw for part in batches.at(0) for draw in part), SETTLING)
+            settle(network, torch.stack([loader.dataset[draw][0] for draw in first]))
 
         def keep(progress: Progress) -> None:
             _write_history(run, facts, progress)
@@ -128,7 +142,13 @@ def _loaders(
     """The plan, and loaders of training and validation crops for this process."""
     settings, spec, rank, world = recipe.train, recipe.crop.spec(), fabric.global_rank, fabric.world_size
     balanced = recipe.data.sampling == "balanced"
-    weights = sample_weights(training, recipe.data.weights) if balanced else np.full(len(training), 1 / len(training))
+    pseudo = recipe.pseudo_fakes
+    training = with_pseudo_fakes(training) if pseudo and pseudo.share else training
+    weights = (
+        sample_weights(training, recipe.data.weights, pseudo.share if pseudo else 0.0)
+        if balanced
+        else np.full(len(training), 1 / len(training))
+    )
     plan = Plan.of(settings, len(training))
     draws = Draws(weights, settings.seed)
     batches = Batches(draws, settings.batch, plan.steps, accumulate=settings.accumulate, rank=rank, world=world)
@@ -137,7 +157,7 @@ def _loaders(
     options |= {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
     packs = [run / f"{name}-{rank}.pack" for name in ("train", "validation")]
     try:
-        crops = Crops(training, spec, packs[0], recipe.augment, settings.seed)
+        crops = Crops(training, spec, packs[0], recipe.augment, settings.seed, pseudo)
         seen = Subset(Crops(validation, spec, packs[1]), range(rank, len(validation), world))
         yield plan, batches, DataLoader(crops, batch_sampler=batches, **options), DataLoader(seen, 64, **options)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unmask.media.files import find_media
+from unmask.media.h264 import through_h264
 from unmask.media.source import DEFAULT_MAX_PIXELS, Source, choose_frames, open_media
 
-__all__ = ["DEFAULT_MAX_PIXELS", "Source", "choose_frames", "find_media", "open_media"]
+__all__ = ["DEFAULT_MAX_PIXELS", "Source", "choose_frames", "find_media", "open_media", "through_h264"]

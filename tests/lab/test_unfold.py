@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lab_tools import TINY
+from unmask.errors import LabError
+from unmask.lab.backbones import build_network
+from unmask.lab.export import to_onnx
+from unmask.lab.recipe import load_recipe
+from unmask.lab.unfold import settle
+
+LITE = ["model.backbone=efficientnet_lite0", "model.weights=random"]
+
+
+def faces(count: int, side: int = 64) -> torch.Tensor:
+    coarse = np.random.default_rng(1).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
+    return torch.from_numpy(np.kron(coarse, np.ones((side // 8, side // 8), np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def bundle_graph(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.Tensor]:
+    """A network whose batch norms have seen something, exported; and its logits."""
+    torch.manual_seed(1)
+    network = build_network(load_recipe("unmask-lite0", LITE).model)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(faces(16))
+    network.eval()
+    path = tmp_path_factory.mktemp("graph") / "lite.onnx"
+    path.write_bytes(to_onnx(network, 64))
+    with torch.no_grad():
+        return path, network(faces(8))[0]
+
+
+def test_a_bundle_goes_on_as_the_network_it_was(bundle_graph: tuple[Path, torch.Tensor]) -> None:
+    path, expected = bundle_graph
+    network = build_network(load_recipe("unmask-lite0", [*LITE, f"model.weights={path}"]).model).eval()
+    with torch.no_grad():
+        assert torch.allclose(network(faces(8))[0], expected, atol=1e-4)
+        settle(network, faces(32))
+        assert torch.allclose(network(faces(8))[0], expected, atol=1e-3)
+        network.train()  # with the batch's own statistics, nearly the same; folded norms alone would be far off
+        spread = float(expected.std())
+        learning = network(faces(32))[0][:8]
+    assert float((learning - expected).abs().mean()) < max(0.5, 5 * spread)
+
+
+def test_settled_norms_have_the_statistics_of_what_passes(bundle_graph: tuple[Path, torch.Tensor]) -> None:
+    network = build_network(load_recipe("unmask-lite0", [*LITE, f"model.weights={bundle_graph[0]}"]).model).eval()
+    settle(network, faces(32))
+    stem, norm = network.backbone.conv_stem, network.backbone.bn1
+    with torch.no_grad():
+        passing = stem((faces(32).float() - network.mean) / network.std)
+    assert torch.allclose(norm.running_mean, passing.mean(dim=(0, 2, 3)), atol=1e-3)
+    assert not network.training
+
+
+def test_other_graphs_are_refused(bundle_graph: tuple[Path, torch.Tensor], tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="no graph of this backbone"):
+        build_network(
+            load_recipe("unmask-lite0", [*TINY, f"model.weights={bundle_graph[0]}"]).model.model_copy(
+                update={"backbone": "test_resnet", "weights": str(bundle_graph[0])}
+            )
+        )
+    (tmp_path / "broken.onnx").write_bytes(b"no graph")
+    with pytest.raises(LabError, match="cannot be read as a bundle"):
+        build_network(load_recipe("unmask-lite0", [*LITE, f"model.weights={tmp_path / 'broken.onnx'}"]).model)
