@@ -40,7 +40,7 @@ LAB_ORDER = [
     "recipe", "manifest", "datasets", "metrics", "plots", "pages", "likeness", "samples", "generate", "prepare",
     "identities", "leaks", "splits", "facts", "audit",
     "augment", "blend", "data", "inception_resnet_v1", "weights", "unfold", "heads", "backbones", "checkpoint", "loop",
-    "train", "results", "evaluate", "stress", "pointing", "familiar", "export",
+    "train", "results", "evaluate", "stress", "pointing", "familiar", "export", "tower", "accurate",
 ]  # fmt: skip
 
 HOMES = {

@@ -79,6 +79,21 @@ def test_a_table_for_people(tiny_bundle: Path, portrait: Path) -> None:
         assert part in done.stdout
 
 
+def test_the_probability_at_the_users_share_of_fakes(tiny_bundle: Path, portrait: Path) -> None:
+    plain = lines(run("scan", "--json", "--model", tiny_bundle, portrait))[0]["verdict"]
+    assert "prevalence" not in plain
+    (row,) = lines(run("scan", "--json", "--model", tiny_bundle, "--prevalence", "0.01", portrait))
+    p = plain["probability_fake"]
+    expected = p * 0.01 / (p * 0.01 + (1 - p) * 0.99)
+    assert row["verdict"]["probability_fake_at_prevalence"] == pytest.approx(expected, abs=1e-5)
+    assert {k: v for k, v in row["verdict"].items() if "prevalence" not in k} == plain
+    assert (
+        "where 0.01 of all files are fake"
+        in run("scan", "--model", tiny_bundle, "--prevalence", "0.01", portrait).stdout
+    )
+    assert run("scan", "--model", tiny_bundle, "--prevalence", "2", portrait).returncode == 2
+
+
 def test_explain_and_report(tiny_bundle: Path, portrait: Path, tmp_path: Path) -> None:
     done = run("scan", "--json", "--model", tiny_bundle, "--explain", "--report", tmp_path / "out", portrait)
     assert done.returncode == 0

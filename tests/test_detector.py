@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from clips import write_video
 from unmask.bundle.card import parse_card
+from unmask.bundle.session import Scored
 from unmask.detector import Detector, load_detector
 from unmask.errors import MissingFileError, UnmaskError
 from unmask.testing import FakeFinder, FakeScorer, example_card
@@ -103,6 +105,26 @@ def test_a_face_that_cannot_be_judged_gets_no_probability(
     assert report.verdict.reasons == (reason,)
     (score,) = report.people[0].scores
     assert (score.logit, score.probability_fake) == (None, None)
+
+
+def test_a_face_unlike_the_training_faces_is_not_guessed_at(tmp_path: Path) -> None:
+    class Told(FakeScorer):
+        def score(self, crops: Sequence[np.ndarray], *, explain: bool = False) -> Scored:
+            scored = super().score(crops, explain=explain)
+            return scored._replace(novelty=np.array([1.4 if crop.mean() > 200 else 0.5 for crop in crops], np.float32))
+
+    gates = {**example_card()["gates"], "max_novelty": 1.0}
+    card = parse_card(example_card(gates=gates))
+    judge = Detector(Told(card), FakeFinder(BOX))
+    strange = judge.scan(save(tmp_path / "a.png", 250))
+    assert (strange.verdict.label, strange.verdict.reasons) == (Label.INCONCLUSIVE, (Reason.FACE_UNFAMILIAR,))
+    (score,) = strange.people[0].scores
+    assert (score.logit, score.probability_fake) == (None, None)
+    assert score.face.quality is not None
+    assert score.face.quality.novelty == pytest.approx(1.4)
+    known = judge.scan(save(tmp_path / "b.png", 10))
+    assert known.verdict.label is Label.REAL
+    assert known.people[0].scores[0].face.quality.novelty == pytest.approx(0.5)  # type: ignore[union-attr]
 
 
 def test_a_face_cut_by_the_border(tmp_path: Path) -> None:

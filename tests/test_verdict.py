@@ -8,7 +8,7 @@ import pytest
 
 from unmask.bundle import Thresholds
 from unmask.types import Face, Label, Person, Quality, Reason, Score, Verdict
-from unmask.verdict import combine, judge_file, judge_person
+from unmask.verdict import at_prevalence, combine, judge_file, judge_person
 
 THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
 
@@ -150,3 +150,24 @@ def test_more_evidence_of_fake_never_lowers_the_probability() -> None:
         values = [combine([low, p]) for p in (0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1.0)]
         assert values == sorted(values)
         assert 1 / (1 + exp(-log(low / (1 - low)))) == pytest.approx(combine([low, low, low]))
+
+
+def test_a_face_unlike_all_that_was_learnt_is_not_decided() -> None:
+    strange = [score(None, frame, Reason.FACE_UNFAMILIAR) for frame in range(5)]
+    verdict = Verdict(Label.INCONCLUSIVE, None, (Reason.FACE_UNFAMILIAR,))
+    assert judge_person(strange, THRESHOLDS, 32) == verdict
+    assert judge_file([person(1, strange)]) == verdict
+    beside_a_real_one = judge_file([person(1, strange), person(2, seen(0.1, 0.1, 0.1))])
+    assert beside_a_real_one.label is Label.INCONCLUSIVE
+    assert judge_file([person(1, strange), person(2, seen(0.97, 0.98, 0.99))]).label is Label.FAKE
+
+
+def test_prevalence_by_hand() -> None:
+    # of 1,000 files 10 are fake; P = 0.9 means odds of 9 to 1 where half is fake, here 9 x 10 to 990
+    assert at_prevalence(0.9, 0.01) == pytest.approx(9 * 10 / (9 * 10 + 990))
+    assert at_prevalence(0.3, 0.5) == pytest.approx(0.3)
+    assert at_prevalence(0.0, 0.2) == 0
+    assert at_prevalence(1.0, 0.2) == 1
+    for wrong in (0, 1, -0.1):
+        with pytest.raises(ValueError, match="prevalence"):
+            at_prevalence(0.5, wrong)

@@ -46,7 +46,7 @@ def test_the_bundle_computes_what_the_network_computed(run: Path, bundle: Path, 
     import torch
 
     recipe, network, _ = load_run(run)
-    crops = cut_faces(select(read_manifest(toy_set), "test"), recipe).crops
+    crops = cut_faces(select(read_manifest(toy_set), "test"), recipe.crop.spec()).crops
     batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
         logits, maps = network(batch)
@@ -133,14 +133,14 @@ def test_the_same_seed_trains_the_same(run: Path, toy_set: Path, tmp_path: Path)
 
 def test_flipped_labels_do_not_become_a_bundle(run: Path, toy_set: Path) -> None:
     recipe, _, _ = load_run(run)
-    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe)
+    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe.crop.spec())
     with pytest.raises(LabError, match="flipped"):
         choose(faces, -faces.labels.astype(np.float32), recipe)
 
 
 def test_thresholds_by_hand(run: Path, toy_set: Path) -> None:
     recipe, _, _ = load_run(run)
-    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe)
+    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe.crop.spec())
     logits = np.where(faces.labels == 1, 2.0, -2.0) + np.linspace(0, 0.1, len(faces.labels))
     chosen = choose(faces, logits, recipe)
     # 12 reals and at most 1 % of them above: none but the highest itself

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unmask.cli.output import ModelArgument, lab, tell
+from unmask.cli.output import JobsOption, ModelArgument, lab, say, tell
 from unmask.errors import OutputError
 
-models = typer.Typer(help="The bundles: list, show, check.", no_args_is_help=True, rich_markup_mode=None)
+models = typer.Typer(help="The bundles: list, show, check, make, learn.", no_args_is_help=True, rich_markup_mode=None)
 recipes = typer.Typer(help="The recipes: list, show, copy, check.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -50,6 +51,43 @@ def check_model(model: ModelArgument = "default") -> None:
     bundle = load_bundle(model)
     canaries = len(bundle.card.canaries.logits)
     tell(f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {canaries} canaries are right")
+
+
+@models.command("make")
+def make_model(
+    name: Annotated[str, typer.Argument(help="Which: accurate.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    learnt: Annotated[Path | None, typer.Option(help="What `models learn` wrote, instead of what comes along.")] = None,
+) -> None:
+    """Make the bundle that is too large to come along, from its parts: the default, a package's tower, our layer."""
+    _require_accurate(name)
+    with lab():
+        from unmask.lab.accurate import make
+    make(out, learnt)
+    tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB); use it with --model {out}")
+
+
+@models.command("learn")
+def learn_model(
+    name: Annotated[str, typer.Argument(help="Which: accurate.")],
+    data: Annotated[list[Path], typer.Option(help="Manifests with the splits that the recipe names.")],
+    out: Annotated[Path, typer.Option(help="What `models make` needs (.json).")],
+    test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
+    recipe: Annotated[str, typer.Option(help="The default bundle's recipe.")] = "unmask-lite0-wide",
+    jobs: JobsOption = 0,
+) -> None:
+    """Learn what `models make` joins with the default bundle and the tower."""
+    _require_accurate(name)
+    with lab():
+        from unmask.lab.accurate import learn
+        from unmask.lab.recipe import load_recipe
+    learn(load_recipe(recipe), data, test or [], out, jobs=jobs or os.cpu_count() or 1, say=say)
+    tell(f"written: {out}")
+
+
+def _require_accurate(name: str) -> None:
+    if name != "accurate":
+        raise typer.BadParameter(f"only 'accurate' is made from parts, not {name!r}")
 
 
 @recipes.command("list")

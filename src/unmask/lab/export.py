@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from unmask.bundle import Bundle, seal
 from unmask.bundle.card import SCHEMA, parse_calibration
 from unmask.bundle.session import canary_crops
-from unmask.crop import crop_face, measure_quality
+from unmask.crop import CropSpec, crop_face, measure_quality
 from unmask.detector import Detector
-from unmask.errors import LabError, OutputError
+from unmask.errors import BundleError, LabError, OutputError
 from unmask.faces import find_main_face, load_finder
 from unmask.lab.backbones import Network
 from unmask.lab.evaluate import measure, score_items
@@ -57,7 +57,7 @@ def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path],
     recipe, network, facts = load_run(run)
     validation = select(read_manifests(data), recipe.data.validation)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
-    faces = cut_faces(validation, recipe)
+    faces = cut_faces(validation, recipe.crop.spec())
     weights = balanced_weights(faces.labels, faces.datasets)
     exported: torch.nn.Module = network
     if recipe.gates.novelty:
@@ -67,28 +67,43 @@ def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path],
         graph = quantise(graph, faces.crops)
     card = _card(recipe, network, facts)
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
-    card["canaries"] = {"seed": CANARY_SEED, "tolerance": TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT}
+    tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
+    write_bundle(finish(graph, card, faces, recipe, test, tolerance), out)
 
-    logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
-    card |= choose(faces, logits, recipe)
-    crops = canary_crops(CANARY_SEED, CANARIES, recipe.crop.spec())
-    card["canaries"]["logits"] = [
-        round(float(v), 5) for v in _open(graph, card | _provisional(card)).score(crops).logits
-    ]
+
+def finish(
+    graph: bytes, card: dict[str, Any], faces: Faces, recipe: Recipe, test: Sequence[Path], tolerance: float
+) -> bytes:
+    """The sealed bundle of a graph and the beginning of its card: calibration, thresholds and gates chosen on the
+    validation faces, canaries within `tolerance`, and what the test manifests give."""
+    card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
+    card |= choose(faces, _open(graph, card | _provisional(card)).score(faces.crops).logits, recipe)
+    where = card["preprocessing"]
+    spec = CropSpec(where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via"))
+    logits = _open(graph, card | _provisional(card)).score(canary_crops(CANARY_SEED, CANARIES, spec)).logits
+    card["canaries"]["logits"] = [round(float(v), 5) for v in logits]
     card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
-    sealed = seal(graph, card)
+    return seal(graph, card)
+
+
+def write_bundle(sealed: bytes, out: Path) -> None:
+    """Write a bundle that opens as every user will open it, or nothing. Raises BundleError, OutputError."""
     try:
         partial = out.with_name(out.name + ".part")
         partial.write_bytes(sealed)
-        Bundle(partial)  # as every user will open it
+        try:
+            Bundle(partial)
+        except BundleError:
+            partial.unlink()
+            raise
         os.replace(partial, out)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def cut_faces(items: Sequence[Item], recipe: Recipe) -> Faces:
-    """The main face of each item, cut as the recipe says; items without one are left out."""
-    finder, spec = load_finder("yunet"), recipe.crop.spec()
+def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
+    """The main face of each item, cut as `spec` says; items without one are left out."""
+    finder = load_finder("yunet")
     rows = []
     for item in items:
         image = item.decode()

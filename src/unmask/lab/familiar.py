@@ -18,7 +18,8 @@ from unmask.lab.metrics import Array
 from unmask.types import Image
 
 DIRECTIONS = 64
-"""Of the features: those beyond hardly vary, and dividing by next to nothing would make noise of them."""
+"""Of the features, and at most one for ten faces: those beyond hardly vary, and dividing by next to nothing would make
+noise of them."""
 
 
 class Told(nn.Module):
@@ -50,7 +51,7 @@ def tell_novelty(network: Network, pooled: Array, weights: Array, outside: float
     middle = share @ pooled
     spread = (pooled - middle) * np.sqrt(share)[:, None]
     _, lengths, directions = np.linalg.svd(spread, full_matrices=False)
-    kept = min(DIRECTIONS, int((lengths > 1e-6 * lengths[0]).sum()))
+    kept = min(DIRECTIONS, max(1, len(pooled) // 10), int((lengths > 1e-6 * lengths[0]).sum()))
     whiten = directions[:kept].T / lengths[:kept]
     distances = np.sqrt(np.square((pooled - middle) @ whiten).mean(axis=1))
     order = np.argsort(distances)
