@@ -85,3 +85,32 @@ def test_bad_manifests_are_told(tmp_path: Path, demo: Path) -> None:
     assert "is there twice, once as real and once as fake" in done.stderr
     (tmp_path / "d.csv").write_text(f"path,label\n{picture},1\n")
     assert "numbers are refused" in run("split", tmp_path / "d.csv", "--out", tmp_path / "b.csv").stderr
+
+
+def test_evaluate_under_stress_and_where_heat_maps_point(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    for label, light in (("real", 0.6), ("fake", 1.4)):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number, name in enumerate(("2-generated.jpg", "3-generated.jpg")):
+            face = np.asarray(Image.open(demo / name).convert("RGB").resize((160, 160))) * light
+            Image.fromarray(np.clip(face, 0, 255).astype(np.uint8)).save(tmp_path / "set" / label / f"{number}.png")
+    command = [sys.executable, "-m", "unmask", "evaluate", tiny_bundle, "--data", tmp_path / "set", "--out"]
+    command += [tmp_path / "out", "--stress", "--heatmaps"]
+    refused = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 2
+    assert "--crops" in refused.stderr
+    done = subprocess.run([*map(str, command), "--crops"], check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for word in ("jpeg (quality)", "h264 (crf)", "verdicts that change", "middle", "of_another_face"):
+        assert word in done.stdout
+    for name in ("metrics.json", "stress.png", "stress.json", "heatmaps.png", "heatmaps.json"):
+        assert (tmp_path / "out" / name).stat().st_size
+
+
+def test_generators_and_parts_that_are_not_there(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "set" / "real").mkdir(parents=True)
+    (tmp_path / "set" / "real" / "1.jpg").write_bytes((demo / "2-generated.jpg").read_bytes())
+    done = run("generate", "stylegan9", "--like", tmp_path / "set", "--out", tmp_path / "x.parquet")
+    assert done.returncode == 1
+    assert "there are mobilestylegan" in done.stderr
+    command = [sys.executable, "-m", "unmask", "models", "make", "small", "--out", str(tmp_path / "x.onnx")]
+    assert subprocess.run(command, check=False, capture_output=True, timeout=120).returncode == 2

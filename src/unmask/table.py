@@ -109,6 +109,10 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
         f" real at P ≤ {thresholds['real']['probability']:.3f}"
         f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
     )
+    for label, what in (("fake", "real faces called fake"), ("real", "fake faces called real")):
+        for name, row in thresholds[label].get("by_data_set", {}).items():
+            low, high = row["ci95"]
+            yield f"  validation, {name}: {row['wrong']} of {row['n']} {what} (95 %: {low:.1%}–{high:.1%})"
     yield f"Measured on {card['evaluated_on']}:"
     for name, row in card["metrics"].items():
         yield f"  {name}: " + ", ".join(_figures(row))

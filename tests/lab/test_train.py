@@ -20,7 +20,7 @@ from lab_tools import TINY
 from unmask.errors import LabError, ManifestError, OutputError
 from unmask.lab import train as training
 from unmask.lab.leaks import find_leaks
-from unmask.lab.loop import Plan, class_weights, moving_average
+from unmask.lab.loop import Plan, class_weights, map_loss, moving_average
 from unmask.lab.manifest import Item, read_manifest
 from unmask.lab.recipe import Train, load_recipe
 from unmask.lab.train import load_run, train
@@ -299,3 +299,27 @@ def test_natural_sampling_shows_each_row_once_an_epoch(items: list[Item], tmp_pa
             items, tmp_path, jobs=1,
         )  # fmt: skip
     assert sorted(shown) == list(range(48))
+
+
+def test_pseudo_fakes_alone(items: list[Item], tmp_path: Path) -> None:
+    """Without a single fake in training; those of the train split are left out by themselves."""
+    changes = ["pseudo_fakes={share: 1.0, map_weight: 0.2}", "train.images=96", "train.validations=1"]
+    run = train(load_recipe("unmask-lite0", [*TINY, *changes]), items, tmp_path / "run", jobs=1)
+    facts = json.loads((run / "run.json").read_text())
+    assert [(c["split"], c["real"], c["fake"]) for c in facts["counts"]] == [("train", 24, 0), ("validation", 12, 12)]
+    assert facts["images_seen"] == 96
+
+
+def test_the_map_loss_by_hand() -> None:
+    masks = torch.zeros(4, 4, 4)
+    masks[0, :2, :2] = 1  # forged in one quarter
+    masks[1] = 1  # all over
+    masks[2, 2:, 2:] = 0.25  # faintly, in another; masks[3]: not known to be
+    flat = torch.zeros(4, 2, 2)
+    # softmax of a flat map is 1/4 everywhere: log 4 for the two that count
+    assert float(map_loss(flat, masks)) == pytest.approx(np.log(4))
+    pointed = flat.clone()
+    pointed[0, 0, 0] = pointed[2, 1, 1] = 20.0
+    assert float(map_loss(pointed, masks)) == pytest.approx(0, abs=1e-4)
+    assert float(map_loss(pointed + 3.0, masks)) == pytest.approx(0, abs=1e-4)  # the mean is left alone
+    assert float(map_loss(flat[1:2], masks[1:2])) == 0

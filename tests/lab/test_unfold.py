@@ -11,7 +11,7 @@ from unmask.errors import LabError
 from unmask.lab.backbones import build_network
 from unmask.lab.export import to_onnx
 from unmask.lab.recipe import load_recipe
-from unmask.lab.unfold import settle
+from unmask.lab.unfold import average, settle, unfold
 
 LITE = ["model.backbone=efficientnet_lite0", "model.weights=random"]
 
@@ -70,3 +70,32 @@ def test_other_graphs_are_refused(bundle_graph: tuple[Path, torch.Tensor], tmp_p
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
     with pytest.raises(LabError, match="cannot be read as a bundle"):
         build_network(load_recipe("unmask-lite0", [*LITE, f"model.weights={tmp_path / 'broken.onnx'}"]).model)
+
+
+def test_averaging_goes_from_one_network_to_the_other(bundle_graph: tuple[Path, torch.Tensor], tmp_path: Path) -> None:
+    path, far = bundle_graph
+    model = load_recipe("unmask-lite0", [*LITE, f"model.weights={path}"]).model
+    network = build_network(model).eval()
+    with torch.no_grad():
+        for parameter in network.backbone.blocks[-1].parameters():
+            parameter.mul_(1.05)
+        near = network(faces(8))[0]
+    mine, other = to_onnx(network, 64), path.read_bytes()
+
+    def logits(share: float) -> torch.Tensor:
+        (tmp_path / "mixed.onnx").write_bytes(average(mine, other, share))
+        unfold(network, tmp_path / "mixed.onnx")
+        with torch.no_grad():
+            return network(faces(8))[0]
+
+    assert float((far - near).abs().mean()) > 1e-3
+    assert torch.allclose(logits(0.0), near, atol=1e-4)
+    assert torch.allclose(logits(1.0), far, atol=1e-4)
+    between = logits(0.5)
+    assert float((between - near).abs().mean()) < float((far - near).abs().mean())
+
+
+def test_networks_of_two_kinds_are_not_averaged(bundle_graph: tuple[Path, torch.Tensor]) -> None:
+    small = build_network(load_recipe("unmask-lite0", TINY).model).eval()
+    with pytest.raises(LabError, match="not of one network"):
+        average(to_onnx(small, 64), bundle_graph[0].read_bytes(), 0.5)

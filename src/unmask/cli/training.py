@@ -149,9 +149,11 @@ def export(
     ],
     test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
     int8: Annotated[bool, typer.Option(help="Quantise to 8 bits, calibrated on validation faces.")] = False,
+    toward: Annotated[Path | None, typer.Option(help="The bundle that the run went on from: average with it.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="How far to go toward it.")] = 0.3,
 ) -> None:
     """Turn a trained run into a bundle: calibrated, with thresholds, canaries and a card."""
     with lab():
         from unmask.lab.export import export_run
-    export_run(run, out, data, test or [], int8=int8)
+    export_run(run, out, data, test or [], int8=int8, toward=toward, share=share)
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")

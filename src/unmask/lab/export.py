@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from unmask.bundle import Bundle, seal
 from unmask.bundle.card import SCHEMA, parse_calibration
-from unmask.bundle.session import canary_crops
+from unmask.bundle.session import canary_crops, find_bundle
 from unmask.crop import CropSpec, crop_face, measure_quality
 from unmask.detector import Detector
 from unmask.errors import BundleError, LabError, OutputError
@@ -31,6 +31,7 @@ from unmask.lab.manifest import Item, read_manifests, require_both_classes, sele
 from unmask.lab.metrics import Array
 from unmask.lab.recipe import Recipe
 from unmask.lab.train import command_line, load_run
+from unmask.lab.unfold import average, unfold
 from unmask.types import Image
 
 CANARY_SEED, CANARIES = 20_261_121, 4
@@ -48,13 +49,26 @@ class Faces:
     sharpness: Array
 
 
-def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path], *, int8: bool = False) -> None:
+def export_run(
+    run: Path,
+    out: Path,
+    data: Sequence[Path],
+    test: Sequence[Path],
+    *,
+    int8: bool = False,
+    toward: Path | None = None,
+    share: float = 0.3,
+) -> None:
     """Write the bundle of `run` to `out`.
 
     data: manifests whose validation split chooses calibration, thresholds and gates; test: manifests whose test split
-    (all rows where they have none) is measured for the card, each row as a face crop. Raises LabError or OutputError.
+    (all rows where they have none) is measured for the card, each row as a face crop. toward: a bundle, that which the
+    run went on from; the weights are moved by `share` of the way to its (`unfold.average`). Raises LabError or
+    OutputError.
     """
     recipe, network, facts = load_run(run)
+    if toward is not None:
+        _move(network, toward, share, recipe.crop.size)
     validation = select(read_manifests(data), recipe.data.validation)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe.crop.spec())
@@ -66,9 +80,20 @@ def export_run(run: Path, out: Path, data: Sequence[Path], test: Sequence[Path],
     if int8:
         graph = quantise(graph, faces.crops)
     card = _card(recipe, network, facts)
+    if toward is not None:
+        base = Bundle(toward).id
+        card["made_by"]["averaged_with"] = {"name": base.name, "version": base.version, "share": share}
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
     write_bundle(finish(graph, card, faces, recipe, test, tolerance), out)
+
+
+def _move(network: Network, toward: Path, share: float, size: int) -> None:
+    """Move the network's weights by `share` of the way to those of the bundle."""
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        between = Path(folder) / "between.onnx"
+        between.write_bytes(average(to_onnx(network, size), find_bundle(str(toward)).read_bytes(), share))
+        unfold(network, between)
 
 
 def finish(
@@ -301,6 +326,8 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
         "made_by": {
             "recipe": recipe.name,
             "backbone": recipe.model.backbone,
+            "weights": Path(recipe.model.weights).name,
+            **({"pseudo_fakes": recipe.pseudo_fakes.model_dump()} if recipe.pseudo_fakes else {}),
             "command": facts["command"],
             "exported_by": command_line(),
             "commit": facts["commit"],

@@ -60,6 +60,33 @@ def _weight_and_bias(node: Any, arrays: Mapping[str, Tensor]) -> tuple[Tensor, T
     return weight, arrays[node.input[2]] if len(node.input) > 2 else torch.zeros(len(weight))
 
 
+def average(graph: bytes, other: bytes, share: float) -> bytes:
+    """`graph` with its weights moved by `share` of the way to those of `other`, a bundle's graph of the same shape,
+    whose batch norms are folded as its own are. Between a network and the one it went on from the way is even, and
+    what both know is kept better in between than at either end (Wortsman et al., Robust fine-tuning, CVPR 2022).
+
+    Raises LabError where the graphs differ in more than their weights.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    models = [onnx.load_from_string(content) for content in (graph, other)]
+    ours, theirs = ({part.name: part for part in model.graph.initializer} for model in models)
+    pairs = zip(*([node for node in m.graph.node if node.op_type == "Conv"] for m in models), strict=False)
+    counts = [sum(node.op_type == "Conv" for node in model.graph.node) for model in models]
+    problem = "the two graphs are not of one network: their weights cannot be averaged"
+    if counts[0] != counts[1]:
+        raise LabError(problem)
+    for mine, yours in pairs:
+        for name, other_name in zip(mine.input[1:], yours.input[1:], strict=True):
+            a, b = numpy_helper.to_array(ours[name]), numpy_helper.to_array(theirs[other_name])
+            if a.shape != b.shape:
+                raise LabError(problem)
+            mixed = ((1 - share) * a + share * b).astype(a.dtype)
+            ours[name].CopyFrom(numpy_helper.from_array(mixed, name))
+    return bytes(models[0].SerializeToString())
+
+
 def settle(network: nn.Module, faces: Tensor) -> None:
     """Give every batch norm the statistics of `faces` (N, 3, S, S), N of some hundred, and keep what the network
     computes in evaluation mode."""
