@@ -19,32 +19,34 @@ from unmask.lab.train import load_run, train
 def test_novelty_by_hand() -> None:
     network = build_network(load_recipe("unmask-lite0", TINY).model).eval()
     rng = np.random.default_rng(0)
-    pooled = np.zeros((400, network.channels), np.float32)
-    pooled[:, :2] = rng.normal([10, -4], [3, 0.5], (400, 2))  # two directions, of different spread
-    told = tell_novelty(network, pooled, np.ones(400), 0.05)
+    pooled = rng.normal(0, 0.05, (400, network.channels)).astype(np.float32)  # nothing but noise, save that
+    pooled[:, :2] += rng.normal([10, -4], [3, 2], (400, 2))  # known faces vary in two directions,
+    pooled[:, 3] += 7  # and not in a third, in which they lie
+    told = tell_novelty(network, pooled, np.full(400, "a"), 0.05)
 
     def novelty(*point: float) -> float:
         row = torch.zeros(1, network.channels)
-        row[0, :2] = torch.tensor(point)
+        row[0, :4] = torch.tensor(point)
         return float(told.novelty(row))
 
-    assert novelty(10, -4) < 0.2  # the middle
-    assert novelty(10 + 9, -4) == pytest.approx(novelty(10, -4 + 1.5), rel=0.15)  # three spreads, either way
-    assert novelty(10 + 30, -4) > 2
-    inside = [float(told.novelty(torch.from_numpy(row[None]))) <= 1 for row in pooled]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.01)
+    assert novelty(10, -4, 0, 7) < 0.5
+    assert novelty(19, 2, 0, 7) < 0.5  # far, but where known faces go
+    assert novelty(10, -4, 0, 10) > 2  # where none goes
+    assert novelty(10, -4, 0, 13) > novelty(10, -4, 0, 10)
 
 
-def test_weights_say_whose_edge_it_is() -> None:
-    """Many rows of one kind and few of another, each weighing the same: the few are not outside."""
+def test_the_edge_is_where_the_share_is_outside_and_the_hardest_set_counts() -> None:
     network = build_network(load_recipe("unmask-lite0", TINY).model).eval()
     rng = np.random.default_rng(0)
-    pooled = np.zeros((1010, network.channels), np.float32)
-    pooled[:, 0] = rng.normal(0, 1, 1010)
-    pooled[1000:, 0] += 12
-    weights = np.r_[np.full(1000, 1 / 1000), np.full(10, 1 / 10)]
-    told = tell_novelty(network, pooled, weights, 0.02)
-    assert (told.novelty(torch.from_numpy(pooled[1000:])).numpy() <= 1.01).mean() >= 0.9
+    pooled = rng.normal(3, 1, (3000, network.channels)).astype(np.float32)
+    pooled[2000:] += rng.normal(0, 1, (1000, network.channels)).astype(np.float32)  # a set that varies more
+    names = np.array(["a"] * 2000 + ["b"] * 1000)
+    known = torch.from_numpy(pooled)
+    inside = tell_novelty(network, pooled, names, 0.05).novelty(known).numpy() <= 1
+    assert inside[names == "b"].mean() == pytest.approx(0.95, abs=0.005)
+    assert inside[names == "a"].mean() > 0.97
+    pooled_alone = tell_novelty(network, pooled, np.full(3000, "all"), 0.05).novelty(known).numpy() <= 1
+    assert pooled_alone.mean() == pytest.approx(0.95, abs=0.005)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_a_bundle_tells_novelty(bundle: Path, toy_set: Path) -> None:
     assert known is not None
     assert (known <= 1.001).mean() == pytest.approx(0.9, abs=0.05)  # the gate's share of validation faces is outside
     network = load_run(bundle.parent / "run")[1]
-    told = tell_novelty(network, pooled_features(network, crops), np.ones(len(crops)), 0.1)
+    told = tell_novelty(network, pooled_features(network, crops), np.full(len(crops), "toy"), 0.1)
     with torch.inference_mode():
         by_torch = told(torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy()))[2].numpy()
     assert known == pytest.approx(by_torch, abs=0.02)

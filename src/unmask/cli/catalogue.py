@@ -74,6 +74,7 @@ def learn_model(
     out: Annotated[Path, typer.Option(help="What `models make` needs (.json).")],
     test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
     recipe: Annotated[str, typer.Option(help="The default bundle's recipe.")] = "unmask-lite0-wide",
+    per_set: Annotated[int, typer.Option(min=10, help="Faces of each data set and class, at most.")] = 1500,
     jobs: JobsOption = 0,
 ) -> None:
     """Learn what `models make` joins with the default bundle and the tower."""
@@ -81,7 +82,7 @@ def learn_model(
     with lab():
         from unmask.lab.accurate import learn
         from unmask.lab.recipe import load_recipe
-    learn(load_recipe(recipe), data, test or [], out, jobs=jobs or os.cpu_count() or 1, say=say)
+    learn(load_recipe(recipe), data, test or [], out, per_set=per_set, jobs=jobs or os.cpu_count() or 1, say=say)
     tell(f"written: {out}")
 
 

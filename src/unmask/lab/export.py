@@ -72,10 +72,10 @@ def export_run(
     validation = select(read_manifests(data), recipe.data.validation)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe.crop.spec())
-    weights = balanced_weights(faces.labels, faces.datasets)
     exported: torch.nn.Module = network
     if recipe.gates.novelty:
-        exported = tell_novelty(network, pooled_features(network, faces.crops), weights, recipe.gates.outside)
+        pooled, smallest = pooled_features(network, faces.crops), recipe.thresholds.smallest_set
+        exported = tell_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
     graph = to_onnx(exported, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)

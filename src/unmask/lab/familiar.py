@@ -1,8 +1,9 @@
 """What a bundle knows: how far a face lies from those it was trained on, computed in the graph.
 
-Novelty is the Mahalanobis distance of the pooled features from the training faces' mean (Lee et al., NeurIPS 2018, with
-one class: real and fake alike are familiar), in the directions in which training faces vary most, divided by the
-distance that a chosen share of validation faces keeps within: 1 is the edge of the known.
+Novelty is the share of a face's pooled features that the directions in which known faces vary do not explain (the
+residual of Wang et al., ViM, CVPR 2022), relative to the edge of the known: 1 is what a chosen share of validation
+faces keeps within, in whichever data set that is hardest. Distances within those directions (Mahalanobis) were tried
+and told less: noise lies in their middle (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from unmask.lab.backbones import Network
 from unmask.lab.metrics import Array
 from unmask.types import Image
 
-DIRECTIONS = 64
-"""Of the features, and at most one for ten faces: those beyond hardly vary, and dividing by next to nothing would make
-noise of them."""
+DIRECTIONS = 200
+"""Of the features, and at most one for ten faces."""
 
 
 class Told(nn.Module):
     """A network that also tells novelty: faces → logit (N,), heatmap (N, h, w), novelty (N,)."""
 
     middle: Tensor
-    whiten: Tensor
+    directions: Tensor
 
-    def __init__(self, network: Network, middle: Array, whiten: Array) -> None:
+    def __init__(self, network: Network, middle: Array, directions: Array, edge: float) -> None:
+        """middle: (C,); directions: (C, k), orthonormal; edge: the relative residual where the known ends."""
         super().__init__()
         self.network = network
         self.register_buffer("middle", torch.tensor(middle, dtype=torch.float32))
-        self.register_buffer("whiten", torch.tensor(whiten, dtype=torch.float32))
+        self.register_buffer("directions", torch.tensor(directions, dtype=torch.float32))
+        self._edge = edge
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         places = self.network.places(faces)
@@ -41,22 +43,25 @@ class Told(nn.Module):
 
     def novelty(self, pooled: Tensor) -> Tensor:
         """(N, C) → (N,)."""
-        return ((pooled - self.middle) @ self.whiten).square().mean(dim=1).sqrt()
+        away = pooled - self.middle
+        residual = away - (away @ self.directions) @ self.directions.T
+        length = residual.square().sum(dim=1).sqrt()
+        return length / (pooled.square().sum(dim=1).sqrt() + 1e-6) / self._edge
 
 
-def tell_novelty(network: Network, pooled: Array, weights: Array, outside: float) -> Told:
-    """The network with novelty, from the pooled features (n, C) of validation faces and their weights (n,): the share
-    `outside` of them lies beyond 1. pooled: see `pooled_features`."""
-    share = weights / weights.sum()
-    middle = share @ pooled
-    spread = (pooled - middle) * np.sqrt(share)[:, None]
-    _, lengths, directions = np.linalg.svd(spread, full_matrices=False)
+def tell_novelty(network: Network, pooled: Array, datasets: Array, outside: float, smallest: int = 100) -> Told:
+    """The network with novelty, from the pooled features (n, C) of validation faces and their data sets (n,): at most
+    the share `outside` of any data set of at least `smallest` faces, and of all, lies beyond 1."""
+    middle = pooled.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(pooled - middle, full_matrices=False)
     kept = min(DIRECTIONS, max(1, len(pooled) // 10), int((lengths > 1e-6 * lengths[0]).sum()))
-    whiten = directions[:kept].T / lengths[:kept]
-    distances = np.sqrt(np.square((pooled - middle) @ whiten).mean(axis=1))
-    order = np.argsort(distances)
-    edge = distances[order][np.searchsorted(np.cumsum(share[order]), 1 - outside).clip(max=len(order) - 1)]
-    return Told(network, middle, whiten / edge)
+    told = Told(network, middle, directions[:kept].T, edge=1.0)
+    found = told.novelty(torch.from_numpy(np.asarray(pooled, np.float32))).numpy()
+    parts = [found[datasets == name] for name in sorted(set(datasets.tolist()))]
+    edge = max(
+        float(np.quantile(part, 1 - outside)) for part in (found, *parts) if len(part) >= min(smallest, len(found))
+    )
+    return Told(network, middle, directions[:kept].T, edge)
 
 
 def pooled_features(network: Network, crops: Sequence[Image], batch: int = 16) -> Array:
