@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from lab_tools import TINY
+from unmask.bundle import load_bundle
+from unmask.bundle.session import canary_crops
 from unmask.errors import LabError
 from unmask.lab.backbones import build_network
 from unmask.lab.export import to_onnx
@@ -48,6 +50,17 @@ def test_a_bundle_goes_on_as_the_network_it_was(bundle_graph: tuple[Path, torch.
         spread = float(expected.std())
         learning = network(faces(32))[0][:8]
     assert float((learning - expected).abs().mean()) < max(0.5, 5 * spread)
+
+
+def test_the_shipped_bundle_can_be_gone_on_from() -> None:
+    bundle = load_bundle("default")
+    network = build_network(load_recipe("unmask-lite0-wide", ["model.weights=default.onnx"]).model).eval()
+    crops = canary_crops(1, 4, bundle.card.crop)
+    with torch.no_grad():
+        logits, maps = network(torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy()))
+    scored = bundle.score(crops, explain=True)
+    assert scored.logits == pytest.approx(logits.numpy(), abs=1e-3)
+    assert scored.heatmaps == pytest.approx(maps.numpy(), abs=1e-3)
 
 
 def test_settled_norms_have_the_statistics_of_what_passes(bundle_graph: tuple[Path, torch.Tensor]) -> None:

