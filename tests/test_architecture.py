@@ -16,6 +16,7 @@ LAYERS = [
     "errors",
     "types",
     "protobuf",
+    "carried",
     "media",
     "crop",
     "yunet",

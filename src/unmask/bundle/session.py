@@ -89,7 +89,8 @@ class Bundle:
         ]
         if not parts:
             empty = np.zeros(0, np.float32)
-            return Scored(empty, np.zeros((0, 1, 1), np.float32) if explain else None, empty)
+            heatmaps = np.zeros((0, 1, 1), np.float32) if explain else None
+            return Scored(empty, heatmaps, empty if self._tells_novelty else None)
         found = {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(outputs)}
         return Scored(found["logit"], found.get("heatmap"), found.get("novelty"))
 

@@ -152,7 +152,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 1,
     jobs: JobsOption = 0,
 ) -> None:
-    """Make generated faces, each wrapped like a real picture: only the face differs. A label of its own: fake."""
+    """Make generated faces, each framed, sized and encoded like a real picture."""
     with lab():
         from unmask.faces import load_finder
         from unmask.lab.generate import generate as run_generator

@@ -37,8 +37,7 @@ def training_crop(
     matrix = jitter @ np.vstack([similarity(landmarks, spec.target()), [0, 0, 1]])
     crop = spec.cut(image, matrix[:2].astype(np.float32))
     if forge is not None:
-        marks = (landmarks @ matrix[:2, :2].T + matrix[:2, 2]) * (spec.size / (spec.via or spec.size))
-        crop = forge(crop, marks.astype(np.float32))
+        crop = forge(crop, spec.carry(landmarks, matrix[:2]))
     return pixels(crop, augment, rng)
 
 

@@ -63,8 +63,8 @@ def blend(face: Image, landmarks: Floats, kind: Kind, rng: Rng, donor: tuple[Ima
     result = Pseudo(face, np.zeros(face.shape[:2], np.float32))
     for _ in range(4):
         if kind == "other" and donor is not None:
-            source, moved = _moved_in(donor[0], donor[1], landmarks, face.shape[1], face.shape[0])
-            source = _recolour(source, face, moved, rng)
+            source = _moved_in(donor[0], donor[1], landmarks, face.shape[1], face.shape[0])
+            source = _recolour(source, face, _outline(_OUTLINES["inner"], landmarks, face.shape[:2]), rng)
         else:
             source = _SOURCES["self" if kind == "other" else kind](face, rng)
         whole = kind == "upsample" and rng.random() < 0.5
@@ -106,10 +106,7 @@ def draw_mask(landmarks: Floats, shape: tuple[int, int], rng: Rng, kind: Kind = 
     names = list(_OUTLINES)
     name = str(rng.choice(_WHOLE if kind == "other" or rng.random() < 0.6 else names))
     points = np.array(_OUTLINES[name], np.float32) + rng.normal(0, 2.0, (len(_OUTLINES[name]), 2)).astype(np.float32)
-    placed = _fit(landmarks) @ np.vstack([points.T, np.ones(len(points))])  # (2, n)
-    mask = np.zeros(shape, np.float32)
-    cv2.fillPoly(mask, [placed.T.round().astype(np.int32)], 1.0)
-    mask = _bend(mask, 0.025 * width, rng)
+    mask = _bend(_outline(points, landmarks, shape), 0.025 * width, rng)
     sigma = float(np.exp(rng.uniform(np.log(0.006), np.log(0.05)))) * width
     inside = mask
     mask = cv2.GaussianBlur(mask, (0, 0), sigma)
@@ -120,11 +117,20 @@ def draw_mask(landmarks: Floats, shape: tuple[int, int], rng: Rng, kind: Kind = 
     return np.asarray(np.clip(mask, 0, 1), np.float32)
 
 
-def _fit(landmarks: Floats) -> np.ndarray:
-    """The 2×3 affine map, canonical face → picture, that brings the five landmarks closest: turned faces are
-    narrower."""
-    five = np.hstack([CANONICAL, np.ones((5, 1), np.float32)])
-    return np.asarray(np.linalg.lstsq(five, landmarks, rcond=None)[0].T)
+def _outline(points: Any, landmarks: Floats, shape: tuple[int, int]) -> Floats:
+    """The polygon of `points` (n, 2) in the canonical face, filled with 1, on a face with these landmarks: (h, w)."""
+    matrix = _affine(CANONICAL, landmarks)
+    placed = np.asarray(points, np.float32) @ matrix[:, :2].T + matrix[:, 2]
+    filled = np.zeros(shape, np.float32)
+    cv2.fillPoly(filled, [placed.round().astype(np.int32)], 1.0)
+    return filled
+
+
+def _affine(source: Floats, target: Floats) -> np.ndarray:
+    """The 2×3 affine map that brings the landmarks `source` closest to `target`, both (5, 2): turned faces are
+    narrower, which no similarity is."""
+    five = np.hstack([source, np.ones((5, 1), np.float32)])
+    return np.asarray(np.linalg.lstsq(five, target, rcond=None)[0].T)
 
 
 def _self(face: Image, rng: Rng) -> Image:
@@ -174,16 +180,10 @@ _SOURCES: Mapping[str, Callable[[Image, Rng], Image]] = {
 }
 
 
-def _moved_in(donor: Image, marks: Floats, landmarks: Floats, width: int, height: int) -> tuple[Image, Floats]:
-    """The donor's face with its landmarks brought onto `landmarks`, and where it has pixels: (h, w) 0 or 1."""
-    five = np.hstack([marks, np.ones((5, 1), np.float32)])
-    matrix = np.linalg.lstsq(five, landmarks, rcond=None)[0].T.astype(np.float32)
-    moved: Any = cv2.warpAffine(donor, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    return moved, cv2.fillPoly(  # type: ignore[return-value]
-        np.zeros((height, width), np.float32),
-        [(_fit(landmarks) @ np.vstack([np.array(_OUTLINES["inner"]).T, np.ones(7)])).T.round().astype(np.int32)],
-        1.0,
-    )
+def _moved_in(donor: Image, marks: Floats, landmarks: Floats, width: int, height: int) -> Image:
+    """The donor's face with its landmarks brought onto `landmarks`."""
+    matrix = _affine(marks, landmarks).astype(np.float32)
+    return cv2.warpAffine(donor, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
 
 
 def _recolour(source: Image, face: Image, where: Floats, rng: Rng) -> Image:

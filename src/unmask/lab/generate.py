@@ -2,16 +2,14 @@
 
 A generator's own pictures are all of one size, framing and sharpness, and a detector told to find them learns that.
 So each is given the place of a real picture: turned and scaled until its landmarks lie on the real face's, cut to the
-same width and height, and encoded with the same format, JPEG tables and chroma sampling. Only the face differs.
+same width and height, and encoded with the same format, JPEG tables and chroma sampling. What still tells them apart
+without a face is that they hold less detail and noise (docs/experiments.md).
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import JpegImagePlugin
 
+from unmask.carried import carried_file
 from unmask.crop import similarity, warp
 from unmask.errors import LabError, MissingExtraError
 from unmask.faces import FaceFinder, find_main_face
@@ -36,15 +35,6 @@ above it they fall apart."""
 
 TRIES = 5
 """Generated pictures that may show no face, one after the other, before the generator is given up on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generator:
-    """title: what it is, whose, on which terms; advice: how it is had; load: makes it ready. Raises LabError."""
-
-    title: str
-    advice: str
-    load: Callable[[], Faces]
 
 
 def generate(
@@ -104,7 +94,7 @@ def load_generator(name: str) -> Faces:
     known, MissingExtraError where OpenVINO is not installed."""
     if name not in GENERATORS:
         raise LabError(f"there is no generator {name!r}; there are {', '.join(GENERATORS)}")
-    return GENERATORS[name].load()
+    return GENERATORS[name]()
 
 
 _MOBILESTYLEGAN = {
@@ -117,20 +107,19 @@ _ADVICE = "pip install --no-deps random-face==2021.7.21.1, and unmask[openvino]"
 
 
 def _mobilestylegan() -> Faces:
-    """MobileStyleGAN's graphs by OpenVINO. The package's own code is for an interface OpenVINO no longer has, so only
-    its files are used and it is never imported."""
-    found = importlib.util.find_spec("random_face")
-    if found is None or found.origin is None:
-        raise LabError(f"the generator mobilestylegan is not installed: {_ADVICE}")
-    folder = Path(found.origin).parent / "data"
-    _check(folder, _MOBILESTYLEGAN)
+    """MobileStyleGAN (Belousov, 2021; Apache-2.0), a small StyleGAN2 learnt from FFHQ, by OpenVINO. The package's own
+    code is for an interface OpenVINO no longer has, so only its files are used and it is never imported."""
+    graphs = {
+        file: carried_file("random_face", f"data/{file}", sha256, advice=_ADVICE, error=LabError)
+        for file, sha256 in _MOBILESTYLEGAN.items()
+    }
     try:
         import openvino
     except ModuleNotFoundError as error:
         raise MissingExtraError("the generator mobilestylegan", "openvino") from error
     core = openvino.Core()
     mapping, synthesis = (
-        core.compile_model(core.read_model(folder / f"{part}Network.xml"), "CPU") for part in ("Mapping", "Synthesis")
+        core.compile_model(core.read_model(graphs[f"{part}Network.xml"]), "CPU") for part in ("Mapping", "Synthesis")
     )
 
     def style(z: np.ndarray) -> np.ndarray:
@@ -147,18 +136,4 @@ def _mobilestylegan() -> Faces:
     return face
 
 
-def _check(folder: Path, digests: Mapping[str, str]) -> None:
-    for file, expected in digests.items():
-        try:
-            found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        except OSError as error:
-            raise LabError(f"{folder / file} cannot be read: {error.strerror or error}; {_ADVICE}") from error
-        if found != expected:
-            raise LabError(f"{folder / file} is not the known file (sha-256 {found[:12]}…); {_ADVICE}")
-
-
-GENERATORS: Mapping[str, Generator] = {
-    "mobilestylegan": Generator(
-        "MobileStyleGAN (Belousov, 2021), a small StyleGAN2 learnt from FFHQ; Apache-2.0", _ADVICE, _mobilestylegan
-    )
-}
+GENERATORS: Mapping[str, Callable[[], Faces]] = {"mobilestylegan": _mobilestylegan}

@@ -44,7 +44,8 @@ def plot_precision_recall(curves: Curves) -> Figure:
         precision, recall, _ = sk.precision_recall_curve(labels, probabilities)
         ap = sk.average_precision_score(labels, probabilities)
         axes.plot(recall, precision, label=f"{name}, AP {ap:.3f} (guessing: {np.mean(labels):.3f})", **_style(number))
-    axes.legend(loc="lower left", frameon=False, fontsize=8)
+    if curves:
+        axes.legend(loc="lower left", frameon=False, fontsize=8)
     return figure
 
 
@@ -60,7 +61,8 @@ def plot_det(curves: Curves) -> Figure:
         axis.set_ticks(norm.ppf(ticks), [f"{tick:.1%}" for tick in ticks])
         bound(norm.ppf(0.0009), norm.ppf(0.96))
     _plain(axes)
-    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    if curves:
+        axes.legend(loc="upper right", frameon=False, fontsize=8)
     return figure
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from unmask.bundle.session import Scorer
-from unmask.crop import similarity
+from unmask.crop import CropSpec, similarity
 from unmask.errors import ManifestError, OutputError
 from unmask.lab.blend import blend
 from unmask.lab.plots import plot_maps, png
@@ -59,10 +59,9 @@ def make_fakes(samples: Sequence[Sample], scorer: Scorer, count: int, seed: int 
     return crops, np.stack(masks)
 
 
-def _cut(sample: Sample, spec: Any) -> tuple[Image, Floats]:
+def _cut(sample: Sample, spec: CropSpec) -> tuple[Image, Floats]:
     matrix = similarity(sample.landmarks, spec.target())
-    marks = sample.landmarks @ matrix[:, :2].T + matrix[:, 2]
-    return spec.cut(sample.item.decode(), matrix), (marks * spec.size / (spec.via or spec.size)).astype(np.float32)
+    return spec.cut(sample.item.decode(), matrix), spec.carry(sample.landmarks, matrix)
 
 
 def measure_maps(maps: Floats, masks: np.ndarray) -> dict[str, float]:

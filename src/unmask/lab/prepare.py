@@ -173,9 +173,7 @@ def _of_frame(
         landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
         matrix = similarity(landmarks, spec.target())
         crop = spec.cut(frame.image, matrix)
-        placed = landmarks @ matrix[:, :2].T + matrix[:, 2]
-        if spec.via:  # enlarged about pixels' centres
-            placed = (placed + 0.5) * (spec.size / spec.via) - 0.5
+        placed = spec.carry(landmarks, matrix)
         x0, y0, x1, y1 = face.box
         facts: dict[str, Any] = {
             "bytes": size, "width": media.width, "height": media.height, "kind": media.kind,

@@ -7,17 +7,15 @@ tower comes from an installed package and is checked by its sha-256.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import compose, helper, numpy_helper, parser
 
+from unmask.carried import carried_file
 from unmask.errors import LabError
 from unmask.lab.metrics import Array
 from unmask.types import Image
@@ -46,17 +44,7 @@ class Layer:
 
 def read_tower() -> bytes:
     """The tower's graph from the installed package. Raises LabError where it is not there, or not the known one."""
-    found = importlib.util.find_spec(PACKAGE)
-    place = next(iter(found.submodule_search_locations or []), None) if found else None
-    if place is None:
-        raise LabError(f"CLIP's image tower is not installed: {ADVICE}")
-    try:
-        content = (Path(place) / FILE).read_bytes()
-    except OSError as error:
-        raise LabError(f"{Path(place) / FILE} cannot be read: {error.strerror or error}; {ADVICE}") from error
-    if (digest := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise LabError(f"{Path(place) / FILE} is not the known file (sha-256 {digest[:12]}…); {ADVICE}")
-    return content
+    return carried_file(PACKAGE, FILE, SHA256, advice=ADVICE, error=LabError).read_bytes()
 
 
 def features(tower: bytes, crops: Sequence[Image]) -> Array:
