@@ -99,9 +99,29 @@ def test_explain_and_report(tiny_bundle: Path, portrait: Path, tmp_path: Path) -
     assert done.returncode == 0
     (row,) = lines(done)
     assert np.array(row["people"][0]["faces"][0]["heatmap"]).shape == (4, 4)
-    (path,) = (tmp_path / "out").iterdir()
-    assert json.loads(path.read_text()) == row
-    assert path.name == f"2-generated.jpg-{row['media']['sha256'][:8]}.json"
+    name = f"2-generated.jpg-{row['media']['sha256'][:8]}"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}{end}" for end in (".json", ".html", ".pdf")}
+    written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    made = written.pop("made")
+    assert written == row
+    assert made["by"].startswith("unmask ")
+    assert "--report" in made["command"]
+
+
+def test_signing_and_verifying(tiny_bundle: Path, portrait: Path, tmp_path: Path) -> None:
+    key, out = tmp_path / "key.pem", tmp_path / "out"
+    assert run("report", "new-key", key).returncode == 0
+    done = run("scan", "--model", tiny_bundle, "--report", out, "--sign", key, portrait)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.glob("*.json")
+    assert run("report", "verify", path).returncode == 0
+    assert run("report", "verify", path, "--key", f"{key}.pub").returncode == 0
+    path.write_text(path.read_text().replace('"image"', '"video"', 1))
+    changed = run("report", "verify", path)
+    assert changed.returncode == 1
+    assert "changed after it was signed" in changed.stderr
+    assert run("scan", "--model", tiny_bundle, "--sign", key, portrait).returncode == 2  # without --report
+    assert run("scan", "--report", out, "--sign", tmp_path / "none.pem", portrait).returncode == 1
 
 
 def test_bad_files_each_get_an_error_and_the_good_ones_a_verdict(

@@ -72,5 +72,79 @@ def test_most_seen_first_whatever_the_order() -> None:
     assert tracks(scores) == [[0, 1, 2], [1]]
 
 
+# With likeness: each face carries who it is in its logit, and SFace is played by comparing that.
+
+TOLD: dict[int, int] = {}
+
+
+def who(frame: int, identity: int, x: float, y: float = 100, size: float = 50) -> Score:
+    score = at(frame, x, y, size)
+    TOLD[id(score)] = identity
+    KEPT.append(score)
+    return score
+
+
+KEPT: list[Score] = []
+
+
+def alike(a: Score, b: Score) -> float | None:
+    return 0.7 if TOLD[id(a)] == TOLD[id(b)] else 0.05
+
+
+def identities(scores: list[Score], cuts: tuple[int, ...] = ()) -> list[list[int]]:
+    people = group_people(scores, cuts=cuts, likeness=alike)
+    return [[TOLD[id(score)] for score in person] for person in people]
+
+
+def test_a_cut_to_somebody_else_in_the_same_place() -> None:
+    scores = [who(k, 1 if k < 4 else 2, 100) for k in range(8)]
+    assert identities(scores, cuts=(4,)) == [[1] * 4, [2] * 4]
+
+
+def test_without_a_cut_the_place_is_believed() -> None:
+    """A swap that comes and goes changes the face, not the person."""
+    scores = [who(k, 1 if k < 4 else 2, 100) for k in range(8)]
+    assert identities(scores) == [[1, 1, 1, 1, 2, 2, 2, 2]]
+
+
+def test_shot_and_reverse_shot_make_two_people() -> None:
+    scores = [who(k, (k // 3) % 2, 100) for k in range(12)]
+    assert sorted(identities(scores, cuts=(3, 6, 9))) == [[0] * 6, [1] * 6]
+
+
+def test_a_face_that_leaves_and_comes_back_elsewhere() -> None:
+    scores = [*(who(k, 1, 100) for k in range(4)), *(who(k, 1, 600) for k in range(9, 12))]
+    assert identities(scores) == [[1] * 7]
+
+
+def test_two_people_who_pass_each_other_closely() -> None:
+    left = [who(k, 1, 100 + 40 * k) for k in range(8)]
+    right = [who(k, 2, 380 - 40 * k) for k in range(8)]
+    assert sorted(identities([*left, *right])) == [[1] * 8, [2] * 8]
+
+
+def test_twins_in_one_frame_stay_two() -> None:
+    scores = [*(who(k, 1, 100) for k in range(4)), *(who(k, 1, 400) for k in range(4))]
+    assert [len(person) for person in identities(scores)] == [4, 4]
+
+
+def test_where_likeness_cannot_tell_the_place_does_within_a_shot() -> None:
+    scores = [at(k, 100) for k in range(6)]
+    assert [len(p) for p in group_people(scores, likeness=lambda a, b: None)] == [6]
+    assert [len(p) for p in group_people(scores, cuts=(3,), likeness=lambda a, b: None)] == [3, 3]
+
+
+def test_few_comparisons_in_a_quiet_clip() -> None:
+    """One face takes tens of milliseconds to embed: a person who sits still is never compared."""
+    asked = []
+
+    def counting(a: Score, b: Score) -> float | None:
+        asked.append((a, b))
+        return 1.0
+
+    group_people([at(k, 100 + k) for k in range(32)], likeness=counting)
+    assert asked == []
+
+
 def test_nobody() -> None:
     assert group_people([]) == []

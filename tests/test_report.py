@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from fractions import Fraction
@@ -93,11 +94,29 @@ def test_the_schema() -> None:
                         },
                     },
                 ],
+                "segments": [],
+                "timeline": [],
             }
         ],
         "model": {"name": "example", "version": "1", "sha256": "cd" * 32},
-        "provenance": {"software": "x264"},
-        "timing_s": {"decode": 0.1, "find": 0.2, "score": 0.3, "total": 0.4},
+        "provenance": {
+            "software": "x264",
+            "ai_generated": False,
+            "credentials": {"state": "absent"},
+            "traces": {},
+            "contradictions": [],
+        },
+        "settings": {
+            "frames": 32,
+            "faces": "yunet",
+            "engine": "onnxruntime",
+            "stability": False,
+            "explain": False,
+            "sha256": hashlib.sha256(
+                b'{"engine":"onnxruntime","explain":false,"faces":"yunet","frames":32,"stability":false}'
+            ).hexdigest(),
+        },
+        "timing_s": {"decode": 0.1, "find": 0.2, "score": 0.3, "evidence": 0.0, "total": 0.4},
     }
 
 

@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 
 from unmask.bundle import Thresholds
-from unmask.types import Face, Label, Person, Quality, Reason, Score, Verdict
+from unmask.types import Face, Label, Person, Quality, Reason, Score, Segment, Verdict
 from unmask.verdict import at_prevalence, combine, judge_file, judge_person
 
 THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
@@ -100,49 +100,49 @@ def test_all_dark_has_no_probability() -> None:
 
 
 def test_no_face_has_no_probability() -> None:
-    assert judge_file([]) == Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE,))
+    assert judge_file([], THRESHOLDS) == Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE,))
 
 
 def test_one_fake_person_among_three() -> None:
     people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.97] * 20)), person(3, seen(*[0.1] * 32))]
-    verdict = judge_file(people)
+    verdict = judge_file(people, THRESHOLDS)
     assert verdict == Verdict(Label.FAKE, pytest.approx(0.97), (Reason.ABOVE_FAKE_THRESHOLD, Reason.MIXED_PEOPLE))
 
 
 def test_all_people_real() -> None:
     people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.15] * 32))]
-    assert judge_file(people) == Verdict(Label.REAL, pytest.approx(0.15), (Reason.BELOW_REAL_THRESHOLD,))
+    assert judge_file(people, THRESHOLDS) == Verdict(Label.REAL, pytest.approx(0.15), (Reason.BELOW_REAL_THRESHOLD,))
 
 
 def test_one_undecided_person_leaves_the_file_undecided() -> None:
     people = [person(1, seen(*[0.05] * 32)), person(2, seen(*[0.5] * 32))]
-    assert judge_file(people) == Verdict(
+    assert judge_file(people, THRESHOLDS) == Verdict(
         Label.INCONCLUSIVE, pytest.approx(0.5), (Reason.BETWEEN_THRESHOLDS, Reason.MIXED_PEOPLE)
     )
 
 
 def test_a_passer_by_seen_twice_does_not_decide() -> None:
     people = [person(1, seen(*[0.05] * 32)), person(2, seen(0.99, 0.99))]
-    assert judge_file(people) == Verdict(
+    assert judge_file(people, THRESHOLDS) == Verdict(
         Label.REAL, pytest.approx(0.05), (Reason.BELOW_REAL_THRESHOLD, Reason.SOME_FACES_UNUSABLE)
     )
 
 
 def test_a_passer_by_alone_leaves_the_file_undecided() -> None:
-    assert judge_file([person(1, seen(0.99, 0.99))]) == Verdict(
+    assert judge_file([person(1, seen(0.99, 0.99))], THRESHOLDS) == Verdict(
         Label.INCONCLUSIVE, pytest.approx(0.99), (Reason.FEW_FRAMES,)
     )
 
 
 def test_only_dark_people() -> None:
-    assert judge_file([person(1, dark(9)), person(2, dark(3))]) == Verdict(
+    assert judge_file([person(1, dark(9)), person(2, dark(3))], THRESHOLDS) == Verdict(
         Label.NOT_APPLICABLE, None, (Reason.FACE_TOO_DARK,)
     )
 
 
 def test_a_truncated_file_says_so() -> None:
-    assert Reason.MEDIA_TRUNCATED in judge_file([person(1, seen(0.05), 1)], truncated=True).reasons
-    assert Reason.MEDIA_TRUNCATED in judge_file([], truncated=True).reasons
+    assert Reason.MEDIA_TRUNCATED in judge_file([person(1, seen(0.05), 1)], THRESHOLDS, truncated=True).reasons
+    assert Reason.MEDIA_TRUNCATED in judge_file([], THRESHOLDS, truncated=True).reasons
 
 
 def test_more_evidence_of_fake_never_lowers_the_probability() -> None:
@@ -156,10 +156,10 @@ def test_a_face_unlike_all_that_was_learnt_is_not_decided() -> None:
     strange = [score(None, frame, Reason.FACE_UNFAMILIAR) for frame in range(5)]
     verdict = Verdict(Label.INCONCLUSIVE, None, (Reason.FACE_UNFAMILIAR,))
     assert judge_person(strange, THRESHOLDS, 32) == verdict
-    assert judge_file([person(1, strange)]) == verdict
-    beside_a_real_one = judge_file([person(1, strange), person(2, seen(0.1, 0.1, 0.1))])
+    assert judge_file([person(1, strange)], THRESHOLDS) == verdict
+    beside_a_real_one = judge_file([person(1, strange), person(2, seen(0.1, 0.1, 0.1))], THRESHOLDS)
     assert beside_a_real_one.label is Label.INCONCLUSIVE
-    assert judge_file([person(1, strange), person(2, seen(0.97, 0.98, 0.99))]).label is Label.FAKE
+    assert judge_file([person(1, strange), person(2, seen(0.97, 0.98, 0.99))], THRESHOLDS).label is Label.FAKE
 
 
 def test_prevalence_by_hand() -> None:
@@ -171,3 +171,96 @@ def test_prevalence_by_hand() -> None:
     for wrong in (0, 1, -0.1):
         with pytest.raises(ValueError, match="prevalence"):
             at_prevalence(0.5, wrong)
+
+
+# many people, and segments
+
+
+def odds(probability: float) -> float:
+    return probability / (1 - probability)
+
+
+def test_the_threshold_among_many_by_hand() -> None:
+    assert THRESHOLDS.fake_among(1) == pytest.approx(0.9)
+    assert odds(THRESHOLDS.fake_among(5)) == pytest.approx(45)
+    with pytest.raises(ValueError, match="at least 1"):
+        THRESHOLDS.fake_among(0.5)
+
+
+def test_one_of_many_is_not_enough() -> None:
+    crowd = [person(n, seen(*[0.05] * 8)) for n in range(2, 11)]
+    verdict = judge_file([person(1, seen(*[0.95] * 8)), *crowd], THRESHOLDS)  # odds 19, and 90 are asked for
+    assert verdict.label is Label.INCONCLUSIVE
+    assert verdict.reasons[0] is Reason.ONE_OF_MANY
+    assert verdict.probability_fake == pytest.approx(0.95)
+    assert judge_file([person(1, seen(*[0.995] * 8)), *crowd], THRESHOLDS).label is Label.FAKE
+
+
+def test_passers_by_do_not_count_as_looks() -> None:
+    brief = [person(n, seen(0.5)) for n in range(2, 30)]
+    assert judge_file([person(1, seen(*[0.95] * 8)), *brief], THRESHOLDS).label is Label.FAKE
+
+
+@pytest.mark.parametrize("people", [1, 5, 20])
+@pytest.mark.parametrize("d", [1.0, 2.0, 3.0])
+def test_the_rate_of_false_alarms_does_not_grow_with_the_crowd(people: int, d: float) -> None:
+    """Real people whose calibrated log-odds are normal (mean -d²/2, variance d², as for two normal classes d apart); one
+    in a hundred is called fake by itself."""
+    import numpy as np
+    from scipy.stats import norm
+
+    # the threshold with a rate of 1 %, and a simulation of 40,000 files; 3 standard errors are left for chance
+    threshold = 1 / (1 + exp(-float(norm.ppf(0.99, -(d**2) / 2, d))))
+    thresholds = Thresholds(threshold, 0.0, 0.01, 0.05)
+    rng, files = np.random.default_rng(people), 40_000
+    strongest = rng.normal(-(d**2) / 2, d, (files, people)).max(axis=1)
+    limit = thresholds.fake_among(people)
+    alarms = float((strongest >= log(limit / (1 - limit))).mean())
+    assert alarms <= 0.01 + 3 * (0.01 * 0.99 / files) ** 0.5
+    without = float((strongest >= log(threshold / (1 - threshold))).mean())
+    assert without == pytest.approx(1 - 0.99**people, abs=0.01)  # what it would be otherwise
+
+
+def test_the_simulated_crowd_is_judged_as_computed() -> None:
+    """The same by judging files: 2,000 of 5 real people each."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    thresholds = Thresholds(1 / (1 + exp(-(-2 + 2.326 * 2))), 0.0, 0.01, 0.05)  # d = 2
+    alarms = 0
+    for _ in range(2000):
+        values = 1 / (1 + np.exp(-rng.normal(-2, 2, 5)))
+        people = [Person(n, judge_person(seen(p), thresholds, 1), tuple(seen(p))) for n, p in enumerate(values.tolist())]
+        alarms += judge_file(people, thresholds).label is Label.FAKE
+    assert alarms / 2000 <= 0.015
+
+
+def part(probability: float, share: float) -> Segment:
+    return Segment(3.0, 6.0, 0.2, probability, 10, share)
+
+
+def test_a_segment_makes_a_person_fake() -> None:
+    scores = seen(*[0.02] * 20, *[0.99] * 10)
+    verdict = judge_person(scores, THRESHOLDS, 30, [part(0.99, 1 / 3)])  # odds 99, and 27 are asked for
+    assert verdict == Verdict(Label.FAKE, pytest.approx(0.99), (Reason.FAKE_SEGMENT,))
+
+
+def test_a_weak_segment_only_undoes_real() -> None:
+    scores = seen(*[0.02] * 27, *[0.92] * 3)
+    verdict = judge_person(scores, THRESHOLDS, 30, [part(0.92, 0.1)])  # odds 11.5, and 90 are asked for
+    assert verdict == Verdict(Label.INCONCLUSIVE, pytest.approx(0.92), (Reason.FAKE_SEGMENT,))
+
+
+def test_a_segment_among_many_people_counts_for_all_looks() -> None:
+    scores = tuple(seen(*[0.02] * 20, *[0.97] * 10))
+    segments = (part(0.97, 1 / 3),)
+    partly = Person(1, judge_person(scores, THRESHOLDS, 30, segments), scores, (), segments)
+    assert partly.verdict.label is Label.FAKE  # odds 32, and 27 are asked for
+    others = [person(n, seen(*[0.05] * 8)) for n in (2, 3)]
+    verdict = judge_file([partly, *others], THRESHOLDS)  # 81 are asked for
+    assert verdict.label is Label.INCONCLUSIVE
+    assert verdict.reasons[0] is Reason.ONE_OF_MANY
+
+
+def test_faces_left_out_are_said() -> None:
+    assert Reason.FACES_LEFT_OUT in judge_file([person(1, seen(0.05), 1)], THRESHOLDS, left_out=True).reasons

@@ -18,6 +18,7 @@
     ├── FinderError                a face finder is unknown, or its model file is not the expected one
     ├── MissingExtraError          an optional part is not installed
     ├── OutputError                a result cannot be written
+    ├── SignatureError             a report is changed, unsigned or signed by another key; or a key cannot be used
     └── LabError                   making a bundle
         ├── ManifestError          a data set that cannot be used as it is
         └── RecipeError            a recipe with faults (all of them are listed)
@@ -128,6 +129,10 @@ class MissingExtraError(UnmaskError):
 
 class OutputError(UnmaskError):
     """A result cannot be written."""
+
+
+class SignatureError(UnmaskError):
+    """A report that is changed, unsigned or signed by another key; or a key that cannot be used."""
 
 
 class LabError(UnmaskError):

@@ -1,32 +1,69 @@
-"""Faces of several frames → people: who is the same human being, told by place and motion.
+"""Faces of several frames → people: who is the same human being, told by place, motion and likeness.
 
 A face continues the person whose last face, or whose expected place if they go on as before, lies nearest, in units
-of the faces' size. That holds while people move about their own width between two looked-at frames; a cut starts new
-people.
+of the faces' size. Where that is in doubt (a cut lies between, a long time, a long way, or somebody else is as near),
+the faces must also be alike. Then people who are never seen together are brought together where they are alike: a face
+that leaves and returns, or comes back in another shot.
+
+Within one shot a place is believed without a look at the face: a swap that comes and goes changes the face, not the
+person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from math import hypot, log2
 
 from unmask.types import Box, Face, Score
 
+Likeness = Callable[[Score, Score], float | None]
+"""Cosine of two faces' embeddings, or None where that cannot be told (too small, or too many were asked for)."""
+
 MAX_DISTANCE = 1.3
 """Face widths that a person may be from the expected place, a doubling in size counting as one."""
 
+SURE_DISTANCE = 0.7
+"""Below this a place alone tells who it is, unless a cut lies between."""
+
+RIVAL = 0.5
+"""A place is in doubt where another face, or another person, is less than so many widths farther away."""
+
 MAX_FORECAST_S = 1.0
-"""A motion is carried on no longer than this."""
+"""A motion is carried on no longer than this, and a place is sure no longer than this."""
+
+SAME_PLACE = 0.25
+"""Cosine from which two faces whose places fit are one person: turned and blurred faces of one person lie above, other
+people mostly below (pairs of strangers: mean 0.02, standard deviation 0.1)."""
+
+SAME_PERSON = 0.4
+"""Cosine from which two faces anywhere in a file are one person; OpenCV says 0.363 for a pair (SFace: Zhong et al.,
+IEEE TIP 2021), and here many pairs are compared."""
+
+COMPARED = 2
+"""Faces of a person that are compared with others': the largest."""
 
 
-def group_people(scores: Iterable[Score]) -> list[tuple[Score, ...]]:
-    """Scores in any order → one tuple in order of time for each person, the most often seen first."""
+def group_people(
+    scores: Iterable[Score], *, cuts: Collection[int] = (), likeness: Likeness | None = None
+) -> list[tuple[Score, ...]]:
+    """Scores in any order → one tuple in order of time for each person, the most often seen first.
+
+    cuts: numbers of frames before which the shot changes; likeness: how alike two faces are; without it, place and
+    motion decide.
+    """
     people: list[list[Score]] = []
     in_order = sorted(scores, key=lambda score: score.face.frame)
-    for _, of_frame in groupby(in_order, key=lambda score: score.face.frame):
-        _continue(people, list(of_frame))
-    people.sort(key=lambda person: -len(person))
+    shot = 0
+    last_seen = 0
+    for frame, of_frame in groupby(in_order, key=lambda score: score.face.frame):
+        if any(last_seen < cut <= frame for cut in cuts):
+            shot = frame
+        _continue(people, list(of_frame), shot, likeness)
+        last_seen = frame
+    if likeness is not None:
+        people = _reunite(people, likeness)
+    people.sort(key=lambda person: (-len(person), person[0].face.frame, person[0].face.box))
     return [tuple(person) for person in people]
 
 
@@ -36,20 +73,74 @@ def distance(a: Box, b: Box) -> float:
     return hypot(ax - bx, ay - by) / ((aw + bw) / 2) + abs(log2(aw / bw))
 
 
-def _continue(people: list[list[Score]], scores: Sequence[Score]) -> None:
+def _continue(people: list[list[Score]], scores: Sequence[Score], shot: int, likeness: Likeness | None) -> None:
     """Hand each score of one frame to the nearest person, nearest pairs first, or to a new one."""
     pairs = sorted(
-        (_gap([score.face for score in person[-2:]], score.face), p, s)
+        (gap, p, s)
         for p, person in enumerate(people)
         for s, score in enumerate(scores)
+        if (gap := _gap([seen.face for seen in person[-2:]], score.face)) <= MAX_DISTANCE
     )
+    if likeness is not None:
+        pairs = _believed(pairs, people, scores, shot, likeness)
     free_people, free_scores = set(range(len(people))), set(range(len(scores)))
-    for gap, p, s in pairs:
-        if gap <= MAX_DISTANCE and p in free_people and s in free_scores:
+    for _, p, s in pairs:
+        if p in free_people and s in free_scores:
             free_people.discard(p)
             free_scores.discard(s)
             people[p].append(scores[s])
     people.extend([scores[s]] for s in sorted(free_scores))
+
+
+def _believed(
+    pairs: Sequence[tuple[float, int, int]],
+    people: Sequence[Sequence[Score]],
+    scores: Sequence[Score],
+    shot: int,
+    likeness: Likeness,
+) -> list[tuple[float, int, int]]:
+    """The pairs that are sure by place, and the doubtful ones whose faces are alike, the most alike first."""
+    kept = []
+    for gap, p, s in pairs:
+        last, score = people[p][-1], scores[s]
+        rivals = any((q == p) != (t == s) and other <= gap + RIVAL for other, q, t in pairs)
+        long_ago = score.face.time_s - last.face.time_s > MAX_FORECAST_S
+        if gap <= SURE_DISTANCE and not rivals and not long_ago and last.face.frame >= shot:
+            kept.append((gap, p, s))
+            continue
+        alike = likeness(last, score)
+        if alike is None:
+            if last.face.frame >= shot:
+                kept.append((gap, p, s))
+        elif alike >= SAME_PLACE:
+            kept.append((gap - alike, p, s))  # place and likeness weigh about the same
+    return sorted(kept)
+
+
+def _reunite(people: list[list[Score]], likeness: Likeness) -> list[list[Score]]:
+    """Bring together people who are never in one frame and are alike, the most alike first."""
+    frames = [{score.face.frame for score in person} for person in people]
+    shown = [sorted(person, key=lambda score: -_size(score.face))[:COMPARED] for person in people]
+
+    def alike(a: int, b: int) -> float:
+        found = [near for x in shown[a] for y in shown[b] if (near := likeness(x, y)) is not None]
+        return max(found, default=-1.0)
+
+    # the most seen first, so that a bound on comparisons leaves out passers-by
+    order = sorted(range(len(people)), key=lambda p: -len(people[p]))
+    near = {
+        (a, b): alike(a, b) for place, a in enumerate(order) for b in order[place + 1 :] if not frames[a] & frames[b]
+    }
+    parent = list(range(len(people)))
+    for (a, b), cosine in sorted(near.items(), key=lambda pair: (-pair[1], pair[0])):
+        if cosine < SAME_PERSON:
+            break
+        first, second = parent[a], parent[b]
+        if first != second and not frames[first] & frames[second]:
+            frames[first] |= frames[second]
+            people[first] = sorted([*people[first], *people[second]], key=lambda score: score.face.frame)
+            parent = [first if root == second else root for root in parent]
+    return [people[p] for p in range(len(people)) if parent[p] == p]
 
 
 def _gap(seen: Sequence[Face], face: Face) -> float:
@@ -65,6 +156,10 @@ def _gap(seen: Sequence[Face], face: Face) -> float:
             a, b, c, d = last.box
             gap = min(gap, distance((a + dx, b + dy, c + dx, d + dy), face.box))
     return gap
+
+
+def _size(face: Face) -> float:
+    return _centre_and_width(face.box)[2]
 
 
 def _centre_and_width(box: Box) -> tuple[float, float, float]:

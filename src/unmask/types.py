@@ -42,6 +42,9 @@ class Reason(StrEnum):
     BETWEEN_THRESHOLDS = "between_thresholds"
     FEW_FRAMES = "few_frames"
     MIXED_PEOPLE = "mixed_people"
+    FAKE_SEGMENT = "fake_segment"
+    ONE_OF_MANY = "one_of_many"
+    UNSTABLE = "unstable"
     # why faces could not be judged
     NO_FACE = "no_face"
     FACE_TOO_SMALL = "face_too_small"
@@ -54,6 +57,7 @@ class Reason(StrEnum):
     SOME_FACES_UNUSABLE = "some_faces_unusable"
     MOSTLY_UNUSABLE = "mostly_unusable"
     MEDIA_TRUNCATED = "media_truncated"
+    FACES_LEFT_OUT = "faces_left_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +149,93 @@ class Verdict:
     reasons: tuple[Reason, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The probability of fake around a moment, from the faces near it, with its 95 % interval. The interval tells how
+    much the model's answers differ from frame to frame, not how far the model may be wrong as a whole."""
+
+    time_s: float
+    probability_fake: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A time in which a face looks fake. within_s: how far each end may lie from the truth, as nothing was looked at in
+    between. faces: judged in it; share: theirs of all judged faces of the person."""
+
+    start_s: float
+    end_s: float
+    within_s: float
+    probability_fake: float
+    faces: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A person judged again after a mild change of the pictures (`unmask.stability`)."""
+
+    change: str
+    probability_fake: float
+    label: Label
+
+
+@dataclass(frozen=True, slots=True)
+class Faithfulness:
+    """Whether a heat map names the places that the score rests on (`unmask.faithful`).
+
+    shares: parts of the face, from 0 to 1; deletion: the logit with that part, as the map names it, taken away;
+    insertion: with it alone left; random_deletion, random_insertion: the mean of the same over `trials` random maps.
+    effect: insertion less deletion, the mean between the ends; random_effect: of the random maps; p: the share of maps,
+    this one among them, with at least its effect; faithful: whether that is small enough.
+    """
+
+    shares: tuple[float, ...]
+    deletion: tuple[float, ...]
+    insertion: tuple[float, ...]
+    random_deletion: tuple[float, ...]
+    random_insertion: tuple[float, ...]
+    effect: float
+    random_effect: float
+    p: float
+    trials: int
+    faithful: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exhibit:
+    """A face to be shown, with why it was judged so.
+
+    role: `strongest`, `middle` or `weakest` evidence for fake; crop: (size, size, 3), what the bundle saw; picture:
+    the frame as JPEG, at most PICTURE_SIDE wide and high; box: xyxy in pixels of `picture`; corners: (4, 2), where the
+    crop's corners lie in `picture`, clockwise from its upper left; faithfulness: None where no heat map was asked for.
+    """
+
+    score: Score
+    role: str
+    crop: Image
+    picture: bytes | None
+    box: Box | None
+    corners: Floats | None
+    faithfulness: Faithfulness | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """The faces of one human being in one file, in order of time."""
+    """The faces of one human being in one file, in order of time.
+
+    timeline and segments are empty for pictures; stability is empty where it was not asked for; exhibits are there if
+    evidence was asked for."""
 
     id: int
     verdict: Verdict
     scores: tuple[Score, ...]
+    timeline: tuple[Moment, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    stability: tuple[Variant, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,31 +248,75 @@ class ModelId:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """The Content Credentials (C2PA) of a file.
+
+    state: `absent`; `valid`, the signature and all hashes fit; `tampered`, the file was changed after it was signed;
+    `invalid`, something else does not fit; `unreadable`, broken or too large to be read. What follows is as the
+    manifest says it: signer and issuer (names in the certificate), generator (what made the claim), actions, source
+    (IPTC digital source type of the picture), ai_generated. problems: codes of the C2PA specification. No list of
+    trusted signers is used: anyone can make a certificate with any name.
+    """
+
+    state: str = "absent"
+    signer: str = ""
+    issuer: str = ""
+    generator: str = ""
+    signed_at: str = ""
+    actions: tuple[str, ...] = ()
+    source: str = ""
+    ai_generated: bool = False
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the file says of itself: plain names (software, camera, created, …) and its words. Claims, not proof."""
+    """What the file says of itself: plain names (software, camera, created, …) and its words. Claims, not proof.
+
+    credentials: its Content Credentials; traces: codes and words of what was noticed in its wrapping, as
+    `unmask.provenance` explains them; ai_generated: it says that it was made by a generator.
+    """
 
     said: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials = Credentials()
+    traces: Mapping[str, str] = field(default_factory=dict)
+    ai_generated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for, as far as it changes the result."""
+
+    frames: int = 32
+    finder: str = "yunet"
+    engine: str = "onnxruntime"
+    stability: bool = False
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of work in each stage. Stages overlap, so their sum may exceed total, the time on the clock."""
+    """Seconds of work in each stage. Stages overlap, so their sum may exceed total, the time on the clock. evidence:
+    telling people apart, judging again, grading heat maps, reading credentials."""
 
     decode: float = 0.0
     find: float = 0.0
     score: float = 0.0
     total: float = 0.0
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """All that a scan of one file found."""
+    """All that a scan of one file found. contradictions: where the file's words and the pixels disagree, in words."""
 
     media: Media
     verdict: Verdict
     people: tuple[Person, ...]
     model: ModelId
     provenance: Provenance = Provenance()
+    settings: Settings = Settings()
+    contradictions: tuple[str, ...] = ()
     timing_s: Timing = Timing()
 
 

@@ -56,6 +56,20 @@ class Thresholds:
     false_positive_rate: float
     false_negative_rate: float
 
+    def fake_among(self, looks: float) -> float:
+        """The threshold at which one of `looks` ≥ 1 chances is a false alarm no more often than a single one is at
+        `fake`: its odds, times `looks`.
+
+        Bonferroni asks for the rate of `fake` divided by `looks`. The odds of a calibrated probability are the ratio of
+        the two densities, so false alarms fall at least as fast as the odds rise, unless the tail of fakes is heavier
+        than 1 / odds.
+        """
+        if looks < 1:
+            raise ValueError(f"the number of looks must be at least 1, but is {looks}")
+        p = min(max(self.fake, 1e-9), 1 - 1e-9)
+        odds = p / (1 - p) * looks
+        return odds / (1 + odds)
+
 
 @dataclass(frozen=True, slots=True)
 class Gates:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from unmask.cli import catalogue, data, scanning, training
+from unmask.cli import catalogue, data, reports, scanning, training
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
@@ -24,6 +24,7 @@ app.command()(scanning.demo)
 app.command()(training.evaluate)
 app.command()(training.train)
 app.command()(training.export)
+app.add_typer(reports.app, name="report")
 app.add_typer(data.app, name="data")
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.recipes, name="recipes")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +24,10 @@ from unmask.cli.output import (
     show,
     tell,
 )
-from unmask.errors import NothingToJudgeError, OutputError
+from unmask.errors import NothingToJudgeError
 
 if TYPE_CHECKING:
+    from unmask.bundle.card import Card
     from unmask.types import Failure, Report
 
 
@@ -34,8 +36,19 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout (JSON Lines).")] = False,
     model: ModelOption = "default",
     frames: FramesOption = 32,
-    explain: Annotated[bool, typer.Option(help="Keep a heat map of each face.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Folder for the JSON report of each file.")] = None,
+    explain: Annotated[
+        bool, typer.Option(help="Keep a heat map of each face, and grade those of the strongest.")
+    ] = False,
+    stability: Annotated[
+        bool, typer.Option(help="Judge again after mild changes; a verdict that flips is none.")
+    ] = True,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a report of each file: an HTML page, a PDF, JSON.", show_default=False),
+    ] = None,
+    sign: Annotated[
+        Path | None, typer.Option(help="Ed25519 key (PEM) that signs the JSON reports.", show_default=False)
+    ] = None,
     faces: FacesOption = "yunet",
     prevalence: Annotated[
         float | None,
@@ -55,7 +68,9 @@ def scan(
 
     if prevalence is not None and not 0 < prevalence < 1:
         raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
-    folder = _report_folder(report)
+    if sign is not None and report is None:
+        raise typer.BadParameter("--sign signs reports: it needs --report DIR")
+    write = _reporter(report, sign, prevalence)
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
     threads = 1 if jobs > 1 else 0  # side by side, files keep the cores busy better than the threads of one score do
@@ -64,15 +79,16 @@ def scan(
     for failure in failures:
         counts["failed"] += 1
         show(failure, as_json)
-    results = detector.scan_many(files, frames=frames, explain=explain, jobs=jobs)
+    explain = explain or report is not None
+    results = detector.scan_many(files, frames=frames, explain=explain, stability=stability, jobs=jobs)
     # on a terminal that shows each result as it comes, the results are the progress
     with progress(len(files), quiet=sys.stdout.isatty()) as advance:
         for result in results:
             advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
             show(result, as_json, prevalence)
-            if folder is not None:
-                _write_report(result, folder, prevalence)
+            if write is not None and not isinstance(result, Failure):
+                write(result, detector.bundle.card)
     if not as_json and sum(counts.values()) > 1:
         tell(f"{sum(counts.values())} files: " + ", ".join(f"{n} {label}" for label, n in sorted(counts.items())))
     raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
@@ -105,31 +121,14 @@ def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
     return files, failures
 
 
-def _report_folder(folder: Path | None) -> Path | None:
-    """The folder, made and tried for writing before any work is done."""
+def _reporter(
+    folder: Path | None, sign: Path | None, prevalence: float | None
+) -> Callable[[Report, Card], object] | None:
+    """What writes the report of a file; the folder and the key are tried before any work is done."""
     if folder is None:
         return None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".unmask"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
-    return folder
+    from unmask.report.sign import read_key
+    from unmask.report.write import prepare_folder, write_report
 
-
-def _write_report(result: Report | Failure, folder: Path, prevalence: float | None) -> None:
-    from unmask.report import to_json
-    from unmask.types import Failure
-
-    if isinstance(result, Failure):
-        return
-    path = folder / f"{Path(result.media.path).name}-{result.media.sha256[:8]}.json"
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(json.dumps(to_json(result, prevalence), indent=2, ensure_ascii=False, allow_nan=False))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    key = read_key(sign) if sign is not None else None
+    return partial(write_report, folder=prepare_folder(folder), prevalence=prevalence, key=key)

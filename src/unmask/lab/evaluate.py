@@ -138,7 +138,7 @@ def score_items(
         return Scores(scores, faults)
     faces: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
-        results = detector.scan_many(_paths(items, Path(folder)), frames=frames, jobs=jobs)
+        results = detector.scan_many(_paths(items, Path(folder)), frames=frames, stability=False, jobs=jobs)
         for place, result in enumerate(results):
             probability, faults[place] = _outcome(result)
             scores[place] = np.nan if probability is None else probability

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -69,6 +70,10 @@ class Still(Closing):
         self.media = replace(self.media, frames_read=1, read_share=share)
         yield Frame(0, 0.0, image)
 
+    def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
+        """None: a picture has no other."""
+        return iter(())
+
     def close(self) -> None:
         self._picture.close()
 
@@ -78,6 +83,7 @@ class Animation(Closing):
 
     def __init__(self, path: Path, sha256: str, picture: Pillow.Image, count: int) -> None:
         self._picture = picture
+        self._shown: set[int] = set()
         self._times, time = [], 0.0
         for number in range(count):
             try:
@@ -94,18 +100,29 @@ class Animation(Closing):
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """Frames of the animation, as `Source.frames`."""
-        read = 0
-        for number in choose_frames(self._times, self._end, count, every_s):
+        self._shown.clear()
+        if not (yield from self._show(choose_frames(self._times, self._end, count, every_s))):
+            raise NoFramesError("not one frame of the animation can be decoded")
+
+    def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
+        """As `Source.frames_at`."""
+        numbers = {max(0, bisect_right(self._times, time + 1e-9) - 1) for time in times_s}
+        yield from self._show(sorted(numbers - self._shown))
+
+    def _show(self, numbers: Sequence[int]) -> Generator[Frame, None, int]:
+        """The frames of these numbers that can be decoded; returns how many."""
+        before = len(self._shown)
+        for number in numbers:
             try:
                 self._picture.seek(number)
                 image = to_rgb(self._picture)
             except (OSError, EOFError, ValueError):
                 continue
-            read += 1
-            self.media = replace(self.media, frames_read=read, read_share=len(self._times) / self._declared)
+            self._shown.add(number)
+            read, share = len(self._shown), len(self._times) / self._declared
+            self.media = replace(self.media, frames_read=read, read_share=share)
             yield Frame(number, self._times[number], image)
-        if not read:
-            raise NoFramesError("not one frame of the animation can be decoded")
+        return len(self._shown) - before
 
     def close(self) -> None:
         self._picture.close()
@@ -204,7 +221,7 @@ def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _exif(picture: Pillow.Image) -> Mapping[int, Any]:
+def _exif(picture: Pillow.Image) -> Pillow.Exif | dict[int, Any]:
     try:
         return picture.getexif()
     except Exception:  # hostile or broken EXIF raises whatever it likes; a picture without EXIF is still a picture
@@ -212,6 +229,45 @@ def _exif(picture: Pillow.Image) -> Mapping[int, Any]:
 
 
 def _tags(picture: Pillow.Image) -> dict[str, str]:
-    tags = {ExifTags.TAGS[key]: str(value) for key, value in _exif(picture).items() if key in ExifTags.TAGS}
+    exif = _exif(picture)
+    tags = {ExifTags.TAGS[key]: _words(value) for key, value in exif.items() if key in ExifTags.TAGS}
+    with suppress(Exception):  # as in _exif
+        inner = exif.get_ifd(ExifTags.IFD.Exif).items() if isinstance(exif, Pillow.Exif) else ()
+        tags |= {ExifTags.TAGS[key]: _words(value) for key, value in inner if key in ExifTags.TAGS}
     tags |= {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}
-    return tags | {"format": picture.format or ""}
+    for key in ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp"):
+        if value := picture.info.get(key):
+            tags["xmp"] = _words(value)
+    with suppress(Exception):
+        tags["jpeg_quality"] = _jpeg_tables(picture)
+    return tags | {"format": picture.format or "", "stored_size": "{}×{}".format(*picture.size)}
+
+
+def _words(value: object) -> str:
+    """Text of a tag; bytes as UTF-8, and an EXIF comment by the code that it begins with."""
+    if not isinstance(value, bytes):
+        return str(value)
+    code, rest = value[:8].rstrip(b"\0"), value[8:]
+    if code == b"UNICODE":
+        wide = "utf-16-be" if rest[:1] == b"\0" else "utf-16-le"
+        return rest.decode(wide, "replace").strip("\0")
+    return (rest if code == b"ASCII" else value).decode("utf-8", "replace").strip("\0")
+
+
+def _jpeg_tables(picture: Pillow.Image) -> str:
+    """The quality of libjpeg whose table of luma this is, or that it is no table of libjpeg's."""
+    table = list(getattr(picture, "quantization", {})[0])
+    for quality in range(1, 101):
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+        if sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA) == sorted(table):
+            return f"libjpeg's quality {quality}"
+    return "another program's own making"
+
+
+_LUMA = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+"""The luma table of the JPEG standard (ITU-T T.81, table K.1)."""

@@ -32,6 +32,10 @@ class Source(Protocol):
         Raises NoFramesError where not one can be decoded.
         """
 
+    def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
+        """The frames on show at these times, each once, in order, and only those that `frames` has not given; what
+        cannot be decoded is left out. A picture has none."""
+
     def close(self) -> None:
         """Let go of the file."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +51,7 @@ class Video(Closing):
 
     def __init__(self, path: Path, sha256: str, max_pixels: int) -> None:
         self._path = path
+        self._shown: set[int] = set()
         self._broken = 0  # frames that were wanted and could not be had
         container, stream = self._open()
         with container:
@@ -91,21 +92,42 @@ class Video(Closing):
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """Frames of the video, as `Source.frames`."""
-        index = self._index
-        dated, step = bool(index.pts), float(index.time_base) if index.pts else 1 / float(self._fps or 25)
-        times, end = (index.pts, index.end) if dated else (range(self._packets), self._packets)
-        chosen = choose_frames(times, end, count, None if every_s is None else every_s / step)
-        read = 0
-        for frame in self._by_time(chosen) if dated else self._by_count(chosen):
-            read += 1
-            height, width = frame.image.shape[:2]
-            self.media = replace(self.media, frames_read=read, width=width, height=height)
-            yield frame
+        step = self._step()
+        self._shown.clear()
+        chosen = choose_frames(*self._times(), count, None if every_s is None else every_s / step)
+        read = yield from self._show(chosen)
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
         if read < (asked := len(chosen)) and self._broken:
             note = f"{self._broken} of {asked} frames could not be decoded"
             self.media = replace(self.media, notes=(*self.media.notes, note))
+
+    def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
+        """As `Source.frames_at`."""
+        times, step = self._times()[0], self._step()
+        first = times[0] if times else 0
+        numbers = {max(0, bisect_right(times, first + time / step + 1e-9) - 1) for time in times_s}
+        yield from self._show(sorted(numbers - self._shown))
+
+    def _times(self) -> tuple[Sequence[int], int]:
+        """When each frame comes up and when the last one goes, in units of `_step` seconds."""
+        index = self._index
+        return (index.pts, index.end) if index.pts else (range(self._packets), self._packets)
+
+    def _step(self) -> float:
+        return float(self._index.time_base) if self._index.pts else 1 / float(self._fps or 25)
+
+    def _show(self, numbers: Sequence[int]) -> Generator[Frame, None, int]:
+        """The frames of these numbers that can be decoded; returns how many."""
+        before = len(self._shown)
+        if not numbers:
+            return 0
+        for frame in self._by_time(numbers) if self._index.pts else self._by_count(numbers):
+            self._shown.add(frame.index)
+            height, width = frame.image.shape[:2]
+            self.media = replace(self.media, frames_read=len(self._shown), width=width, height=height)
+            yield frame
+        return len(self._shown) - before
 
     def _by_time(self, chosen: Sequence[int]) -> Iterator[Frame]:
         index = self._index

@@ -1,0 +1,38 @@
+"""`unmask report`: check signed reports, and make a key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unmask.cli.output import tell
+
+app = typer.Typer(help="Signed reports.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    reports: Annotated[list[Path], typer.Argument(help="JSON reports.", show_default=False)],
+    key: Annotated[
+        Path | None, typer.Option(help="Public key (PEM) that must have signed.", show_default=False)
+    ] = None,
+) -> None:
+    """Tell whether signed reports are unchanged; exit code 1 if one is not."""
+    from unmask.report.sign import verify as check
+
+    for path in reports:
+        found = check(path, key)
+        whose = "the key you named" if key else "a key whose owner the file cannot prove"
+        tell(f"{path}: unchanged since it was signed by {found}, {whose}")
+
+
+@app.command("new-key")
+def new_key(
+    path: Annotated[Path, typer.Argument(help="File for the private key; .pub is added for the public one.")],
+) -> None:
+    """Make an Ed25519 key."""
+    from unmask.report.sign import new_key as make
+
+    tell(f"written: {path}, which nobody else should see, and {path}.pub; fingerprint {make(path)}")

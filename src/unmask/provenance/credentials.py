@@ -1,0 +1,102 @@
+"""Content Credentials (C2PA 2.x), read and checked offline by the library of the Content Authenticity Initiative.
+
+No manifest is fetched, no certificate looked up, and no list of trusted signers is used: `valid` means that the file
+is as it was when whoever holds the key signed it, not that the signer is who they say.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unmask.provenance.tags import AI_SOURCES, plain
+from unmask.types import Credentials
+
+MAX_MANIFEST_BYTES = 8_000_000
+"""Of a manifest as JSON; a larger one is called unreadable."""
+
+_CHANGED = ("Hash.mismatch", "hashedURI.mismatch", "claimSignature.mismatch")
+_NO_MATTER = ("signingCredential.untrusted", "signingCredential.ocsp")
+
+
+def read_credentials(path: Path) -> Credentials:
+    """The credentials of the active manifest. `absent` says nothing against a file: nearly all have none."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(b"c2pa") < 0:  # the label of every manifest store
+                return Credentials()
+            content.seek(0)
+            return _read(content)
+    except (OSError, ValueError):
+        return Credentials()
+
+
+def _read(content: mmap.mmap) -> Credentials:
+    import c2pa
+
+    settings = c2pa.Settings.from_dict(
+        {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": False}}
+    )
+    try:
+        with c2pa.Reader(None, content, context=c2pa.Context(settings=settings)) as reader:
+            text = reader.json()
+    except c2pa.C2paError as error:
+        words = str(error)
+        if words.startswith("ManifestNotFound"):
+            return Credentials()  # the four letters were in it by chance
+        return Credentials("unreadable", problems=(plain(words, 200),))
+    if len(text) > MAX_MANIFEST_BYTES:
+        return Credentials("unreadable", problems=(f"a manifest of {len(text)} bytes; at most {MAX_MANIFEST_BYTES}",))
+    return parse(json.loads(text))
+
+
+def parse(store: Mapping[str, Any]) -> Credentials:
+    """The credentials of a manifest store as the library's JSON."""
+    manifest = store.get("manifests", {}).get(store.get("active_manifest"))
+    if not isinstance(manifest, dict):
+        return Credentials("unreadable", problems=("no active manifest",))
+    problems = tuple(
+        dict.fromkeys(
+            code
+            for item in store.get("validation_status") or ()
+            if (code := plain(str(item.get("code", "")), 80)) and not code.startswith(_NO_MATTER)
+        )
+    )
+    state = "tampered" if any(code.endswith(_CHANGED) for code in problems) else "invalid" if problems else "valid"
+    signature = manifest.get("signature_info") or {}
+    actions = list(_actions(manifest))
+    sources = [
+        str(action["digitalSourceType"]).rsplit("/", 1)[-1] for action in actions if "digitalSourceType" in action
+    ]
+    source = next((name for name in sources if name in AI_SOURCES), sources[0] if sources else "")
+    return Credentials(
+        state=state,
+        signer=plain(str(signature.get("common_name") or ""), 200),
+        issuer=plain(str(signature.get("issuer") or ""), 200),
+        generator=plain("; ".join(_generators(manifest)), 200),
+        signed_at=plain(str(signature.get("time") or ""), 40),
+        actions=tuple(plain(str(action.get("action", "")), 80) for action in actions)[:20],
+        source=plain(source, 80),
+        ai_generated=source in AI_SOURCES,
+        problems=problems,
+    )
+
+
+def _actions(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for assertion in manifest.get("assertions") or ():
+        if str(assertion.get("label", "")).startswith("c2pa.actions"):
+            data = assertion.get("data")
+            for action in (data.get("actions") if isinstance(data, dict) else None) or ():
+                if isinstance(action, dict):
+                    yield action
+
+
+def _generators(manifest: Mapping[str, Any]) -> Iterator[str]:
+    for info in manifest.get("claim_generator_info") or ():
+        if isinstance(info, dict):
+            yield " ".join(str(info[key]) for key in ("name", "version") if info.get(key))
+    if not manifest.get("claim_generator_info") and manifest.get("claim_generator"):
+        yield str(manifest["claim_generator"])

@@ -1,0 +1,110 @@
+"""Tags: EXIF, XMP, text chunks, container metadata → what a file says of itself, in plain names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from unmask.types import Provenance
+
+_SAID: dict[str, tuple[str, ...]] = {
+    "format": ("format",),
+    "codec": ("codec",),
+    "software": ("Software", "software", "encoder", "com.apple.quicktime.software"),
+    "camera": ("Model", "com.apple.quicktime.model", "com.android.model"),
+    "maker": ("Make", "com.apple.quicktime.make", "com.android.manufacturer"),
+    "taken": ("DateTimeOriginal",),
+    "created": ("DateTime", "creation_time", "date"),
+    "generator": ("parameters", "prompt", "workflow", "Dream", "invokeai_metadata", "sd-metadata", "generation_data"),
+    "comment": ("comment", "Comment", "ImageDescription", "description", "UserComment"),
+    "credit": ("Credit", "Artist", "Copyright"),
+}
+
+AI_SOURCES = frozenset(
+    {
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "algorithmicMedia",
+        "compositeSynthetic",
+    }
+)
+"""Codes of the IPTC Digital Source Type vocabulary that mean: made, or in part made, by a generator."""
+
+GENERATORS = re.compile(
+    r"stable.?diffusion|automatic1111|comfyui|invokeai|novelai|fooocus|dreamstudio|midjourney|dall.?e|openai|firefly"
+    r"|imagen\b|made with google ai|ideogram|leonardo\.ai|flux\.1|adetailer|sora\b|runway|pika labs|kling|grok imagine",
+    re.IGNORECASE,
+)
+"""Names of generators, looked for where programs sign their work."""
+
+_A1111 = re.compile(r"\bSteps: \d+, Sampler: ", re.IGNORECASE)
+_COMFY = re.compile(r'"class_type"\s*:')
+
+MAX_TEXT = 200
+"""Characters kept of one tag: files carry whole workflows and more."""
+
+MAX_XMP = 1_000_000
+"""Characters of XMP that are searched."""
+
+
+def plain(text: str, most: int = MAX_TEXT) -> str:
+    """One line without control characters, cut to `most` characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text[: 20 * most]).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def read_tags(tags: Mapping[str, str]) -> Provenance:
+    """The tags worth showing, by plain names, and the traces of generators and editors in them."""
+    said = {}
+    for name, keys in _SAID.items():
+        text = plain(next((tags[key] for key in keys if tags.get(key)), ""))
+        if text:
+            said[name] = text
+    xmp = tags.get("xmp", "")[:MAX_XMP]
+    said |= {name: text for name, text in _from_xmp(xmp) if text}
+    traces = dict(_traces(tags, said, xmp))
+    return Provenance(said, traces=traces, ai_generated=bool(AI_TRACES & traces.keys()))
+
+
+AI_TRACES = frozenset({"generator_settings", "generator_named", "digital_source_ai"})
+"""Traces that mean: the file says that a generator made it."""
+
+
+def _from_xmp(xmp: str) -> Iterator[tuple[str, str]]:
+    """By regular expressions: hostile XML is not parsed."""
+    yield "created_with", plain(_xmp_value(xmp, "xmp:CreatorTool"))
+    yield "digital_source_type", plain(_xmp_value(xmp, "DigitalSourceType").rsplit("/", 1)[-1])
+    agents = re.findall(r"stEvt:softwareAgent(?:=\"|>)([^\"<]{1,200})", xmp)
+    yield "edited_with", plain("; ".join(dict.fromkeys(agents)))
+
+
+def _xmp_value(xmp: str, name: str) -> str:
+    found = re.search(rf"{name}(?:=\"|>|\s+rdf:resource=\")([^\"<]{{1,500}})", xmp)
+    return found.group(1) if found else ""
+
+
+def _traces(tags: Mapping[str, str], said: Mapping[str, str], xmp: str) -> Iterator[tuple[str, str]]:
+    for key in ("parameters", "UserComment", "comment", "Comment", "Description"):
+        if _A1111.search(tags.get(key, "")[:MAX_XMP]):
+            yield "generator_settings", "settings of a Stable Diffusion program (steps, sampler, …) in its text"
+    for key in ("prompt", "workflow"):
+        if _COMFY.search(tags.get(key, "")[:MAX_XMP]):
+            yield "generator_settings", "a ComfyUI workflow in its text"
+    for key in ("Dream", "invokeai_metadata", "sd-metadata", "generation_data"):
+        if tags.get(key):
+            yield "generator_settings", f"settings of an image generator in its text ({key})"
+    signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "credit", "comment", "edited_with"))
+    if found := GENERATORS.search(signed + "; " + _xmp_value(xmp, "photoshop:Credit")):
+        yield "generator_named", f"names a generator: {found.group(0)}"
+    if (source := said.get("digital_source_type", "")) in AI_SOURCES:
+        yield "digital_source_ai", f"digital source type {source}: made, or in part made, by a generator"
+    if steps := len(re.findall(r"stEvt:action", xmp)):
+        yield (
+            "edit_history",
+            f"a history of {steps} steps" + (f" with {said['edited_with']}" if "edited_with" in said else ""),
+        )
+    if "DerivedFrom" in xmp:
+        yield "derived", "says that it was derived from another file"
+    taken, saved = said.get("taken"), said.get("created")
+    if taken and saved and taken != saved:
+        yield "saved_later", f"taken {taken}, written {saved}"

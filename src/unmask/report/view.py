@@ -1,0 +1,298 @@
+"""Report → what a reader is shown, in words and pictures: one view for the HTML page and the PDF."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import unmask
+from unmask.bundle.card import Card
+from unmask.report import draw
+from unmask.report.data import settings_json
+from unmask.report.words import (
+    CREDENTIAL_WORDS,
+    EXPLANATIONS,
+    MEANS,
+    TRACE_WORDS,
+    headline,
+    sureness,
+)
+from unmask.types import Exhibit, Label, Person, Reason, Report
+
+MARKS: dict[Label, str] = {Label.FAKE: "▲", Label.REAL: "●", Label.INCONCLUSIVE: "◆", Label.NOT_APPLICABLE: "○"}
+"""A shape for each verdict, so that none is told by its colour alone."""
+
+LISTED_PEOPLE = 40
+"""People in the table at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """name: unique in a report; data: its bytes; kind: jpeg, png or svg; alt: what it shows, in words."""
+
+    name: str
+    data: bytes
+    kind: str
+    alt: str
+
+
+def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: str = "") -> dict[str, Any]:
+    """All that the templates need: text, and `Picture`s. Nothing in it depends on the clock but `made_on`."""
+    verdict, media, thresholds = report.verdict, report.media, card.thresholds
+    means, means_not = MEANS[verdict.label]
+    shown = [person for person in report.people if person.exhibits] or list(report.people)[:1]
+    order = {person.id: place for place, person in enumerate(sorted(shown, key=_suspicion))}
+    return {
+        "title": f"{Path(media.path).name}: {verdict.label.replace('_', ' ')}",
+        "name": text(Path(media.path).name),
+        "label": verdict.label.value,
+        "label_words": verdict.label.replace("_", " "),
+        "mark": MARKS[verdict.label],
+        "headline": headline(report),
+        "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
+        "probability": number(verdict.probability_fake),
+        "sureness": sureness(verdict, thresholds.false_positive_rate, thresholds.false_negative_rate),
+        "prevalence": prevalence_words,
+        "means": means,
+        "means_not": means_not,
+        "contradictions": list(report.contradictions),
+        "facts": list(_facts(report)),
+        "notes": [text(note) for note in media.notes],
+        "lead": _lead(report),
+        "people": [_person(person, report, card) for person in sorted(shown, key=lambda p: order[p.id])],
+        "others": [_row(person) for person in report.people if person.id not in order][:LISTED_PEOPLE],
+        "unlisted": max(0, len(report.people) - len(order) - LISTED_PEOPLE),
+        "video": media.kind == "video",
+        "legend": Picture("legend", draw.legend(), "png", "colours from dark (least) to bright (most)"),
+        "said": [(name.replace("_", " "), text(words)) for name, words in report.provenance.said.items()],
+        "traces": [(TRACE_WORDS.get(code, code), text(words)) for code, words in report.provenance.traces.items()],
+        "ai_generated": report.provenance.ai_generated,
+        "credentials": _credentials(report),
+        "method": _method(report, card),
+        "fake_threshold": number(thresholds.fake),
+        "real_threshold": number(thresholds.real),
+        "digests": [
+            ("file", media.sha256),
+            ("model", report.model.sha256),
+            ("settings", settings_json(report.settings)["sha256"]),
+        ],
+        "command": command(report),
+        "version": unmask.__version__,
+        "date": made_on.isoformat(),
+    }
+
+
+def command(report: Report) -> str:
+    """What repeats this report."""
+    asked = report.settings
+    parts = ["unmask", "scan", text(report.media.path), "--report", "out/", "--frames", str(asked.frames)]
+    parts += ["--faces", asked.finder, "--engine", asked.engine]
+    parts += [] if asked.stability else ["--no-stability"]
+    return " ".join(shlex.quote(part) for part in parts)
+
+
+def text(words: str) -> str:
+    """As it can be shown: bytes that are no text as \\xNN, control characters as spaces."""
+    shown = words.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else " " for c in shown)
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _suspicion(person: Person) -> tuple[float, int]:
+    return -(person.verdict.probability_fake or -1.0), person.id
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    media = report.media
+    yield "File", text(media.path)
+    shape = f"{media.width}×{media.height} pixels"
+    if media.kind == "video":
+        rate = f", {float(media.fps):.2f} frames a second" if media.fps else ""
+        yield "Video", f"{shape}, {media.duration_s or 0:.1f} s{rate}; {media.frames_read} frames were looked at"
+    else:
+        yield "Picture", shape
+    if media.read_share < 1:
+        yield "Read", f"only {media.read_share:.0%} of the file could be read"
+    judged = sum(score.probability_fake is not None for person in report.people for score in person.scores)
+    found = sum(len(person.scores) for person in report.people)
+    yield "Faces", f"{found} found, {judged} judged; people told apart: {len(report.people)}"
+
+
+def _lead(report: Report) -> Picture | None:
+    """The frame with the most suspected face."""
+    for person in sorted(report.people, key=_suspicion):
+        for exhibit in person.exhibits[:1]:
+            frame = draw.show_in_frame(exhibit, with_map=False)
+            if frame is not None:
+                alt = f"The frame at {exhibit.score.face.time_s:.1f} s; a square marks the face of person {person.id}"
+                return Picture("lead", draw.jpeg(frame, 80), "jpeg", alt)
+    return None
+
+
+def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
+    media, verdict = report.media, person.verdict
+    return {
+        "id": person.id,
+        "label": verdict.label.value,
+        "label_words": verdict.label.replace("_", " "),
+        "mark": MARKS[verdict.label],
+        "probability": number(verdict.probability_fake),
+        "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
+        "seen": _seen(person, media.frames_read) if media.kind == "video" else "",
+        "faces": [_face(person, exhibit, media.kind == "video") for exhibit in person.exhibits],
+        "map": _map(person),
+        "timeline": _timeline(person, media.duration_s or 0.0, card),
+        "segments": [_segment(segment) for segment in person.segments if segment.share < 1],
+        "stability": [
+            (v.change, number(v.probability_fake), MARKS[v.label], v.label.replace("_", " ")) for v in person.stability
+        ],
+        "unstable": Reason.UNSTABLE in verdict.reasons,
+    }
+
+
+def _row(person: Person) -> tuple[str, str, str, str, str]:
+    verdict = person.verdict
+    size = max((score.face.quality.size_px for score in person.scores if score.face.quality), default=0.0)
+    seen = f"{len(person.scores)} frames, from {person.scores[0].face.time_s:.1f} s"
+    label = f"{MARKS[verdict.label]} {verdict.label.replace('_', ' ')}"
+    return str(person.id), label, number(verdict.probability_fake), seen, f"{size:.0f} px"
+
+
+def _seen(person: Person, frames_read: int) -> str:
+    first, last = person.scores[0].face.time_s, person.scores[-1].face.time_s
+    judged = sum(score.probability_fake is not None for score in person.scores)
+    return f"seen in {len(person.scores)} of {frames_read} frames, {first:.1f} to {last:.1f} s; judged in {judged}"
+
+
+def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
+    roles = {"strongest": "most evidence for a fake", "middle": "between", "weakest": "least evidence"}
+    score = exhibit.score
+    when = f"{score.face.time_s:.1f} s, frame {score.face.frame}" if video else "as judged"
+    alt = f"The face of person {person.id} as the model saw it ({when}): {number(score.probability_fake)}"
+    name = f"person{person.id}-{exhibit.role}"
+    return {
+        "picture": Picture(name, draw.jpeg(draw.enlarge(exhibit.crop, 256)), "jpeg", alt),
+        "role": roles[exhibit.role] if len(person.exhibits) > 1 else "",
+        "when": when,
+        "probability": number(score.probability_fake),
+    }
+
+
+def _map(person: Person) -> dict[str, Any] | None:
+    """The graded heat map of the person's strongest face, or why none is shown."""
+    graded = next((exhibit for exhibit in person.exhibits if exhibit.faithfulness is not None), None)
+    if graded is None or graded.faithfulness is None or graded.score.heatmap is None:
+        return None
+    grade = graded.faithfulness
+    part = f"{grade.shares[1]:.0%}"
+    found: dict[str, Any] = {
+        "faithful": grade.faithful,
+        "rank": f"{round(grade.p * (grade.trials + 1))} of {grade.trials + 1}",
+        "part": part,
+        "effect": f"{grade.effect:+.2f}",
+        "random": f"{grade.random_effect:+.2f}",
+        "deletion": f"{grade.deletion[0]:+.2f} to {grade.deletion[1]:+.2f}",
+        "insertion": f"{grade.insertion[0]:+.2f} to {grade.insertion[1]:+.2f}",
+        "when": f"{graded.score.face.time_s:.1f} s",
+    }
+    if not grade.faithful:
+        return found
+    name = f"person{person.id}"
+    big = draw.enlarge(graded.crop, 384)
+    coloured = draw.overlay(big, graded.score.heatmap)
+    alt = f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks most for a fake"
+    found["crop"] = Picture(f"{name}-map", draw.jpeg(coloured), "jpeg", alt)
+    frame = draw.show_in_frame(graded, with_map=True)
+    if frame is not None:
+        found["frame"] = Picture(f"{name}-frame", draw.jpeg(frame, 80), "jpeg", "The same heat map in the whole frame")
+    return found
+
+
+def _brightest(exhibit: Exhibit) -> str:
+    """Where the map is highest, in words."""
+    heatmap = exhibit.score.heatmap
+    if heatmap is None:
+        return ""
+    row, column = divmod(int(heatmap.argmax()), heatmap.shape[1])
+    down = ("the upper", "the middle", "the lower")[min(2, 3 * row // heatmap.shape[0])]
+    across = ("left", "middle", "right")[min(2, 3 * column // heatmap.shape[1])]
+    return f"{down} {across} of the square".replace("the middle middle", "the middle")
+
+
+def _timeline(person: Person, duration_s: float, card: Card) -> Picture | None:
+    if len(person.timeline) < 2:
+        return None
+    drawn = draw.timeline(person, duration_s, card.thresholds.fake, card.thresholds.real)
+    values = [moment.probability_fake for moment in person.timeline]
+    alt = f"Probability of fake over time: between {min(values):.2f} and {max(values):.2f}"
+    return Picture(f"person{person.id}-timeline", drawn.encode(), "svg", alt)
+
+
+def _segment(segment: Any) -> str:
+    return (
+        f"{segment.start_s:.1f} to {segment.end_s:.1f} s (each end within {segment.within_s:.2f} s),"
+        f" probability of fake {segment.probability_fake:.3f} over {segment.faces} faces"
+    )
+
+
+def _credentials(report: Report) -> dict[str, Any]:
+    found = report.provenance.credentials
+    rows = [
+        ("Signed by", found.signer),
+        ("Certificate issued to", found.issuer),
+        ("Signed at", found.signed_at),
+        ("Made with", found.generator),
+        ("Actions", ", ".join(found.actions)),
+        ("Digital source type", found.source),
+        ("Failed checks", ", ".join(found.problems)),
+    ]
+    return {
+        "state": found.state,
+        "words": CREDENTIAL_WORDS[found.state],
+        "rows": [(name, text(words)) for name, words in rows if words],
+    }
+
+
+def _method(report: Report, card: Card) -> dict[str, Any]:
+    tree, asked = card.text, report.settings
+    limits = tree["thresholds"]
+    return {
+        "model": f"{card.name} {card.version}",
+        "intended_use": text(str(tree["intended_use"])),
+        "limits": [text(str(limit)) for limit in tree["limits"]],
+        "evaluated_on": text(str(tree["evaluated_on"])),
+        "training": [
+            f"{text(str(row['dataset']))} ({text(str(row['split']))}): {row['real']} real, {row['fake']} fake faces"
+            for row in tree["training_data"]
+            if isinstance(row, Mapping) and {"dataset", "split", "real", "fake"} <= row.keys()
+        ],
+        "rates": [
+            *_rates(limits.get("fake", {}), "real faces called fake"),
+            *_rates(limits.get("real", {}), "fake faces called real"),
+        ],
+        "figures": [*_figures(tree.get("metrics", {}))],
+        "settings": f"{asked.frames} frames at most; faces by {asked.finder}; {asked.engine}; judged again after"
+        f" changes: {'yes' if asked.stability else 'no'}",
+    }
+
+
+def _rates(tree: Mapping[str, Any], what: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, row in (tree.get("by_data_set") or {}).items():
+        low, high = row["ci95"]
+        yield text(str(name)), what, f"{row['wrong']} of {row['n']}", f"{low:.1%} to {high:.1%}"
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for name, row in metrics.items():
+        auc = "–" if row.get("auc") is None else f"{row['auc']:.3f}"
+        if interval := row.get("auc_ci95"):
+            auc += f" ({interval[0]:.3f} to {interval[1]:.3f})"
+        accused = row.get("fpr_at_threshold")
+        yield text(str(name)), str(row["n"]), auc, "–" if accused is None else f"{accused:.1%}"

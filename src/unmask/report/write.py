@@ -1,0 +1,79 @@
+"""Write the report of one file: JSON, one HTML page, PDF."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import unmask
+from unmask.bundle.card import Card
+from unmask.errors import OutputError
+from unmask.report.data import to_json
+from unmask.report.page import html, pdf
+from unmask.report.sign import sign
+from unmask.report.view import build, command
+from unmask.types import Report
+from unmask.verdict import at_prevalence
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def prepare_folder(folder: Path) -> Path:
+    """The folder, made and tried for writing before any work is done. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".unmask"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def write_report(
+    report: Report,
+    card: Card,
+    folder: Path,
+    *,
+    prevalence: float | None = None,
+    key: Ed25519PrivateKey | None = None,
+    made_on: datetime.date | None = None,
+) -> list[Path]:
+    """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all; a report of the same file is
+    replaced. made_on: by default today, in UTC. Raises OutputError."""
+    day = made_on or datetime.datetime.now(datetime.UTC).date()
+    tree = to_json(report, prevalence) | {
+        "made": {"by": f"unmask {unmask.__version__}", "command": command(report), "date": day.isoformat()}
+    }
+    if key is not None:
+        tree = sign(tree, key)
+    view = build(report, card, day, _at_prevalence(report, prevalence))
+    name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
+    contents = {
+        ".json": json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace"),
+        ".html": html(view),
+        ".pdf": pdf(view),
+    }
+    return [_write(folder / f"{name}{suffix}", content) for suffix, content in contents.items()]
+
+
+def _at_prevalence(report: Report, prevalence: float | None) -> str:
+    if prevalence is None or report.verdict.probability_fake is None:
+        return ""
+    known = at_prevalence(report.verdict.probability_fake, prevalence)
+    return f"Where {prevalence:g} of all files are fake, the probability is {known:.3f}."
+
+
+def _write(path: Path, content: bytes) -> Path:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,117 @@
+"""Judge a face again after mild changes: what a verdict is worth that a little recompression undoes.
+
+Each change is one that a file meets on its way (saved again, made smaller) or that the face finder could have made (a
+face cut a little closer, shifted, turned). The changes are made on the face with its surroundings, as the frame shows
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from unmask.bundle import Thresholds
+from unmask.crop import CropSpec, similarity
+from unmask.timeline import combine, log_odds
+from unmask.types import Box, Floats, Image, Label, Variant
+from unmask.verdict import label_of
+
+MAX_SIDE = 640
+"""Longest side of a patch: a larger face is shrunk first, as a bundle sees it far smaller still."""
+
+AROUND = 0.6
+"""How much of the surroundings a patch has on each side, in sides of the face's box: more than crops reach."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A face with its surroundings. image: (h, w, 3) RGB; landmarks: (5, 2) in its pixels."""
+
+    image: Image
+    landmarks: Floats
+
+
+def cut_patch(image: Image, box: Box, landmarks: Floats) -> Patch:
+    """The face and what is around it, a copy."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = box
+    reach = AROUND * max(x1 - x0, y1 - y0)
+    left, top = max(0, int(x0 - reach)), max(0, int(y0 - reach))
+    right, bottom = min(width, int(x1 + reach) + 1), min(height, int(y1 + reach) + 1)
+    part, placed = (
+        image[top : max(bottom, top + 1), left : max(right, left + 1)],
+        np.asarray(landmarks - [left, top], np.float32),
+    )
+    scale = min(1.0, MAX_SIDE / max(part.shape[:2]))
+    return _resized(Patch(part.copy(), placed), scale) if scale < 1 else Patch(part.copy(), placed)
+
+
+def _resized(patch: Patch, share: float) -> Patch:
+    height, width = patch.image.shape[:2]
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    small = cv2.resize(patch.image, size, interpolation=cv2.INTER_AREA)
+    factor = [size[0] / width, size[1] / height]  # resized about the pixels' centres
+    placed = np.asarray((patch.landmarks + 0.5) * factor - 0.5, np.float32)
+    return Patch(small, placed)  # type: ignore[arg-type]
+
+
+def _saved(patch: Patch, quality: int) -> Patch:
+    """As JPEG, with colour at half the detail, as most programs save."""
+    bgr = cv2.cvtColor(patch.image, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return Patch(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), patch.landmarks)  # type: ignore[arg-type]
+
+
+def _moved(patch: Patch, scale: float = 1.0, turn_deg: float = 0.0, shift: float = 0.0) -> Patch:
+    """Landmarks moved about their middle, so that the crop is wider (scale > 1), turned or shifted; shift: in distances
+    of the landmarks from their middle."""
+    middle = patch.landmarks.mean(axis=0)
+    angle = np.deg2rad(turn_deg)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * scale
+    arms = patch.landmarks - middle
+    reach = float(np.sqrt((arms**2).sum(axis=1).mean()))
+    return Patch(patch.image, np.asarray(arms @ turn + middle + shift * reach, np.float32))
+
+
+CHANGES: Mapping[str, Callable[[Patch], Patch]] = {
+    "saved again (JPEG 80)": lambda patch: _saved(patch, 80),
+    "saved again (JPEG 50)": lambda patch: _saved(patch, 50),
+    "made smaller (70 %)": lambda patch: _resized(patch, 0.7),
+    "cut closer and shifted": lambda patch: _moved(patch, scale=0.95, shift=0.08),
+    "cut wider and turned": lambda patch: _moved(patch, scale=1.05, turn_deg=3.0, shift=-0.05),
+}
+
+
+def crop_patch(patch: Patch, spec: CropSpec) -> Image:
+    """The crop that a bundle sees."""
+    return spec.cut(patch.image, similarity(patch.landmarks, spec.target()))
+
+
+def varied(patch: Patch, spec: CropSpec) -> dict[str, Image]:
+    """The crops after each change, by its name."""
+    return {name: crop_patch(change(patch), spec) for name, change in CHANGES.items()}
+
+
+def judge_again(
+    probability: float, before: Sequence[float], after: Mapping[str, Sequence[float]], thresholds: Thresholds
+) -> tuple[Variant, ...]:
+    """What becomes of a person's probability under each change.
+
+    before, after: probabilities of some of the person's faces, as they are and by change; the mean difference of their
+    log-odds is added to the log-odds of `probability`.
+    """
+    found = []
+    for change, values in after.items():
+        moved = np.mean([log_odds(b) - log_odds(a) for a, b in zip(before, values, strict=True)])
+        odds = np.exp(log_odds(probability) + moved)
+        again = combine([float(odds / (1 + odds))])
+        found.append(Variant(change, again, label_of(again, thresholds)))
+    return tuple(found)
+
+
+def decided(probability: float, thresholds: Thresholds) -> bool:
+    """Whether there is a verdict that a change could undo."""
+    return label_of(probability, thresholds) is not Label.INCONCLUSIVE
