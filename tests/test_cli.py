@@ -100,7 +100,9 @@ def test_explain_and_report(tiny_bundle: Path, portrait: Path, tmp_path: Path) -
     (row,) = lines(done)
     assert np.array(row["people"][0]["faces"][0]["heatmap"]).shape == (4, 4)
     name = f"2-generated.jpg-{row['media']['sha256'][:8]}"
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}{end}" for end in (".json", ".html", ".pdf")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"{name}{end}" for end in (".json", ".html", ".pdf")
+    }
     written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
     made = written.pop("made")
     assert written == row

@@ -10,7 +10,7 @@ from PIL import Image
 from clips import write_video
 from unmask.bundle.card import parse_card
 from unmask.bundle.session import Scored
-from unmask.detector import Detector, load_detector
+from unmask.detector import MAX_JUDGED, Detector, load_detector
 from unmask.errors import MissingFileError, UnmaskError
 from unmask.testing import FakeFinder, FakeScorer, example_card
 from unmask.types import Face, Failure, Frame, Label, Reason, Report
@@ -232,3 +232,143 @@ def test_crops_are_scored_whether_a_face_is_found_or_not(tiny_bundle: Path, demo
     assert len(found) == 3
     assert found[1] == pytest.approx(1 / (1 + np.exp(8)), rel=1e-3)  # black: logit -8
     assert found[2] > 0.99
+
+
+# evidence
+
+
+class Mood(FakeScorer):
+    """As FakeScorer, but softer: the logit is (mean - 128) / 32, so that grey tones are between real and fake."""
+
+    def score(self, crops: Sequence[np.ndarray], *, explain: bool = False) -> Scored:
+        plain = super().score(crops, explain=explain)
+        return Scored(plain.logits / 2, plain.heatmaps, None)
+
+
+def toned(values: Sequence[int], size: tuple[int, int] = (120, 160)) -> list[np.ndarray]:
+    """Frames with a fixed pattern, so that no cut is seen, and a face of this brightness in its middle."""
+    background = np.zeros((*size, 3), np.uint8)
+    background[:, ::2] = 60
+    frames = []
+    for value in values:
+        image = background.copy()
+        image[10:110, 10:110] = value
+        frames.append(image)
+    return frames
+
+
+def test_fake_from_second_3_to_6(tmp_path: Path) -> None:
+    values = [30] * 90 + [230] * 90 + [30] * 120  # 30 frames a second
+    clip = write_video(tmp_path / "clip.mp4", toned(values))
+    report = detector(BOX).scan(clip, frames=32)
+    (person,) = report.people
+    (segment,) = person.segments
+    step = 10 / 32
+    assert abs(segment.start_s - 3) <= step
+    assert abs(segment.end_s - 6) <= step
+    assert abs(segment.start_s - 3) <= segment.within_s + 1 / 30
+    assert abs(segment.end_s - 6) <= segment.within_s + 1 / 30
+    assert segment.within_s < step / 2  # denser where the score changes
+    assert report.media.frames_read == 32  # and no more frames than asked for
+    assert report.verdict.label is Label.FAKE
+    assert report.verdict.reasons == (Reason.FAKE_SEGMENT,)
+
+
+def test_a_clip_without_segments_is_looked_at_evenly(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", toned([30] * 300))
+    (person,) = detector(BOX).scan(clip, frames=32).people
+    assert person.segments == ()
+    gaps = np.diff([score.face.time_s for score in person.scores])
+    assert len(gaps) == 31
+    assert gaps.max() - gaps.min() <= 1 / 30 + 1e-6
+    assert len(person.timeline) == 32
+
+
+def test_a_verdict_that_mild_changes_undo_is_none(tmp_path: Path) -> None:
+    class Fragile(FakeScorer):
+        """Fake as long as the finest detail is there."""
+
+        def score(self, crops: Sequence[np.ndarray], *, explain: bool = False) -> Scored:
+            fine = [np.abs(np.diff(crop[..., 1].astype(float), axis=1)).mean() for crop in crops]
+            return Scored(np.array([4.0 if value > 60 else -4.0 for value in fine], np.float32), None, None)
+
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    judge = Detector(Fragile(), FakeFinder((4.0, 4.0, 36.0, 36.0)))
+    report = judge.scan(tmp_path / "a.png")
+    assert report.verdict.label is Label.INCONCLUSIVE
+    assert report.verdict.reasons[0] is Reason.UNSTABLE
+    assert len(report.people[0].stability) == 5
+    plain = judge.scan(tmp_path / "a.png", stability=False)
+    assert plain.verdict.label is Label.FAKE
+    assert plain.people[0].stability == ()
+
+
+def test_a_verdict_that_holds_says_so_in_a_clip_too(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", toned([230] * 60))
+    report = detector(BOX).scan(clip, frames=8)
+    assert report.verdict.label is Label.FAKE
+    assert {variant.label for variant in report.people[0].stability} == {Label.FAKE}
+
+
+def test_exhibits(tmp_path: Path) -> None:
+    values = np.linspace(150, 250, 60).astype(int).tolist()
+    report = Detector(Mood(), FakeFinder(BOX)).scan(write_video(tmp_path / "clip.mp4", toned(values)), explain=True)
+    (person,) = report.people
+    assert [exhibit.role for exhibit in person.exhibits] == ["strongest", "middle", "weakest"]
+    chances = [exhibit.score.probability_fake for exhibit in person.exhibits]
+    assert chances == sorted(chances, reverse=True)  # type: ignore[type-var]
+    for exhibit in person.exhibits:
+        assert exhibit.crop.shape == (32, 32, 3)
+        assert exhibit.picture is not None
+        assert exhibit.corners is not None
+        assert exhibit.corners == pytest.approx(np.array([[20, 20], [100, 20], [100, 100], [20, 100]]), abs=8)
+    assert person.exhibits[0].faithfulness is not None
+    assert person.exhibits[0].faithfulness.trials == 19
+    assert detector(BOX).scan(tmp_path / "clip.mp4").people[0].exhibits == ()
+
+
+def test_fifty_faces_in_a_frame_are_bounded_and_said(tmp_path: Path) -> None:
+    boxes = [
+        (20.0 * (n % 10), 24.0 * (n // 10), 20.0 * (n % 10) + 14 + n / 10, 24.0 * (n // 10) + 18) for n in range(50)
+    ]
+    Image.fromarray(flat(0, (130, 220))).save(tmp_path / "crowd.png")
+    report = detector(*boxes).scan(tmp_path / "crowd.png")
+    assert sum(len(person.scores) for person in report.people) == MAX_JUDGED
+    kept = sorted(score.face.box[2] - score.face.box[0] for person in report.people for score in person.scores)
+    assert kept[0] > 14 + 2.9  # the largest
+    assert Reason.FACES_LEFT_OUT in report.verdict.reasons
+    assert "more than 20 faces" in report.media.notes[0]
+
+
+def test_a_long_clip_keeps_little(tmp_path: Path) -> None:
+    """Pictures and patches are kept for some frames, spread over the clip."""
+    from unmask.detector.look import Spread
+
+    spread: Spread[int] = Spread(8)
+    for number in range(100):
+        spread.add(number, number if spread.due() else None)
+    kept = sorted(spread.kept())
+    assert 4 <= len(kept) <= 8
+    assert np.diff(kept).max() == np.diff(kept).min()
+    clip = write_video(tmp_path / "clip.mp4", toned([30] * 200))
+    report = detector(BOX).scan(clip, frames=200, explain=True)
+    assert report.people[0].exhibits[0].picture is not None
+
+
+def test_a_person_who_is_never_clear(tmp_path: Path) -> None:
+    card = example_card()
+    gates = {**card["gates"], "min_brightness": 100}
+    clip = write_video(tmp_path / "clip.mp4", toned([20] * 60))
+    report = detector(BOX, gates=gates).scan(clip, frames=16, explain=True)
+    assert report.verdict.label is Label.NOT_APPLICABLE
+    (person,) = report.people
+    assert person.exhibits == person.timeline == person.segments == person.stability == ()
+
+
+def test_the_same_file_gives_the_same_report_but_for_timing(tmp_path: Path) -> None:
+    from unmask.report import to_json
+
+    clip = write_video(tmp_path / "clip.mp4", toned([30] * 30 + [230] * 60))
+    first, second = (to_json(detector(BOX).scan(clip, explain=True)) for _ in range(2))
+    assert {**first, "timing_s": None} == {**second, "timing_s": None}

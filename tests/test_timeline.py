@@ -58,7 +58,7 @@ def test_a_segment_is_found_within_a_step(first: int, length: int) -> None:
 
 def test_the_likeliest_course_is_the_likeliest() -> None:
     """Against all 2^10 courses, by their costs."""
-    from itertools import product
+    from itertools import pairwise, product
 
     from unmask.timeline import SWITCH, _likeliest
 
@@ -67,7 +67,7 @@ def test_the_likeliest_course_is_the_likeliest() -> None:
         odds = rng.normal(0, 2.5, 10).tolist()
 
         def worth(states: tuple[bool, ...], odds: list[float] = odds) -> float:
-            changes = sum(a != b for a, b in zip(states, states[1:], strict=False))
+            changes = sum(a != b for a, b in pairwise(states))
             return sum(o for o, s in zip(odds, states, strict=True) if s) - SWITCH * changes
 
         best = max(product((False, True), repeat=10), key=worth)

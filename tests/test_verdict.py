@@ -204,8 +204,8 @@ def test_passers_by_do_not_count_as_looks() -> None:
 @pytest.mark.parametrize("people", [1, 5, 20])
 @pytest.mark.parametrize("d", [1.0, 2.0, 3.0])
 def test_the_rate_of_false_alarms_does_not_grow_with_the_crowd(people: int, d: float) -> None:
-    """Real people whose calibrated log-odds are normal (mean -d²/2, variance d², as for two normal classes d apart); one
-    in a hundred is called fake by itself."""
+    """Real people whose calibrated log-odds are normal (mean -d²/2, variance d², as for two normal classes d apart);
+    one in a hundred is called fake by itself."""
     import numpy as np
     from scipy.stats import norm
 
@@ -230,7 +230,9 @@ def test_the_simulated_crowd_is_judged_as_computed() -> None:
     alarms = 0
     for _ in range(2000):
         values = 1 / (1 + np.exp(-rng.normal(-2, 2, 5)))
-        people = [Person(n, judge_person(seen(p), thresholds, 1), tuple(seen(p))) for n, p in enumerate(values.tolist())]
+        people = [
+            Person(n, judge_person(seen(p), thresholds, 1), tuple(seen(p))) for n, p in enumerate(values.tolist())
+        ]
         alarms += judge_file(people, thresholds).label is Label.FAKE
     assert alarms / 2000 <= 0.015
 

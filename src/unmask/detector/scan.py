@@ -21,7 +21,7 @@ from unmask.faces import FaceFinder, find_close_up, find_main_face, load_finder
 from unmask.media import DEFAULT_MAX_PIXELS, Source, open_media
 from unmask.people import group_people
 from unmask.pipeline import Clock, one_opencv_thread, ordered_map, prefetch
-from unmask.provenance import contradictions, read_provenance
+from unmask.provenance import contradictions, look_at_pixels, read_provenance
 from unmask.stability import decided, varied
 from unmask.timeline import find_segments, trace, where_to_look
 from unmask.types import Face, Failure, Frame, Image, Person, Report, Score, Segment, Settings, Timing
@@ -146,7 +146,10 @@ class Detector:
                 provenance = read_provenance(path, source.tags)
             look = Look(source.media, provenance, started, decode=decode, evidence=evidence)
             if source.media.kind == "image":
-                self._read(look, _timed(source.frames(1), decode), settings, stop)
+                for frame in _timed(source.frames(1), decode):
+                    with evidence:
+                        look.provenance = look_at_pixels(provenance, frame.image, source.tags)
+                    self._read(look, iter([frame]), settings, stop)
             else:
                 self._watch(look, source, settings, stop)
             look.media = replace(source.media, frames_read=look.frames)

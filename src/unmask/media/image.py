@@ -239,7 +239,10 @@ def _tags(picture: Pillow.Image) -> dict[str, str]:
         if value := picture.info.get(key):
             tags["xmp"] = _words(value)
     with suppress(Exception):
-        tags["jpeg_quality"] = _jpeg_tables(picture)
+        table = list(getattr(picture, "quantization", {})[0])
+        tags["jpeg_quality"] = _jpeg_tables(table)
+        if not picture.info.get("icc_profile") and exif.get(ExifTags.Base.Orientation, 1) == 1:
+            tags["jpeg_luma"] = " ".join(map(str, table))  # its blocks are those of the picture as shown
     return tags | {"format": picture.format or "", "stored_size": "{}×{}".format(*picture.size)}
 
 
@@ -254,9 +257,8 @@ def _words(value: object) -> str:
     return (rest if code == b"ASCII" else value).decode("utf-8", "replace").strip("\0")
 
 
-def _jpeg_tables(picture: Pillow.Image) -> str:
+def _jpeg_tables(table: Sequence[int]) -> str:
     """The quality of libjpeg whose table of luma this is, or that it is no table of libjpeg's."""
-    table = list(getattr(picture, "quantization", {})[0])
     for quality in range(1, 101):
         scale = 5000 // quality if quality < 50 else 200 - 2 * quality
         if sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA) == sorted(table):

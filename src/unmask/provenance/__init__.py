@@ -8,10 +8,11 @@ from pathlib import Path
 
 from unmask.provenance.credentials import read_credentials
 from unmask.provenance.tags import AI_SOURCES, read_tags
+from unmask.provenance.twice import look_at_pixels
 from unmask.provenance.wrapping import read_wrapping
 from unmask.types import Label, Provenance, Verdict
 
-__all__ = ["contradictions", "read_provenance"]
+__all__ = ["contradictions", "look_at_pixels", "read_provenance"]
 
 
 def read_provenance(path: Path, tags: Mapping[str, str]) -> Provenance:

@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from unmask.errors import OutputError
 from unmask.report.draw import FIXED_COLOURS
 from unmask.report.view import Picture
 
@@ -28,27 +29,46 @@ def html(view: Mapping[str, Any]) -> bytes:
 
 
 def pdf(view: Mapping[str, Any]) -> bytes:
-    """PDF/UA-1: tagged, for screen readers. The same view gives the same bytes."""
+    """PDF/UA-1: tagged, for screen readers. The same view gives the same bytes.
+
+    Characters for which there is no glyph on this machine are written as \\u{1f600}. Raises OutputError.
+    """
     import typst
 
     pictures: dict[str, bytes] = {}
     values = json.dumps(_without_pictures(view, pictures), ensure_ascii=False)
     made = datetime.datetime.fromisoformat(view["date"]).replace(tzinfo=datetime.UTC)
-    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
-        for name, data in pictures.items():
-            (Path(folder) / name).write_bytes(data)
-        (Path(folder) / "view.json").write_bytes(values.encode("utf-8", "backslashreplace"))
-        main = Path(folder) / "main.typ"
-        main.write_bytes((_folder() / "report.typ").read_bytes())
-        # the fonts of the system only for scripts that Typst's own do not hold, so that machines agree
-        latin = not _OTHER_SCRIPTS.search(values)
-        found = typst.compile(
-            main, root=Path(folder), format="pdf", timestamp=made, pdf_standards="ua-1", ignore_system_fonts=latin
-        )
-    return bytes(found)
+    with tempfile.TemporaryDirectory(prefix="unmask-") as name:
+        folder = Path(name)
+        for file, data in pictures.items():
+            (folder / file).write_bytes(data)
+        (folder / "main.typ").write_bytes((_folder() / "report.typ").read_bytes())
+
+        def compiled(text: str, *, own_fonts: bool) -> bytes:
+            (folder / "view.json").write_bytes(text.encode("utf-8", "backslashreplace"))
+            return bytes(
+                typst.compile(
+                    folder / "main.typ",
+                    root=folder,
+                    format="pdf",
+                    timestamp=made,
+                    pdf_standards="ua-1",
+                    ignore_system_fonts=own_fonts,
+                )
+            )
+
+        try:
+            # the fonts of the machine only for scripts that Typst's own do not hold, so that machines agree
+            return compiled(values, own_fonts=not _OTHER_SCRIPTS.search(values))
+        except typst.TypstError:
+            try:
+                return compiled(_RARE.sub(lambda c: f"\\\\u{{{ord(c[0]):x}}}", values), own_fonts=True)
+            except typst.TypstError as error:
+                raise OutputError(f"the PDF cannot be made: {error}") from error
 
 
 _OTHER_SCRIPTS = re.compile("[\u0530-\u1dff\u2c00-\uffff\U00010000-\U0010ffff]")
+_RARE = re.compile("[^\x20-\x7e\xa0-\xff\u2013\u2014\u2018\u2019\u201c\u201d\u2026]")
 
 
 def _without_pictures(value: Any, pictures: dict[str, bytes]) -> Any:

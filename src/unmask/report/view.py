@@ -47,7 +47,7 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
     shown = [person for person in report.people if person.exhibits] or list(report.people)[:1]
     order = {person.id: place for place, person in enumerate(sorted(shown, key=_suspicion))}
     return {
-        "title": f"{Path(media.path).name}: {verdict.label.replace('_', ' ')}",
+        "title": f"{text(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
         "name": text(Path(media.path).name),
         "label": verdict.label.value,
         "label_words": verdict.label.replace("_", " "),

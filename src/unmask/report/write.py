@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,12 @@ def write_report(
         tree = sign(tree, key)
     view = build(report, card, day, _at_prevalence(report, prevalence))
     name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
-    contents = {
-        ".json": json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace"),
-        ".html": html(view),
-        ".pdf": pdf(view),
+    makers: dict[str, Callable[[], bytes]] = {
+        ".json": lambda: json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False).encode(),
+        ".html": lambda: html(view),
+        ".pdf": lambda: pdf(view),
     }
-    return [_write(folder / f"{name}{suffix}", content) for suffix, content in contents.items()]
+    return [_write(folder / f"{name}{suffix}", make()) for suffix, make in makers.items()]
 
 
 def _at_prevalence(report: Report, prevalence: float | None) -> str:

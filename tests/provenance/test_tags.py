@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from provenance_files import as_bytes, picture, signed
+from unmask.media import open_media
+from unmask.provenance import contradictions, read_provenance
+from unmask.provenance.tags import MAX_TEXT, plain, read_tags
+from unmask.types import Credentials, Label, Provenance, Verdict
+
+AI_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:CreatorTool="Adobe Photoshop 25.0"
+ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia">
+ <xmpMM:History><rdf:Seq><rdf:li stEvt:action="saved" stEvt:softwareAgent="Adobe Photoshop 25.0"/>
+ <rdf:li stEvt:action="converted" stEvt:softwareAgent="Other &lt;editor&gt;"/></rdf:Seq></xmpMM:History>
+ </rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def read(path: Path) -> Provenance:
+    with open_media(path) as source:
+        return read_provenance(path, source.tags)
+
+
+def png(path: Path, **chunks: str) -> Path:
+    info = PngImagePlugin.PngInfo()
+    for key, value in chunks.items():
+        info.add_text(key, value)
+    picture().save(path, pnginfo=info)
+    return path
+
+
+A1111 = "a portrait\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+COMFY = '{"3": {"class_type": "KSampler", "inputs": {"seed": 1}}}'
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {"parameters": A1111},
+        {"prompt": COMFY},
+        {"workflow": COMFY},
+        {"Dream": "a face -s 50"},
+        {"invokeai_metadata": "{}"},
+    ],
+)
+def test_settings_of_generators_in_text_chunks(tmp_path: Path, chunks: dict[str, str]) -> None:
+    found = read(png(tmp_path / "a.png", **chunks))
+    assert found.ai_generated
+    assert "generator_settings" in found.traces
+
+
+def test_settings_in_an_exif_comment(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + A1111.encode("utf-16-be")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(as_bytes(picture(), exif=exif))
+    found = read(path)
+    assert "generator_settings" in found.traces
+    assert found.said["comment"].startswith("a portrait")
+
+
+def test_a_plain_comment_names_no_generator(tmp_path: Path) -> None:
+    found = read(png(tmp_path / "a.png", Comment="Steps: walk to the camera", Software="GIMP 2.10"))
+    assert not found.ai_generated
+    assert found.said["software"] == "GIMP 2.10"
+    assert found.traces == {}
+
+
+def test_a_generator_that_signs_its_work(tmp_path: Path) -> None:
+    found = read(png(tmp_path / "a.png", Software="Midjourney v7"))
+    assert found.traces["generator_named"] == "names a generator: Midjourney"
+
+
+def test_xmp(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(as_bytes(picture(), xmp=AI_XMP.encode()))
+    found = read(path)
+    assert found.ai_generated
+    assert found.said["digital_source_type"] == "compositeWithTrainedAlgorithmicMedia"
+    assert found.said["created_with"] == "Adobe Photoshop 25.0"
+    assert "history of 2 steps" in found.traces["edit_history"]
+
+
+def test_camera_and_times(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0132] = "Canon", "EOS R5", "2026:02:02 10:00:00"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:01 10:00:00"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(as_bytes(picture(), exif=exif))
+    found = read(path)
+    assert (found.said["maker"], found.said["camera"]) == ("Canon", "EOS R5")
+    assert found.said["taken"] == "2026:01:01 10:00:00"
+    assert "saved_later" in found.traces
+    assert "Canon EOS R5" in contradictions(found, Verdict(Label.FAKE, 0.95, ()))[0]
+
+
+@pytest.mark.parametrize("quality", [30, 75, 92])
+def test_jpeg_tables(tmp_path: Path, quality: int) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(as_bytes(picture(), quality=quality))
+    assert read(path).traces["saved_by"].endswith(f"libjpeg's quality {quality}")
+
+
+def test_an_encoder_signs_its_stream(tmp_path: Path) -> None:
+    from clips import write_video
+
+    found = read(write_video(tmp_path / "clip.mp4", 10))
+    assert "x264" in found.traces["encoder"]
+    assert "Lavf" in found.traces["written_by"]
+
+
+def test_hostile_text_is_one_short_line() -> None:
+    found = read_tags({"Software": "<script>\x00\x1b[31m\n" + "x" * 5000, "comment": "\ud800 lone"})
+    assert len(found.said["software"]) == MAX_TEXT
+    assert "\x1b" not in found.said["software"]
+    assert plain("a\r\nb\tc") == "a b c"
+
+
+def test_broken_exif_is_no_fault(tmp_path: Path) -> None:
+    data = as_bytes(picture(), exif=Image.Exif())
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:2] + b"\xff\xe1\x00\x20Exif\x00\x00MM\x00*\xff\xff\xff\xff" + b"\xff" * 14 + data[2:])
+    assert read(path).said["format"] == "JPEG"
+
+
+REAL, FAKE = Verdict(Label.REAL, 0.05, ()), Verdict(Label.FAKE, 0.95, ())
+
+
+def test_contradictions() -> None:
+    generated = Provenance(ai_generated=True)
+    assert "generator" in contradictions(generated, REAL)[0]
+    assert contradictions(generated, FAKE) == ()
+    signed_capture = Provenance(credentials=Credentials("valid", signer="A", source="digitalCapture"))
+    assert "intact credentials of A" in contradictions(signed_capture, FAKE)[0]
+    assert contradictions(signed_capture, REAL) == ()
+    assert "changed after" in contradictions(Provenance(credentials=Credentials("tampered")), REAL)[0]
+    assert contradictions(Provenance(), FAKE) == ()  # absence is never evidence
+
+
+def test_a_scan_reads_it_all(tmp_path: Path, demo: Path) -> None:
+    from unmask.detector import Detector
+    from unmask.testing import FakeFinder, FakeScorer
+
+    path = tmp_path / "a.jpg"
+    path.write_bytes(signed(as_bytes(Image.new("RGB", (160, 120))), source="trainedAlgorithmicMedia"))
+    report = Detector(FakeScorer(), FakeFinder((20.0, 20.0, 100.0, 100.0))).scan(path)
+    assert report.verdict.label is Label.REAL
+    assert report.provenance.credentials.state == "valid"
+    assert len(report.contradictions) == 1
