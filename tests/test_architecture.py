@@ -45,7 +45,8 @@ LAB_ORDER = [
     "recipe", "manifest", "datasets", "metrics", "plots", "pages", "likeness", "samples", "generate", "prepare",
     "identities", "leaks", "splits", "facts", "audit",
     "augment", "blend", "data", "inception_resnet_v1", "weights", "unfold", "heads", "backbones", "checkpoint", "loop",
-    "train", "results", "evaluate", "stress", "pointing", "familiar", "export", "tower", "accurate",
+    "train", "results", "evaluate", "stress", "pointing", "grading", "gradcam", "familiar",
+    "export", "tower", "accurate",
 ]  # fmt: skip
 
 HOMES = {

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from unmask.report import EXPLANATIONS, SENTENCES
+from unmask.report.words import CREDENTIAL_WORDS, EXPLANATIONS, SENTENCES
 from unmask.types import Label, Person, Reason, Report
 from unmask.verdict import at_prevalence
 
@@ -54,13 +54,27 @@ def report_table(report: Report, prevalence: float | None = None) -> Table:
         table.add_row("", f"only {media.read_share:.0%} of it could be read")
     for note in media.notes:
         table.add_row("", note)
-    if said := report.provenance.said:
-        table.add_row("The file says", Text("; ".join(f"{name}: {words}" for name, words in said.items())))
+    for name, words in _provenance(report):
+        table.add_row(name, Text(words))
     timing = report.timing_s
-    stages = f"decode {timing.decode:.2f}, find faces {timing.find:.2f}, score {timing.score:.2f}; they overlap"
+    work = f"decode {timing.decode:.2f}, find faces {timing.find:.2f}, score {timing.score:.2f}"
+    stages = f"{work}, evidence {timing.evidence:.2f}; they overlap"
     table.add_row("Time", f"{timing.total:.2f} s ({stages})")
     table.add_row("Model", f"{report.model.name} {report.model.version}, sha-256 {report.model.sha256[:12]}…")
     return table
+
+
+def _provenance(report: Report) -> Iterator[tuple[str, str]]:
+    found = report.provenance
+    if found.said:
+        yield "The file says", "; ".join(f"{name.replace('_', ' ')}: {words}" for name, words in found.said.items())
+    for words in found.traces.values():
+        yield "", words
+    if found.credentials.state != "absent":
+        signer = f" Signed by: {found.credentials.signer}." if found.credentials.signer else ""
+        yield "Credentials", CREDENTIAL_WORDS[found.credentials.state] + signer
+    for words in report.contradictions:
+        yield "Contradiction", words
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
@@ -147,6 +161,11 @@ def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:
         parts.append(f"; seen in {len(scores)} of {frames_read} frames, {first:.1f}–{last:.1f} s")
         judged = sum(score.probability_fake is not None for score in scores)
         parts += [f", judged in {judged}"] if judged < len(scores) else []
+    if Reason.FAKE_SEGMENT in verdict.reasons:
+        parts.append("; looks fake at " + ", ".join(f"{s.start_s:.1f}–{s.end_s:.1f} s" for s in person.segments))
+    if person.stability:
+        low, high = (end(v.probability_fake for v in person.stability) for end in (min, max))
+        parts.append(f"; {low:.3f}–{high:.3f} after mild changes")
     sizes = sorted({round(score.face.quality.size_px) for score in scores if score.face.quality})
     parts += [f"; face {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} px"] if sizes else []
     limits = [EXPLANATIONS[reason] for reason in verdict.reasons if reason not in THRESHOLD_REASONS]

@@ -12,7 +12,8 @@ import pytest
 from lab_tools import TINY
 from unmask.bundle import load_bundle
 from unmask.detector import load_detector
-from unmask.errors import LabError, ManifestError
+from unmask.errors import LabError, ManifestError, NoFramesError
+from unmask.faces import load_finder
 from unmask.lab.evaluate import evaluate_detectors
 from unmask.lab.export import choose, cut_faces, export_run
 from unmask.lab.manifest import Item, read_manifest, select
@@ -160,3 +161,16 @@ def test_an_empty_split_and_one_class(toy_set: Path, tmp_path: Path) -> None:
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="no run that has come through an epoch"):
         load_run(tmp_path)
+
+
+def test_a_checkpoint_is_explained(run: Path, demo: Path, tmp_path: Path) -> None:
+    from unmask.lab.gradcam import explain_run
+
+    told: list[str] = []
+    (row,) = explain_run(run, [demo / "2-generated.jpg"], tmp_path / "out", load_finder("yunet"), say=told.append)
+    assert {"Grad-CAM", "class-activation map", "logit"} <= set(row)
+    assert "faithful" in told[0]
+    assert (tmp_path / "out" / "2-generated.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "out" / "explain.json").read_text())["rows"] == [row]
+    with pytest.raises(NoFramesError, match="no face"):
+        explain_run(run, [demo / "6-no-face.jpg"], tmp_path / "out", load_finder("yunet"))

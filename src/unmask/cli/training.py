@@ -27,7 +27,7 @@ def evaluate(
     frames: FramesOption = 32,
     stress: Annotated[bool, typer.Option("--stress", help="Also measure face crops that were degraded.")] = False,
     heatmaps: Annotated[
-        bool, typer.Option("--heatmaps", help="Also measure where heat maps point, on pseudo-fakes of the real faces.")
+        bool, typer.Option("--heatmaps", help="Also grade heat maps: where they point, and against random ones.")
     ] = False,
     jobs: JobsOption = 0,
 ) -> None:
@@ -81,6 +81,7 @@ def _stress(detector: Detector, items: list[Item], out: Path, jobs: int) -> None
 
 def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
     from unmask.errors import LabError
+    from unmask.lab.grading import GRADED, grade_maps
     from unmask.lab.pointing import POINTED, point, untrained_maps
     from unmask.lab.samples import find_samples
 
@@ -100,6 +101,16 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
             told = f"{name:16} pointing {whole['pointing']:.3f}, IoU {whole['iou']:.3f}"
             tell(told + (f"; parts of the face: {parts['pointing']:.3f}, {parts['iou']:.3f}" if parts else ""))
     tell(f"written: {out}/heatmaps.png, heatmaps.json")
+    fakes = find_samples([item for item in items if item.label][: 10 * GRADED], jobs=jobs or os.cpu_count() or 1)
+    with progress(GRADED) as advance:
+        graded = grade_maps(detector.bundle, fakes.samples, out, advance=advance)
+    areas = graded["areas"]
+    tell(
+        f"{graded['n']} fakes: deletion {areas['deletion']:.3f} (random {areas['random_deletion']:.3f}), insertion"
+        f" {areas['insertion']:.3f} (random {areas['random_insertion']:.3f}); faithful {graded['faithful']:.1%},"
+        f" mean p {graded['mean_p']:.3f}"
+    )
+    tell(f"written: {out}/deletion.png, deletion.json")
 
 
 def _names(models: list[str]) -> dict[str, str]:
@@ -157,3 +168,20 @@ def export(
         from unmask.lab.export import export_run
     export_run(run, out, data, test or [], int8=int8, toward=toward, share=share)
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures of faces.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for a PNG of each picture and explain.json.")],
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the backbone for Grad-CAM; by default its last.", show_default=False)
+    ] = None,
+    faces: FacesOption = "yunet",
+) -> None:
+    """Show where a checkpoint looks: Grad-CAM beside the class-activation map, each with its grade."""
+    with lab():
+        from unmask.faces import load_finder
+        from unmask.lab.gradcam import explain_run
+    explain_run(run, pictures, out, load_finder(faces), layer=layer, say=say)
+    tell(f"written: {out}")

@@ -142,6 +142,34 @@ def plot_maps(crops: Sequence[Array], masks: Array, maps: Array) -> Figure:
     return figure
 
 
+def plot_explanations(crop: Array, title: str, maps: Mapping[str, Array], titles: Mapping[str, str]) -> Figure:
+    """A face, and beside it each of its heat maps over it, under their titles. crop (S, S, 3) uint8, maps (h, w)."""
+    figure = Figure(figsize=(3.4 * (1 + len(maps)), 3.8), layout="constrained")
+    panels = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
+    side = crop.shape[0]
+    for axes, name in zip(panels, [None, *maps], strict=True):
+        axes.imshow(crop)
+        if name is not None:
+            heat = maps[name]
+            axes.imshow(heat, extent=(0, side, side, 0), cmap="inferno", alpha=0.55, interpolation="bilinear")
+        axes.set_title(title if name is None else titles[name].replace(": ", "\n"), fontsize=10)
+        axes.set_axis_off()
+    return figure
+
+
+def plot_deletion(shares: Sequence[float], curves: Mapping[str, Array]) -> Figure:
+    """Deletion and insertion over the share of the face: full lines for the bundle's maps, dashed for random ones."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot(xlabel="share of the face taken away, or left alone", ylabel="probability of fake")
+    for number, kind in enumerate(("deletion", "insertion")):
+        colour = COLOURS[number]
+        axes.plot(shares, curves[kind], color=colour, linewidth=2, marker="o", label=f"{kind}, by the map")
+        axes.plot(shares, curves[f"random_{kind}"], color=colour, linestyle="--", label=f"{kind}, random maps")
+    axes.legend(frameon=False)
+    _plain(axes)
+    return figure
+
+
 def plot_intervals(rows: Mapping[str, tuple[float, float, float]], x: str, chance: float = 0.5) -> Figure:
     """A point with its interval for each name: (value, low, high)."""
     figure = Figure(figsize=(7, 0.9 + 0.3 * len(rows)), layout="constrained")

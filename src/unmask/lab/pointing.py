@@ -49,9 +49,9 @@ def make_fakes(samples: Sequence[Sample], scorer: Scorer, count: int, seed: int 
     masks = []
     while len(crops) < count:
         mine, other = rng.choice(len(reals), 2, replace=False)
-        face, marks = _cut(reals[mine], spec)
+        face, marks = cut_sample(reals[mine], spec)
         kind = kinds[rng.choice(len(kinds), p=list(KIND_SHARES.values()))]
-        fake = blend(face, marks, kind, rng, _cut(reals[other], spec) if kind == "other" else None)
+        fake = blend(face, marks, kind, rng, cut_sample(reals[other], spec) if kind == "other" else None)
         mask = fake.mask >= IN_MASK
         if mask.any():
             crops.append(fake.image)
@@ -59,7 +59,8 @@ def make_fakes(samples: Sequence[Sample], scorer: Scorer, count: int, seed: int 
     return crops, np.stack(masks)
 
 
-def _cut(sample: Sample, spec: CropSpec) -> tuple[Image, Floats]:
+def cut_sample(sample: Sample, spec: CropSpec) -> tuple[Image, Floats]:
+    """The crop that a bundle sees, (size, size, 3), and the landmarks in it, (5, 2)."""
     matrix = similarity(sample.landmarks, spec.target())
     return spec.cut(sample.item.decode(), matrix), spec.carry(sample.landmarks, matrix)
 
