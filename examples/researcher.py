@@ -1,0 +1,22 @@
+"""A researcher with labelled data on disk: look for leaks, measure a model, and read the figures with their intervals.
+
+python examples/researcher.py MANIFEST out/        MANIFEST: Parquet, CSV, or a folder with real/ and fake/
+"""
+
+import sys
+from pathlib import Path
+
+from unmask import load_detector
+from unmask.lab.evaluate import evaluate_detectors
+from unmask.lab.leaks import find_leaks
+from unmask.lab.manifest import read_manifests
+
+data, out = Path(sys.argv[1]), Path(sys.argv[2])
+items = read_manifests([data])
+print(f"{len(items)} files, {sum(item.label for item in items)} of them fake")
+for words in find_leaks(items).words():
+    print(f"leak: {words}")
+found = evaluate_detectors({"default": load_detector()}, items, out)
+overall = found.metrics["default"]["overall"]
+low, high = overall["auc_ci95"] or (None, None)
+print(f"AUC {overall['auc']} ({low} to {high}), {overall['coverage']:.0%} of the files judged; more in {out}")
