@@ -40,8 +40,8 @@ SAME_PERSON = 0.4
 """Cosine from which two faces anywhere in a file are one person: 0.01 % of those pairs lie above. OpenCV says 0.363
 for a pair (SFace: Zhong et al., IEEE TIP 2021), but here many are compared."""
 
-COMPARED = 2
-"""Faces of a person that are compared with others': the largest."""
+COMPARED, PLAUSIBLE = 2, 0.15
+"""Faces of a person that are compared with others': the largest, and the next where the first are this alike."""
 
 
 def group_people(
@@ -130,8 +130,11 @@ def _reunite(people: list[list[Score]], likeness: Likeness) -> list[list[Score]]
     shown = [sorted(person, key=lambda score: -_size(score.face))[:COMPARED] for person in people]
 
     def alike(a: int, b: int) -> float:
+        first = likeness(shown[a][0], shown[b][0])
+        if first is None or first < PLAUSIBLE:
+            return -1.0 if first is None else first
         found = [near for x in shown[a] for y in shown[b] if (near := likeness(x, y)) is not None]
-        return max(found, default=-1.0)
+        return max(found)
 
     # the most seen first, so that a bound on comparisons leaves out passers-by
     order = sorted(range(len(people)), key=lambda p: -len(people[p]))

@@ -24,7 +24,7 @@ more."""
 PICTURE_SIDE = 960
 """Longest side of a frame that is kept to be shown."""
 
-KEPT_PATCHES, KEPT_PICTURES = 96, 64
+KEPT_PATCHES, KEPT_PICTURES = 96, 16
 """Faces with their surroundings, and frames, that are kept of one file at most, spread over it."""
 
 COMPARED_PX = 40
@@ -43,10 +43,11 @@ Key = tuple[int, str]
 
 
 class Spread(Generic[T]):
-    """Keeps what it is given while that is little, and then every second, every fourth, …: spread over the whole."""
+    """Keeps at most `most` of what it is given, spread over the whole: one in so many from the start, if `expected` are
+    to come, and with more of them every second, every fourth, … of those."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._stride, self._seen = most, 1, 0
+    def __init__(self, most: int, expected: int = 1) -> None:
+        self._most, self._stride, self._seen = most, max(1, -(-expected // most)), 0
         self._kept: dict[int, tuple[int, T]] = {}  # by key: when it came, and what
 
     def due(self) -> bool:

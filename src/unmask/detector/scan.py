@@ -15,7 +15,7 @@ from unmask.bundle import Scorer, load_bundle
 from unmask.bundle.session import MAX_BATCH
 from unmask.crop import crop_face, measure_quality
 from unmask.detector.evidence import TESTED, TESTED_PEOPLE, choose_tested, exhibit, variants
-from unmask.detector.look import MAX_JUDGED, Key, Look
+from unmask.detector.look import KEPT_PICTURES, MAX_JUDGED, Key, Look, Spread
 from unmask.errors import MediaError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, find_main_face, load_finder
 from unmask.media import DEFAULT_MAX_PIXELS, Source, open_media
@@ -145,6 +145,7 @@ class Detector:
             with evidence:
                 provenance = read_provenance(path, source.tags)
             look = Look(source.media, provenance, started, decode=decode, evidence=evidence)
+            look.pictures = Spread(KEPT_PICTURES, 1 if source.media.kind == "image" else settings.frames)
             if source.media.kind == "image":
                 for frame in _timed(source.frames(1), decode):
                     with evidence:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -259,11 +260,18 @@ def _words(value: object) -> str:
 
 def _jpeg_tables(table: Sequence[int]) -> str:
     """The quality of libjpeg whose table of luma this is, or that it is no table of libjpeg's."""
-    for quality in range(1, 101):
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        if sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA) == sorted(table):
-            return f"libjpeg's quality {quality}"
-    return "another program's own making"
+    quality = _libjpeg_tables().get(tuple(sorted(table)))
+    return f"libjpeg's quality {quality}" if quality else "another program's own making"
+
+
+@cache
+def _libjpeg_tables() -> dict[tuple[int, ...], int]:
+    """Each table of luma that libjpeg makes, its steps sorted, and the quality it is made for."""
+    scales = {quality: 5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)}
+    return {
+        tuple(sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA)): quality
+        for quality, scale in scales.items()
+    }
 
 
 _LUMA = (

@@ -44,12 +44,14 @@ def roughness(image: Image, table: Sequence[int]) -> float | None:
     For each of nine low frequencies, the logarithm of the histogram of |coefficient / step| without 0 is compared
     with a parabola, in units of its own noise; the median of the mean squares.
     """
-    height, width = (side - side % 8 for side in image.shape[:2])
-    if height * width // 64 < FEWEST:
+    rows, columns = (side // 8 for side in image.shape[:2])
+    if rows * columns < FEWEST:
         return None
-    luma = image[:height, :width] @ np.array([0.299, 0.587, 0.114], np.float32)
-    blocks = luma.reshape(height // 8, 8, width // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
-    blocks = blocks[np.linspace(0, len(blocks) - 1, min(BLOCKS, len(blocks))).astype(int)] - 128
+    chosen = np.linspace(0, rows * columns - 1, min(BLOCKS, rows * columns)).astype(int)
+    inside = np.arange(8)
+    y, x = chosen // columns * 8, chosen % columns * 8
+    blocks = image[(y[:, None] + inside)[:, :, None], (x[:, None] + inside)[:, None, :]]  # (n, 8, 8, 3)
+    blocks = blocks @ np.array([0.299, 0.587, 0.114], np.float32) - 128
     basis = _cosines()
     coefficients = basis @ blocks @ basis.T
     found = []
@@ -59,8 +61,9 @@ def roughness(image: Image, table: Sequence[int]) -> float | None:
         counts = np.bincount(steps, minlength=most + 1)[1 : most + 1].astype(float)
         if most < 6 or counts.sum() < 100:
             continue
-        x, y, weight = np.arange(most), np.log(counts + 1), np.sqrt(counts + 1)
-        found.append(float(np.mean(((y - np.polyval(np.polyfit(x, y, 2, w=weight), x)) * weight) ** 2)))
+        place, height, weight = np.arange(most), np.log(counts + 1), np.sqrt(counts + 1)
+        parabola = np.polyval(np.polyfit(place, height, 2, w=weight), place)
+        found.append(float(np.mean(((height - parabola) * weight) ** 2)))
     return float(np.median(found)) if found else None
 
 
