@@ -13,10 +13,13 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.__main__ import take_turns
 from benchmarks.people import CASES, faces_of, make_clip, measure
 from unmask.detector import Detector, load_detector
 from unmask.people import group_people
+from unmask.timeline import log_odds
 from unmask.types import Failure, Label, Reason
 
 
@@ -56,6 +59,7 @@ def stability(data: Path, rows: int | None, split: str | None) -> None:
     undone: Counter[str] = Counter()
     touched: Counter[str] = Counter()
     turned: Counter[str] = Counter()
+    distances: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
         for item, report in zip(items, detector.scan_many(_paths(items, Path(folder))), strict=True):
             if isinstance(report, Failure):
@@ -67,6 +71,10 @@ def stability(data: Path, rows: int | None, split: str | None) -> None:
                 label = Label.FAKE if p >= thresholds.fake else Label.REAL
                 key = f"{'fake' if item.label else 'real'} faces called {label}"
                 before[key] += 1
+                if any(variant.label is not label for variant in person.stability):
+                    edge = thresholds.fake if label is Label.FAKE else thresholds.real
+                    undone_at = Reason.UNSTABLE in person.verdict.reasons
+                    distances[undone_at].append(abs(log_odds(p) - log_odds(edge)))
                 undone[key] += Reason.UNSTABLE in person.verdict.reasons
                 touched[key] += any(variant.label is not label for variant in person.stability)
                 opposite = Label.REAL if label is Label.FAKE else Label.FAKE
@@ -76,6 +84,10 @@ def stability(data: Path, rows: int | None, split: str | None) -> None:
         counts = ((undone, "undone"), (touched, "by one change at least"), (turned, "turned round by one"))
         shares = (f"{words} {found[key]} ({found[key] / count:.1%})" for found, words in counts)
         print(f"  {key:24} {count:5}: " + "; ".join(shares))
+    for at, words in ((True, "undone verdicts"), (False, "others with a change that undoes them")):
+        if distances[at]:
+            told = ", ".join(f"{value:.2f}" for value in np.quantile(distances[at], [0.5, 0.95, 1]))
+            print(f"  log-odds between the threshold and P, {words}: median, 95 %, most: {told}")
 
 
 def times(path: Path, rounds: int) -> None:

@@ -290,7 +290,7 @@ def test_a_verdict_that_mild_changes_undo_is_none(tmp_path: Path) -> None:
 
         def score(self, crops: Sequence[np.ndarray], *, explain: bool = False) -> Scored:
             fine = [np.abs(np.diff(crop[..., 1].astype(float), axis=1)).mean() for crop in crops]
-            return Scored(np.array([4.0 if value > 60 else -4.0 for value in fine], np.float32), None, None)
+            return Scored(np.array([3.0 if value > 60 else -3.0 for value in fine], np.float32), None, None)
 
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "a.png")
@@ -306,9 +306,17 @@ def test_a_verdict_that_mild_changes_undo_is_none(tmp_path: Path) -> None:
 
 def test_a_verdict_that_holds_says_so_in_a_clip_too(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", toned([230] * 60))
-    report = detector(BOX).scan(clip, frames=8)
+    report = detector(BOX).scan(clip, frames=8, explain=True)
     assert report.verdict.label is Label.FAKE
     assert {variant.label for variant in report.people[0].stability} == {Label.FAKE}
+
+
+def test_a_verdict_far_from_its_threshold_is_left_alone_unless_evidence_is_asked_for(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", toned([230] * 60))
+    assert detector(BOX).scan(clip, frames=8).people[0].stability == ()
+    picture = save(tmp_path / "a.png", 255)
+    assert detector(BOX).scan(picture).people[0].stability == ()
+    assert len(detector(BOX).scan(picture, explain=True).people[0].stability) == 5
 
 
 def test_exhibits(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> N
     ):
         (tmp_path / name).write_bytes((demo / source).read_bytes())
     commands = [
-        line for line in shell_lines(README) if line.startswith(("unmask scan", "unmask models", "unmask doctor"))
+        line
+        for line in shell_lines(README)
+        if line.startswith(("unmask scan", "unmask report", "unmask models", "unmask doctor"))
     ]
     assert len(commands) >= 5
     for command in commands:

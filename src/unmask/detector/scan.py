@@ -14,7 +14,7 @@ from time import perf_counter
 from unmask.bundle import Scorer, load_bundle
 from unmask.bundle.session import MAX_BATCH
 from unmask.crop import crop_face, measure_quality
-from unmask.detector.evidence import TESTED, TESTED_PEOPLE, choose_tested, exhibit, variants
+from unmask.detector.evidence import TESTED_PEOPLE, choose_tested, exhibit, variants
 from unmask.detector.look import KEPT_PICTURES, MAX_JUDGED, Key, Look, Spread
 from unmask.errors import MediaError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, find_main_face, load_finder
@@ -22,7 +22,7 @@ from unmask.media import DEFAULT_MAX_PIXELS, Source, open_media
 from unmask.people import group_people
 from unmask.pipeline import Clock, one_opencv_thread, ordered_map, prefetch
 from unmask.provenance import contradictions, look_at_pixels, read_provenance
-from unmask.stability import decided, varied
+from unmask.stability import varied, worth_testing
 from unmask.timeline import find_segments, trace, where_to_look
 from unmask.types import Face, Failure, Frame, Image, Person, Report, Score, Segment, Settings, Timing
 from unmask.verdict import hold_against, judge_file, judge_person
@@ -174,7 +174,7 @@ class Detector:
         self._score([look], settings)
         if settings.stability:
             with look.evidence:
-                look.crops.update(self._changed(look))
+                look.crops.update(self._changed(look, settings))
             self._score([look], settings)
 
     def _borders(self, look: Look, count: int) -> list[float]:
@@ -225,16 +225,12 @@ class Detector:
                 look.shown[number] = crop
             if settings.stability:
                 look.keep_patch(number, frame.image, face)
-                if still and number < TESTED_PEOPLE and number in (patches := look.patches.kept()):
-                    look.crops |= {(number, name): again for name, again in varied(patches[number], card.crop).items()}
         if settings.explain and faces:
             look.keep_picture(frame)
 
-    def _score(
-        self, looks: Sequence[Look], settings: Settings, at_most: int | None = None, *, plain: bool = False
-    ) -> None:
-        """Score the waiting crops of these files together. plain: only faces as they are."""
-        places = [(look, key) for look in looks for key in look.crops if not (plain and key[1])][:at_most]
+    def _score(self, looks: Sequence[Look], settings: Settings, at_most: int | None = None) -> None:
+        """Score the waiting crops of these files together."""
+        places = [(look, key) for look in looks for key in look.crops][:at_most]
         if not places:
             return
         clock = Clock()
@@ -283,30 +279,31 @@ class Detector:
         fake = self.bundle.card.thresholds.fake
         return tuple(segment for segment in find_segments(scores) if segment.probability_fake >= fake)
 
-    def _changed(self, look: Look) -> dict[Key, Image]:
-        """The crops of a video's chosen faces after each change."""
-        patches, thresholds = look.patches.kept(), self.bundle.card.thresholds
+    def _changed(self, look: Look, settings: Settings) -> dict[Key, Image]:
+        """The crops of chosen faces after each change."""
+        card, patches = self.bundle.card, look.patches.kept()
         place = {face: number for number, face in enumerate(look.faces)}
         crops: dict[Key, Image] = {}
-        people = self._group(look)
-        verdicts = [judge_person(p, thresholds, look.media.frames_read, self._segments(p)) for p in people]
-        for person, verdict in zip(people, verdicts, strict=True):
-            if verdict.probability_fake is None or not decided(verdict.probability_fake, thresholds):
+        tested = 0
+        for person in self._group(look):
+            segments = self._segments(person) if look.media.kind == "video" else ()
+            p = judge_person(person, card.thresholds, look.media.frames_read, segments).probability_fake
+            if p is None or not worth_testing(p, card.thresholds, however_sure=settings.explain):
                 continue
             for number in choose_tested([place[score.face] for score in person if place[score.face] in patches]):
-                crops |= {(number, name): crop for name, crop in varied(patches[number], self.bundle.card.crop).items()}
-            if len(crops) >= TESTED_PEOPLE * TESTED * 5:
+                crops |= {(number, name): crop for name, crop in varied(patches[number], card.crop).items()}
+            tested += 1
+            if tested == TESTED_PEOPLE:
                 break
         return crops
 
     def _finish(self, waiting: list[Look | Failure], settings: Settings) -> Iterator[Report | Failure]:
         looks = [look for look in waiting if isinstance(look, Look)]
-        self._score(looks, settings, plain=True)
-        for look in looks:  # a face without a verdict has none to lose
-            for key in [key for key in look.crops if key[1]]:
-                probability = self._probability(look, (key[0], ""))
-                if probability is None or not decided(probability, self.bundle.card.thresholds):
-                    del look.crops[key]
+        self._score(looks, settings)
+        for look in looks:
+            if settings.stability and look.media.kind == "image":
+                with look.evidence:
+                    look.crops.update(self._changed(look, settings))
         self._score(looks, settings)
         done, waiting[:] = list(waiting), []
         for found in done:

@@ -131,7 +131,9 @@ def _lead(report: Report) -> Picture | None:
         for exhibit in person.exhibits[:1]:
             frame = draw.show_in_frame(exhibit, with_map=False)
             if frame is not None:
-                alt = f"The frame at {exhibit.score.face.time_s:.1f} s; a square marks the face of person {person.id}"
+                video = report.media.kind == "video"
+                what = f"The frame at {exhibit.score.face.time_s:.1f} s" if video else "The picture"
+                alt = f"{what}; a square marks the face of person {person.id}"
                 return Picture("lead", draw.jpeg(frame, 80), "jpeg", alt)
     return None
 
@@ -147,7 +149,7 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
         "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
         "seen": _seen(person, media.frames_read) if media.kind == "video" else "",
         "faces": [_face(person, exhibit, media.kind == "video") for exhibit in person.exhibits],
-        "map": _map(person),
+        "map": _map(person, media.kind == "video"),
         "timeline": _timeline(person, media.duration_s or 0.0, card),
         "segments": [_segment(segment) for segment in person.segments if segment.share < 1],
         "stability": [
@@ -185,7 +187,7 @@ def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
     }
 
 
-def _map(person: Person) -> dict[str, Any] | None:
+def _map(person: Person, video: bool) -> dict[str, Any] | None:
     """The graded heat map of the person's strongest face, or why none is shown."""
     graded = next((exhibit for exhibit in person.exhibits if exhibit.faithfulness is not None), None)
     if graded is None or graded.faithfulness is None or graded.score.heatmap is None:
@@ -200,7 +202,7 @@ def _map(person: Person) -> dict[str, Any] | None:
         "random": f"{grade.random_effect:+.2f}",
         "deletion": f"{grade.deletion[0]:+.2f} to {grade.deletion[1]:+.2f}",
         "insertion": f"{grade.insertion[0]:+.2f} to {grade.insertion[1]:+.2f}",
-        "when": f"{graded.score.face.time_s:.1f} s",
+        "when": f" at {graded.score.face.time_s:.1f} s" if video else "",
     }
     if not grade.faithful:
         return found
