@@ -122,6 +122,11 @@ def test_signing_and_verifying(tiny_bundle: Path, portrait: Path, tmp_path: Path
     changed = run("report", "verify", path)
     assert changed.returncode == 1
     assert "changed after it was signed" in changed.stderr
+    assert run("scan", "--model", tiny_bundle, "--report", tmp_path / "b", "--sign", key, portrait).returncode == 0
+    (whole,) = (tmp_path / "b").glob("*.json")
+    both = run("report", "verify", path, whole)  # one that fails does not hide the other
+    assert both.returncode == 1
+    assert f"{whole}: unchanged" in both.stdout
     assert run("scan", "--model", tiny_bundle, "--sign", key, portrait).returncode == 2  # without --report
     assert run("scan", "--report", out, "--sign", tmp_path / "none.pem", portrait).returncode == 1
 

@@ -380,3 +380,40 @@ def test_the_same_file_gives_the_same_report_but_for_timing(tmp_path: Path) -> N
     clip = write_video(tmp_path / "clip.mp4", toned([30] * 30 + [230] * 60))
     first, second = (to_json(detector(BOX).scan(clip, explain=True)) for _ in range(2))
     assert {**first, "timing_s": None} == {**second, "timing_s": None}
+
+
+def test_a_fault_in_the_evidence_of_one_file_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unmask.detector import scan as module
+
+    whole = module.exhibit
+
+    def broken(people, look, place, scorer):  # type: ignore[no-untyped-def]
+        if "bad" in look.media.path:
+            raise RuntimeError("boom")
+        return whole(people, look, place, scorer)
+
+    monkeypatch.setattr(module, "exhibit", broken)
+    paths = [save(tmp_path / name, 255) for name in ("a.png", "bad.png", "c.png")]
+    good, bad, last = detector(BOX).scan_many(paths, explain=True)
+    assert isinstance(good, Report)
+    assert isinstance(last, Report)
+    assert isinstance(bad, Failure)
+    assert (bad.kind, bad.message) == ("internal", "RuntimeError: boom")
+    with pytest.raises(RuntimeError):
+        detector(BOX).scan(paths[1], explain=True)
+
+
+def test_a_long_clip_with_many_faces_keeps_its_memory_small(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", toned([30] * 300))
+    judge = detector(BOX, (104.0, 20.0, 156.0, 100.0))
+    looks = []
+    whole = judge._report
+    judge._report = lambda look, settings: (looks.append(look), whole(look, settings))[1]  # type: ignore[method-assign]
+    judge.scan(clip, frames=300, explain=True)
+    (look,) = looks
+    assert len(look.shown) <= 2 * 19  # crops of the frames that are kept to be shown
+    assert len(look.pictures.kept()) <= 16
+    assert len(look.patches.kept()) <= 96
+    assert look.crops == {}

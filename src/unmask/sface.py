@@ -29,8 +29,9 @@ SPEC = CropSpec(112, 1.0, 0.5)
 class SFace:
     """Safe to call from several threads."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         options.log_severity_level = 4
         # weights are stored in 8 bits: turn them into floats once, not at every call
         options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -44,9 +45,11 @@ class SFace:
 
 
 @cache
-def load_sface() -> SFace:
-    """The carried model, loaded once. Raises FinderError where its file is missing or is not the known one."""
-    return SFace(carried_model(SFACE, SFACE_SHA256).read_bytes())
+def load_sface(threads: int = 0) -> SFace:
+    """The carried model, loaded once; threads: for one face, 0 for all cores.
+
+    Raises FinderError where its file is missing or is not the known one."""
+    return SFace(carried_model(SFACE, SFACE_SHA256).read_bytes(), threads)
 
 
 def cut_for_sface(image: Image, face: Face) -> Image:

@@ -207,3 +207,33 @@ def test_the_command_repeats_the_settings() -> None:
     assert command(report).startswith("unmask scan 'my clip.mp4' --report out/ --frames 32 --faces yunet")
     assert "--no-stability" in command(report)
     assert "--no-stability" not in command(replace(report, settings=replace(report.settings, stability=True)))
+
+
+def test_a_hostile_file_from_its_bytes_to_its_page(tmp_path: Path) -> None:
+    """Script tags in every text that a picture can carry, and in the name of its signer."""
+    from PIL import Image, PngImagePlugin
+
+    from provenance_files import as_bytes, signed
+    from unmask.detector import Detector
+    from unmask.testing import FakeFinder, FakeScorer
+
+    evil = "<script>alert('x')</script>"
+    info = PngImagePlugin.PngInfo()
+    for key in ("parameters", "prompt", "workflow", "Software", "Comment", "Description", "XML:com.adobe.xmp"):
+        info.add_itxt(key, f'{evil} Steps: 1, Sampler: {evil} "class_type": xmp:CreatorTool="{evil}"')
+    exif = Image.Exif()
+    for tag in (0x010E, 0x010F, 0x0110, 0x0131, 0x013B, 0x8298):
+        exif[tag] = evil
+    exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + evil.encode()
+    path = tmp_path / "a onload=alert(1).png"
+    picture = Image.new("RGB", (160, 120), "white")
+    path.write_bytes(signed(as_bytes(picture, "PNG", pnginfo=info, exif=exif), "image/png", source=evil))
+    detector = Detector(FakeScorer(CARD), FakeFinder((20.0, 20.0, 100.0, 100.0)))
+    report = detector.scan(path, explain=True)
+    assert report.provenance.credentials.signer == "Signer <b>of tests</b>"
+    assert report.provenance.ai_generated
+    _, written, _ = write_report(report, CARD, tmp_path, made_on=DAY)
+    found = Page(written.read_bytes())
+    assert not [tag for tag, _ in found.tags if tag in ("script", "b", "iframe", "object")]
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    assert "".join(found.words).count(evil) >= 3

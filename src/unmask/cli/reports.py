@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli.output import tell
+from unmask.cli.output import DONE, FAILED, complain, tell
+from unmask.errors import SignatureError
 
 app = typer.Typer(help="Signed reports.", no_args_is_help=True)
 
@@ -22,10 +23,15 @@ def verify(
     """Tell whether signed reports are unchanged; exit code 1 if one is not."""
     from unmask.report.sign import verify as check
 
+    whose = "the key you named" if key else "a key whose owner the file cannot prove"
+    failed = False
     for path in reports:
-        found = check(path, key)
-        whose = "the key you named" if key else "a key whose owner the file cannot prove"
-        tell(f"{path}: unchanged since it was signed by {found}, {whose}")
+        try:
+            tell(f"{path}: unchanged since it was signed by {check(path, key)}, {whose}")
+        except SignatureError as error:
+            complain(str(error))
+            failed = True
+    raise typer.Exit(FAILED if failed else DONE)
 
 
 @app.command("new-key")

@@ -52,17 +52,17 @@ def exhibit(people: Sequence[Person], look: Look, place: Mapping[Face, int], sco
         if person.id not in rank:
             found.append(person)
             continue
-        exhibits = [_exhibit(role, score, look, place, scorer) for role, score in _chosen(person, look)]
+        exhibits = [_exhibit(role, score, look, place, scorer) for role, score in _chosen(person, look, place)]
         if exhibits and rank[person.id] < GRADED:
             exhibits[0] = _graded(exhibits[0], scorer)
         found.append(replace(person, exhibits=tuple(exhibits)))
     return tuple(found)
 
 
-def _chosen(person: Person, look: Look) -> list[tuple[str, Score]]:
+def _chosen(person: Person, look: Look, place: Mapping[Face, int]) -> list[tuple[str, Score]]:
     """The faces with the most and the least evidence for a fake, and one between; of those whose frame is kept, if
     any."""
-    judged = [score for score in person.scores if score.probability_fake is not None]
+    judged = [s for s in person.scores if s.probability_fake is not None and place[s.face] in look.shown]
     pictures = look.pictures.kept()
     ordered = sorted(
         [s for s in judged if s.face.frame in pictures] or judged, key=lambda s: -(s.probability_fake or 0)

@@ -24,8 +24,9 @@ more."""
 PICTURE_SIDE = 960
 """Longest side of a frame that is kept to be shown."""
 
-KEPT_PATCHES, KEPT_PICTURES = 96, 16
-"""Faces with their surroundings, and frames, that are kept of one file at most, spread over it."""
+KEPT_PATCHES, KEPT_PICTURES, KEPT_PORTRAITS = 96, 16, 512
+"""Faces with their surroundings, frames, and faces to be compared, that are kept of one file at most, spread over
+it."""
 
 COMPARED_PX = 40
 """Faces smaller than this are not compared with others: SFace looks at 112 pixels."""
@@ -79,7 +80,7 @@ class Look:
     crops: dict[Key, Image] = field(default_factory=dict)
     results: dict[Key, tuple[float, Floats | None]] = field(default_factory=dict)
     shown: dict[int, Image] = field(default_factory=dict)  # crops that were scored, for exhibits
-    portraits: dict[int, Image] = field(default_factory=dict)
+    portraits: Spread[Image] = field(default_factory=lambda: Spread(KEPT_PORTRAITS))
     vectors: dict[int, Floats] = field(default_factory=dict)
     patches: Spread[Patch] = field(default_factory=lambda: Spread(KEPT_PATCHES))
     pictures: Spread[tuple[bytes, float]] = field(default_factory=lambda: Spread(KEPT_PICTURES))  # JPEG, scale
@@ -112,7 +113,7 @@ class Look:
         """For telling people apart."""
         x0, y0, x1, y1 = face.box
         if min(x1 - x0, y1 - y0) >= COMPARED_PX:
-            self.portraits[number] = cut_for_sface(image, face)
+            self.portraits.add(number, cut_for_sface(image, face) if self.portraits.due() else None)
 
     def keep_patch(self, number: int, image: Image, face: Face) -> None:
         """For judging the face again."""
@@ -135,14 +136,14 @@ class Look:
 
     def likeness(self, numbers: Mapping[int, int]) -> Likeness:
         """Compares scores, whose faces' numbers are given by the scores' `id`; each face is embedded once."""
-        vectors = self.vectors
+        vectors, portraits = self.vectors, self.portraits.kept()
 
         def vector(score: Score) -> Floats | None:
             number = numbers[id(score)]
             if number not in vectors:
-                if number not in self.portraits or len(vectors) >= MAX_COMPARED:
+                if number not in portraits or len(vectors) >= MAX_COMPARED:
                     return None
-                vectors[number] = load_sface().embed([self.portraits[number]])[0]
+                vectors[number] = load_sface().embed([portraits[number]])[0]
             return vectors[number]
 
         def likeness(a: Score, b: Score) -> float | None:

@@ -66,9 +66,8 @@ class Detector:
         """
         settings = self._settings(frames, explain, stability)
         look = self._look(Path(path), settings, threading.Event())
-        (report,) = self._finish([look], settings)
-        assert isinstance(report, Report)
-        return report
+        self._conclude([look], settings)
+        return self._report(look, settings)
 
     def scan_many(
         self,
@@ -108,6 +107,7 @@ class Detector:
                     waiting.append(found)
                     if len(waiting) >= MAX_BATCH or (isinstance(found, Look) and found.media.kind == "video"):
                         yield from self._finish(waiting, settings)
+                        waiting.clear()
                 yield from self._finish(waiting, settings)
         finally:
             stop.set()
@@ -210,6 +210,7 @@ class Detector:
             faces = sorted(faces, key=_area, reverse=True)[:MAX_JUDGED]
         if not still:
             look.glimpse(frame)
+        shown = settings.explain and look.pictures.due()
         for face in faces:
             number = len(look.faces)
             crop = crop_face(frame.image, face, card.crop)
@@ -221,7 +222,7 @@ class Detector:
             if quality.unusable is not None:
                 continue
             look.crops[number, ""] = crop
-            if settings.explain:
+            if shown:
                 look.shown[number] = crop
             if settings.stability:
                 look.keep_patch(number, frame.image, face)
@@ -297,17 +298,30 @@ class Detector:
                 break
         return crops
 
-    def _finish(self, waiting: list[Look | Failure], settings: Settings) -> Iterator[Report | Failure]:
-        looks = [look for look in waiting if isinstance(look, Look)]
+    def _finish(self, waiting: Sequence[Look | Failure], settings: Settings) -> Iterator[Report | Failure]:
+        self._conclude([look for look in waiting if isinstance(look, Look)], settings)
+        for found in waiting:
+            if isinstance(found, Failure):
+                yield found
+                continue
+            try:
+                result: Report | Failure = self._report(found, settings)
+            except UnmaskError:
+                raise
+            except Exception as error:  # as in a look
+                result = Failure(found.media.path, "internal", f"{type(error).__name__}: {error}")
+            yield result
+
+    def _conclude(self, looks: Sequence[Look], settings: Settings) -> None:
+        """Score what waits, and what pictures are judged again by."""
         self._score(looks, settings)
         for look in looks:
             if settings.stability and look.media.kind == "image":
+                before = look.evidence.seconds
                 with look.evidence:
                     look.crops.update(self._changed(look, settings))
+                look.total_s += look.evidence.seconds - before
         self._score(looks, settings)
-        done, waiting[:] = list(waiting), []
-        for found in done:
-            yield found if isinstance(found, Failure) else self._report(found, settings)
 
     def _report(self, look: Look, settings: Settings) -> Report:
         before = look.evidence.seconds

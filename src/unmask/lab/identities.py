@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from unmask.crop import CropSpec, similarity
+from unmask.crop import similarity
 from unmask.errors import ManifestError
-from unmask.faces import carried_model
 from unmask.lab.samples import Sample, watched, worker_pool
+from unmask.sface import SPEC, load_sface
 from unmask.types import Floats
 
-SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
-SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 SAME_PERSON = 0.5
 """Cosine from which two faces are taken for one person. OpenCV says 0.363 for a pair (SFace: Zhong et al., IEEE TIP
 2021); among all pairs of a set that is too little: 1,000 LFW photographs, one a person, make 936 people at 0.4 and 999
 at 0.5. Children are taken for each other more often: 800 UTKFace photographs of all ages make 580."""
 
-_SPEC = CropSpec(112, 1.0, 0.5)  # SFace was trained on ArcFace's own square
-
 
 def embed(samples: Sequence[Sample], jobs: int = 2) -> Floats:
     """(n, 128) unit vectors; zeros where the picture cannot be decoded."""
     with worker_pool(jobs) as run:
-        vectors = run(_embed, samples, repeat(str(carried_model(SFACE, SFACE_SHA256))))
-        rows = list(watched(vectors, len(samples), "comparing faces"))
+        rows = list(watched(run(_embed, samples), len(samples), "comparing faces"))
     return np.stack(rows) if rows else np.zeros((0, 128), np.float32)
 
 
@@ -56,16 +49,10 @@ def cluster(vectors: Floats, threshold: float = SAME_PERSON) -> npt.NDArray[np.i
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-_recognizers: dict[str, Any] = {}
-
-
-def _embed(sample: Sample, model: str) -> Floats:
-    if model not in _recognizers:
-        _recognizers[model] = cv2.FaceRecognizerSF.create(model, "")
+def _embed(sample: Sample) -> Floats:
     try:
         image = sample.item.decode()
     except ManifestError:
         return np.zeros(128, np.float32)
-    crop = _SPEC.cut(image, similarity(sample.landmarks, _SPEC.target()))
-    vector = np.asarray(_recognizers[model].feature(np.ascontiguousarray(crop[..., ::-1]))[0], np.float32)
-    return vector / np.float32(max(float(np.linalg.norm(vector)), 1e-9))
+    crop = SPEC.cut(image, similarity(sample.landmarks, SPEC.target()))
+    return np.asarray(load_sface(threads=1).embed([crop])[0], np.float32)  # pictures are compared side by side
