@@ -29,7 +29,7 @@ $(BIN)/python:
 
 # without torch
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing unmask into $(VENV) (once, about 500 MB) …"
+	@echo "installing unmask into $(VENV) (once, about 660 MB) …"
 	@$(INSTALL) ".[finders]"
 	@touch $@
 

@@ -70,6 +70,12 @@ def strongest(segments: Sequence[Segment]) -> Segment | None:
     return max(segments, key=lambda segment: segment.probability_fake * segment.faces, default=None)
 
 
+def suspicion(person: Person) -> tuple[bool, float, int]:
+    """Sorts the people of a file, the most suspected first; those seen too briefly to be judged come last."""
+    verdict = person.verdict
+    return Reason.FEW_FRAMES in verdict.reasons, -(verdict.probability_fake or -1.0), person.id
+
+
 def label_of(probability: float, thresholds: Thresholds) -> Label:
     """What a probability means by itself."""
     if probability >= thresholds.fake:

@@ -15,6 +15,7 @@ from unmask.detector.look import Look
 from unmask.faithful import grade
 from unmask.stability import CHANGES, judge_again
 from unmask.types import Exhibit, Face, Floats, Person, Score, Variant, Verdict
+from unmask.verdict import suspicion
 
 TESTED, TESTED_PEOPLE = 4, 5
 """Faces of a person in a video, and people of a file, that are judged again at most."""
@@ -45,7 +46,7 @@ def variants(look: Look, numbers: Sequence[int], verdict: Verdict, card: Card) -
 
 def exhibit(people: Sequence[Person], look: Look, place: Mapping[Face, int], scorer: Scorer) -> tuple[Person, ...]:
     """The people with their exhibits."""
-    suspected = sorted(people, key=lambda person: -(person.verdict.probability_fake or -1.0))[:SHOWN_PEOPLE]
+    suspected = sorted(people, key=suspicion)[:SHOWN_PEOPLE]
     rank = {person.id: number for number, person in enumerate(suspected)}
     found = []
     for person in people:

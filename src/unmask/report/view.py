@@ -22,6 +22,7 @@ from unmask.report.words import (
     sureness,
 )
 from unmask.types import Exhibit, Label, Person, Reason, Report
+from unmask.verdict import suspicion
 
 MARKS: dict[Label, str] = {Label.FAKE: "▲", Label.REAL: "●", Label.INCONCLUSIVE: "◆", Label.NOT_APPLICABLE: "○"}
 """A shape for each verdict, so that none is told by its colour alone."""
@@ -45,7 +46,7 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
     verdict, media, thresholds = report.verdict, report.media, card.thresholds
     means, means_not = MEANS[verdict.label]
     shown = [person for person in report.people if person.exhibits] or list(report.people)[:1]
-    order = {person.id: place for place, person in enumerate(sorted(shown, key=_suspicion))}
+    order = {person.id: place for place, person in enumerate(sorted(shown, key=suspicion))}
     return {
         "title": f"{text(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
         "name": text(Path(media.path).name),
@@ -105,10 +106,6 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _suspicion(person: Person) -> tuple[float, int]:
-    return -(person.verdict.probability_fake or -1.0), person.id
-
-
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     media = report.media
     yield "File", text(media.path)
@@ -127,7 +124,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 def _lead(report: Report) -> Picture | None:
     """The frame with the most suspected face."""
-    for person in sorted(report.people, key=_suspicion):
+    for person in sorted(report.people, key=suspicion):
         for exhibit in person.exhibits[:1]:
             frame = draw.show_in_frame(exhibit, with_map=False)
             if frame is not None:
@@ -285,16 +282,25 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
     }
 
 
-def _rates(tree: Mapping[str, Any], what: str) -> Iterator[tuple[str, str, str, str]]:
-    for name, row in (tree.get("by_data_set") or {}).items():
+def _rates(tree: Any, what: str) -> Iterator[tuple[str, str, str, str]]:
+    """Rows for the table of errors, of what the card has of it: only its own bundle's maker filled it in."""
+    for name, row in _rows(tree.get("by_data_set") if isinstance(tree, Mapping) else None, "ci95", "wrong", "n"):
         low, high = row["ci95"]
-        yield text(str(name)), what, f"{row['wrong']} of {row['n']}", f"{low:.1%} to {high:.1%}"
+        yield name, what, f"{row['wrong']} of {row['n']}", f"{low:.1%} to {high:.1%}"
 
 
-def _figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    for name, row in metrics.items():
-        auc = "–" if row.get("auc") is None else f"{row['auc']:.3f}"
+def _figures(metrics: Any) -> Iterator[tuple[str, str, str, str, str]]:
+    for name, row in _rows(metrics, "n", "auc", "fpr_at_threshold", "n_fake", "confusion"):
+        auc = "–" if row["auc"] is None else f"{row['auc']:.3f}"
         if interval := row.get("auc_ci95"):
             auc += f" ({interval[0]:.3f} to {interval[1]:.3f})"
-        accused = row.get("fpr_at_threshold")
-        yield text(str(name)), str(row["n"]), auc, "–" if accused is None else f"{accused:.1%}"
+        accused, fakes = row["fpr_at_threshold"], row["n_fake"]
+        found = f"{row['confusion']['tp'] / fakes:.1%}" if fakes else "–"
+        yield name, str(row["n"]), auc, "–" if accused is None else f"{accused:.1%}", found
+
+
+def _rows(tree: Any, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The entries of a table in the card that have these keys."""
+    for name, row in tree.items() if isinstance(tree, Mapping) else ():
+        if isinstance(row, Mapping) and set(keys) <= row.keys():
+            yield text(str(name)), row
