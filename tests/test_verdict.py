@@ -8,7 +8,7 @@ import pytest
 
 from unmask.bundle import Thresholds
 from unmask.types import Face, Label, Person, Quality, Reason, Score, Segment, Verdict
-from unmask.verdict import at_prevalence, combine, judge_file, judge_person
+from unmask.verdict import at_prevalence, combine, judge_file, judge_person, strongest
 
 THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
 
@@ -245,6 +245,12 @@ def test_a_segment_makes_a_person_fake() -> None:
     scores = seen(*[0.02] * 20, *[0.99] * 10)
     verdict = judge_person(scores, THRESHOLDS, 30, [part(0.99, 1 / 3)])  # odds 99, and 27 are asked for
     assert verdict == Verdict(Label.FAKE, pytest.approx(0.99), (Reason.FAKE_SEGMENT,))
+
+
+def test_the_strongest_of_two_segments_decides() -> None:
+    long_and_clear, short_and_sure = part(0.97, 0.5), Segment(8.0, 9.0, 0.2, 0.99, 3, 0.1)  # 10 · 3.5 and 3 · 4.6
+    assert strongest([short_and_sure, long_and_clear]) is long_and_clear
+    assert strongest([]) is None
 
 
 def test_a_weak_segment_only_undoes_real() -> None:

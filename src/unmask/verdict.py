@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unmask.bundle import Thresholds
-from unmask.timeline import combine
+from unmask.timeline import combine, log_odds
 from unmask.types import Label, Person, Reason, Score, Segment, Variant, Verdict
 
 MIN_FACES = 3
@@ -66,8 +66,8 @@ def judge_person(
 
 
 def strongest(segments: Sequence[Segment]) -> Segment | None:
-    """The segment with the most evidence: faces times log-odds go with the number of faces and with the probability."""
-    return max(segments, key=lambda segment: segment.probability_fake * segment.faces, default=None)
+    """The segment with the most evidence: the largest sum of its faces' log-odds."""
+    return max(segments, key=lambda segment: log_odds(segment.probability_fake) * segment.faces, default=None)
 
 
 def suspicion(person: Person) -> tuple[bool, float, int]:

@@ -242,7 +242,9 @@ def test_a_hostile_file_from_its_bytes_to_its_page(tmp_path: Path) -> None:
 def test_a_card_of_another_make() -> None:
     """Figures are shown as far as the card has them in the usual form."""
     row = {"n": 10, "auc": 0.9, "fpr_at_threshold": None, "n_fake": 4, "confusion": {"tp": 3}}
-    card = parse_card(example_card(metrics={"whole": row, "curious": {"accuracy": 1}, "text": "none"}, training_data=["?"]))
+    card = parse_card(
+        example_card(metrics={"whole": row, "curious": {"accuracy": 1}, "text": "none"}, training_data=["?"])
+    )
     words = "".join(Page(html(build(example(), card, DAY))).words)
     assert "75.0%" in words
     assert "curious" not in words
