@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "unmask"
 LAYERS = [
     "errors",
     "types",
+    "jpeg",
     "protobuf",
     "carried",
     "media",

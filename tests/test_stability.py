@@ -5,7 +5,7 @@ import pytest
 
 from unmask.bundle import Thresholds
 from unmask.crop import CropSpec, crop_face
-from unmask.stability import CHANGES, MAX_SIDE, Patch, crop_patch, cut_patch, judge_again, varied, worth_testing
+from unmask.stability import CHANGES, MAX_SIDE, crop_patch, cut_patch, judge_again, varied, worth_testing
 from unmask.testing import FakeFinder
 from unmask.types import Face, Frame, Label, Reason, Variant, Verdict
 from unmask.verdict import hold_against
@@ -29,7 +29,7 @@ def test_a_patch_gives_the_same_crop_as_its_frame(box: tuple[float, float, float
     image = picture(240, 320)
     face = face_in(image, box)
     assert face.landmarks is not None
-    again = crop_patch(cut_patch(image, face.box, face.landmarks), SPEC)
+    again = crop_patch(cut_patch(image, face.landmarks, SPEC), SPEC)
     inside = crop_face(image, face, SPEC)
     assert np.abs(again.astype(int) - inside).max() <= 3  # the patch's border lies outside of the crop
 
@@ -38,7 +38,7 @@ def test_a_large_face_is_shrunk_first() -> None:
     image = picture(3000, 3000)
     face = face_in(image, (400.0, 400.0, 2400.0, 2600.0))
     assert face.landmarks is not None
-    patch = cut_patch(image, face.box, face.landmarks)
+    patch = cut_patch(image, face.landmarks, SPEC)
     assert max(patch.image.shape) == MAX_SIDE
     gap = np.abs(crop_patch(patch, SPEC).astype(int)[..., :2] - crop_face(image, face, SPEC)[..., :2])
     assert gap.max() <= 3
@@ -46,7 +46,7 @@ def test_a_large_face_is_shrunk_first() -> None:
 
 def test_a_patch_is_a_copy() -> None:
     image = picture(240, 320)
-    patch = cut_patch(image, (60, 40, 160, 150), np.zeros((5, 2), np.float32))
+    patch = cut_patch(image, face_in(image, (60.0, 40.0, 160.0, 150.0)).landmarks, SPEC)
     assert not np.shares_memory(patch.image, image)
 
 
@@ -55,7 +55,7 @@ def test_every_change_changes_something_and_little() -> None:
     image = np.clip(picture(240, 320) + rng.normal(0, 12, (240, 320, 3)), 0, 255).astype(np.uint8)
     face = face_in(image, (60.0, 40.0, 160.0, 150.0))
     assert face.landmarks is not None
-    patch = cut_patch(image, face.box, face.landmarks)
+    patch = cut_patch(image, face.landmarks, SPEC)
     plain = crop_patch(patch, SPEC).astype(int)
     crops = varied(patch, SPEC)
     assert set(crops) == set(CHANGES)
@@ -104,7 +104,9 @@ def test_what_is_worth_testing(probability: float, near: bool, sure: bool) -> No
     assert worth_testing(probability, THRESHOLDS, however_sure=True) is sure
 
 
-def test_patches_are_plain_values() -> None:
-    patch = Patch(picture(20, 20), np.zeros((5, 2), np.float32))
-    with pytest.raises(AttributeError):
-        patch.image = picture(1, 1)  # type: ignore[misc]
+def test_a_patch_reaches_as_far_as_a_wide_crop() -> None:
+    wide, image = CropSpec(64, 2.5, 0.5), picture(480, 640)
+    face = face_in(image, (260.0, 180.0, 360.0, 290.0))
+    assert face.landmarks is not None
+    again = crop_patch(cut_patch(image, face.landmarks, wide), wide)
+    assert np.abs(again.astype(int) - crop_face(image, face, wide))[..., :2].max() <= 3

@@ -95,6 +95,19 @@ def landmarks_from_box(box: Box) -> Floats:
     return corner + LANDMARKS_IN_BOX * np.array([x1 - x0, y1 - y0], dtype=np.float32)
 
 
+def landmarks_of(face: Face) -> Floats:
+    """The face's landmarks, or those of an upright frontal face in its box: (5, 2), pixels of the frame."""
+    return face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
+
+
+def corners_of(landmarks: Floats, spec: CropSpec) -> Floats:
+    """(4, 2), where the crop's corners lie in the frame, clockwise from its upper left."""
+    back = cv2.invertAffineTransform(similarity(landmarks, spec.target()))
+    side = spec.via or spec.size
+    square = np.array([[0, 0, 1], [side, 0, 1], [side, side, 1], [0, side, 1]], np.float32)
+    return np.asarray(square @ back.T, np.float32)
+
+
 def similarity(source: Floats, target: Floats) -> Floats:
     """The 2×3 matrix of rotation, uniform scale and shift that brings `source` closest to `target`, both (n, 2)."""
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
@@ -140,8 +153,7 @@ def warp(image: Image, matrix: Floats, size: int, interpolation: Interpolation =
 
 def crop_face(image: Image, face: Face, spec: CropSpec) -> Image:
     """The crop of `face` from the full-resolution frame: (size, size, 3) uint8 RGB."""
-    landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
-    return spec.cut(image, similarity(landmarks, spec.target()))
+    return spec.cut(image, similarity(landmarks_of(face), spec.target()))
 
 
 def measure_quality(crop: Image, box: Box, frame_size: tuple[int, int]) -> Quality:

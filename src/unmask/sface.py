@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from unmask.crop import CropSpec, landmarks_from_box, similarity
+from unmask.crop import CropSpec, crop_face
 from unmask.faces import carried_model
 from unmask.protobuf import tagged, walk
 from unmask.types import Face, Floats, Image
@@ -54,8 +54,7 @@ def load_sface(threads: int = 0) -> SFace:
 
 def cut_for_sface(image: Image, face: Face) -> Image:
     """(112, 112, 3), as SFace wants the face to lie."""
-    landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
-    return SPEC.cut(image, similarity(landmarks, SPEC.target()))
+    return crop_face(image, face, SPEC)
 
 
 def mend(model: bytes) -> bytes:

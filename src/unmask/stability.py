@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from unmask import jpeg
 from unmask.bundle import Thresholds
-from unmask.crop import CropSpec, similarity
-from unmask.timeline import combine, log_odds
-from unmask.types import Box, Floats, Image, Label, Variant
+from unmask.crop import CropSpec, corners_of, similarity
+from unmask.timeline import log_odds, sigmoid
+from unmask.types import Floats, Image, Label, Variant
 from unmask.verdict import label_of
 
 MAX_SIDE = 640
 """Longest side of a patch: a larger face is shrunk first, as a bundle sees it far smaller still."""
 
-AROUND = 0.6
-"""How much of the surroundings a patch has on each side, in sides of the face's box: more than crops reach."""
-
+AROUND = 0.2
+"""How much a patch holds beyond the crop on each side, in sides of the crop: the changes move it by less."""
 
 NEAR = 1.5
 """Log-odds from its threshold beyond which a verdict is left alone unless evidence is asked for: of 3,166 verdicts no
@@ -39,19 +39,18 @@ class Patch:
     landmarks: Floats
 
 
-def cut_patch(image: Image, box: Box, landmarks: Floats) -> Patch:
-    """The face and what is around it, a copy."""
+def cut_patch(image: Image, landmarks: Floats, spec: CropSpec) -> Patch:
+    """The face and what is around it, as far as the crop reaches and a little more: a copy."""
     height, width = image.shape[:2]
-    x0, y0, x1, y1 = box
+    corners = corners_of(landmarks, spec)
+    (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
     reach = AROUND * max(x1 - x0, y1 - y0)
-    left, top = max(0, int(x0 - reach)), max(0, int(y0 - reach))
-    right, bottom = min(width, int(x1 + reach) + 1), min(height, int(y1 + reach) + 1)
-    part, placed = (
-        image[top : max(bottom, top + 1), left : max(right, left + 1)],
-        np.asarray(landmarks - [left, top], np.float32),
-    )
-    scale = min(1.0, MAX_SIDE / max(part.shape[:2]))
-    return _resized(Patch(part.copy(), placed), scale) if scale < 1 else Patch(part.copy(), placed)
+    left, top = (int(min(max(low - reach, 0), side - 1)) for low, side in ((x0, width), (y0, height)))
+    right, bottom = (int(min(max(high + reach, 0), side - 1)) + 1 for high, side in ((x1, width), (y1, height)))
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)].copy()
+    patch = Patch(part, np.asarray(landmarks - [left, top], np.float32))
+    scale = MAX_SIDE / max(part.shape[:2])
+    return _resized(patch, scale) if scale < 1 else patch
 
 
 def _resized(patch: Patch, share: float) -> Patch:
@@ -65,9 +64,7 @@ def _resized(patch: Patch, share: float) -> Patch:
 
 def _saved(patch: Patch, quality: int) -> Patch:
     """As JPEG, with colour at half the detail, as most programs save."""
-    bgr = cv2.cvtColor(patch.image, cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return Patch(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), patch.landmarks)  # type: ignore[arg-type]
+    return Patch(jpeg.decode(jpeg.encode(patch.image, quality)), patch.landmarks)
 
 
 def _moved(patch: Patch, scale: float = 1.0, turn_deg: float = 0.0, shift: float = 0.0) -> Patch:
@@ -110,9 +107,8 @@ def judge_again(
     """
     found = []
     for change, values in after.items():
-        moved = np.mean([log_odds(b) - log_odds(a) for a, b in zip(before, values, strict=True)])
-        odds = np.exp(log_odds(probability) + moved)
-        again = combine([float(odds / (1 + odds))])
+        moved = float(np.mean([log_odds(b) - log_odds(a) for a, b in zip(before, values, strict=True)]))
+        again = sigmoid(log_odds(probability) + moved)
         found.append(Variant(change, again, label_of(again, thresholds)))
     return tuple(found)
 

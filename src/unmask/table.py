@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from unmask.report.words import CREDENTIAL_WORDS, EXPLANATIONS, SENTENCES
+from unmask.report.words import CREDENTIAL_WORDS, EXPLANATIONS, SENTENCES, number
 from unmask.types import Label, Person, Reason, Report
 from unmask.verdict import at_prevalence
 
@@ -85,8 +85,8 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
         interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
         counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
-        figures = (_number(row[key]) for key in ("accuracy", "majority_baseline", "ece"))
-        table.add_row(name, *counts, _number(row["coverage"]), _number(row["auc"]), interval, *figures)
+        figures = (number(row[key]) for key in ("accuracy", "majority_baseline", "ece"))
+        table.add_row(name, *counts, number(row["coverage"]), number(row["auc"]), interval, *figures)
     return table
 
 
@@ -140,15 +140,11 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
 def _figures(row: Mapping[str, Any]) -> Iterator[str]:
     yield f"n {row['n']}"
     if row["auc"] is not None:
-        yield f"AUC {row['auc']:.3f} [{', '.join(_number(end) for end in row['auc_ci95'] or ())}]"
+        yield f"AUC {row['auc']:.3f} [{', '.join(number(end) for end in row['auc_ci95'] or ())}]"
     if row["fpr_at_threshold"] is not None:
         yield f"real faces called fake {row['fpr_at_threshold']:.1%}"
     if row["n_real"] == 0:
         yield f"called fake at P ≥ 0.5 {row['confusion']['tp'] / row['n_fake']:.1%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:

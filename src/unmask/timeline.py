@@ -34,9 +34,14 @@ def log_odds(probability: float) -> float:
     return log(p / (1 - p))
 
 
+def sigmoid(odds: float) -> float:
+    """The probability of log-odds."""
+    return 1 / (1 + exp(-odds))
+
+
 def combine(probabilities: Sequence[float]) -> float:
     """The sigmoid of the mean logit: the geometric mean of the odds, so that one frame cannot decide alone."""
-    return _sigmoid(sum(map(log_odds, probabilities)) / len(probabilities))
+    return sigmoid(sum(map(log_odds, probabilities)) / len(probabilities))
 
 
 def trace(scores: Sequence[Score], step_s: float) -> tuple[Moment, ...]:
@@ -58,7 +63,7 @@ def trace(scores: Sequence[Score], step_s: float) -> tuple[Moment, ...]:
         mean = sum(w * x for w, x in zip(weights, logits, strict=True)) / total
         spread = max(_spread(logits, weights), overall / 2)
         reach = _Z * spread * sum(w * w for w in weights) ** 0.5 / total
-        moments.append(Moment(time, _sigmoid(mean), _sigmoid(mean - reach), _sigmoid(mean + reach)))
+        moments.append(Moment(time, sigmoid(mean), sigmoid(mean - reach), sigmoid(mean + reach)))
     return tuple(moments)
 
 
@@ -146,7 +151,3 @@ def _spread(values: Sequence[float], weights: Sequence[float]) -> float:
     total = sum(weights)
     mean = sum(w * v for w, v in zip(weights, values, strict=True)) / total
     return float((sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / total) ** 0.5)
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + exp(-x))

@@ -209,7 +209,7 @@ class Exhibit:
     """A face to be shown, with why it was judged so.
 
     role: `strongest`, `middle` or `weakest` evidence for fake; crop: (size, size, 3), what the bundle saw; picture:
-    the frame as JPEG, at most PICTURE_SIDE wide and high; box: xyxy in pixels of `picture`; corners: (4, 2), where the
+    the frame as JPEG, at most PICTURE_SIDE wide and high; corners: (4, 2), where the
     crop's corners lie in `picture`, clockwise from its upper left; faithfulness: None where no heat map was asked for.
     """
 
@@ -217,7 +217,6 @@ class Exhibit:
     role: str
     crop: Image
     picture: bytes | None
-    box: Box | None
     corners: Floats | None
     faithfulness: Faithfulness | None = None
 

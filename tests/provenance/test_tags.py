@@ -73,6 +73,16 @@ def test_a_generator_that_signs_its_work(tmp_path: Path) -> None:
     assert found.traces["generator_named"] == "names a generator: Midjourney"
 
 
+def test_what_people_write_is_no_signature_of_a_program(tmp_path: Path) -> None:
+    words = "On the runway, a firefly by Sora; una imagen de Kling"
+    found = read(png(tmp_path / "a.png", Description=words, Comment=words, Artist=words))
+    assert not found.ai_generated
+    exif = Image.Exif()
+    exif[0x010E] = exif[0x013B] = words
+    (tmp_path / "a.jpg").write_bytes(as_bytes(picture(), exif=exif))
+    assert not read(tmp_path / "a.jpg").ai_generated
+
+
 def test_xmp(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(as_bytes(picture(), xmp=AI_XMP.encode()))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
+from unmask import jpeg
 from unmask.bundle.card import parse_card
 from unmask.report.page import html, pdf
 from unmask.report.view import build, command
@@ -53,13 +54,11 @@ def example(label: Label = Label.FAKE, *, faithful: bool = True, name: str = f"{
     crop = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
     heat = np.arange(16, dtype=np.float32).reshape(4, 4)
     scores = tuple(Score(Face(n, n / 2, (10, 10, 50, 50), 0.9), 2.0, 0.9, heat) for n in range(6))
-    from unmask.report.draw import jpeg
-
-    frame = jpeg(np.full((96, 160, 3), 120, np.uint8))
+    frame = jpeg.encode(np.full((96, 160, 3), 120, np.uint8), 85)
     corners = np.float32([[10, 10], [50, 10], [50, 50], [10, 50]])
     exhibits = (
-        Exhibit(scores[0], "strongest", crop, frame, (10, 10, 50, 50), corners, grade(faithful)),
-        Exhibit(scores[1], "weakest", crop, None, None, None),
+        Exhibit(scores[0], "strongest", crop, frame, corners, grade(faithful)),
+        Exhibit(scores[1], "weakest", crop, None, None),
     )
     verdict = Verdict(label, 0.9, (Reason.FAKE_SEGMENT,))
     moments = tuple(Moment(n / 2, 0.8, 0.7, 0.9) for n in range(6))

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from unmask.bundle import Scorer
 from unmask.bundle.card import Card
-from unmask.crop import CropSpec, landmarks_from_box, similarity
+from unmask.crop import corners_of, landmarks_of
 from unmask.detector.look import Look
 from unmask.faithful import grade
 from unmask.stability import CHANGES, judge_again
-from unmask.types import Exhibit, Face, Floats, Person, Score, Variant, Verdict
+from unmask.types import Exhibit, Face, Person, Score, Variant, Verdict
 from unmask.verdict import suspicion
 
 TESTED, TESTED_PEOPLE = 4, 5
@@ -82,20 +81,9 @@ def _exhibit(role: str, score: Score, look: Look, place: Mapping[Face, int], sco
     crop = look.shown[place[face]]
     kept = look.pictures.kept().get(face.frame)
     if kept is None:
-        return Exhibit(score, role, crop, None, None, None)
+        return Exhibit(score, role, crop, None, None)
     data, scale = kept
-    x0, y0, x1, y1 = (v * scale for v in face.box)
-    corners = _corners(face, scorer.card.crop) * np.float32(scale)
-    return Exhibit(score, role, crop, data, (x0, y0, x1, y1), corners)
-
-
-def _corners(face: Face, spec: CropSpec) -> Floats:
-    """(4, 2), where the crop's corners lie in the frame, clockwise from its upper left."""
-    landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
-    back = cv2.invertAffineTransform(similarity(landmarks, spec.target()))
-    side = spec.via or spec.size
-    square = np.array([[0, 0, 1], [side, 0, 1], [side, side, 1], [0, side, 1]], np.float32)
-    return np.asarray(square @ back.T, np.float32)
+    return Exhibit(score, role, crop, data, corners_of(landmarks_of(face), scorer.card.crop) * np.float32(scale))
 
 
 def _graded(exhibit: Exhibit, scorer: Scorer) -> Exhibit:

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
-from unmask.crop import landmarks_from_box
+from unmask import jpeg
+from unmask.crop import CropSpec, landmarks_of
 from unmask.people import Likeness
 from unmask.pipeline import Clock
 from unmask.sface import cut_for_sface, load_sface
@@ -115,10 +116,9 @@ class Look:
         if min(x1 - x0, y1 - y0) >= COMPARED_PX:
             self.portraits.add(number, cut_for_sface(image, face) if self.portraits.due() else None)
 
-    def keep_patch(self, number: int, image: Image, face: Face) -> None:
+    def keep_patch(self, number: int, image: Image, face: Face, spec: CropSpec) -> None:
         """For judging the face again."""
-        landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
-        self.patches.add(number, cut_patch(image, face.box, landmarks) if self.patches.due() else None)
+        self.patches.add(number, cut_patch(image, landmarks_of(face), spec) if self.patches.due() else None)
 
     def keep_picture(self, frame: Frame) -> None:
         """For showing the frame."""
@@ -131,8 +131,7 @@ class Look:
         if scale < 1:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-        self.pictures.add(frame.index, (data.tobytes(), scale))
+        self.pictures.add(frame.index, (jpeg.encode(image, 85), scale))
 
     def likeness(self, numbers: Mapping[int, int]) -> Likeness:
         """Compares scores, whose faces' numbers are given by the scores' `id`; each face is embedded once."""

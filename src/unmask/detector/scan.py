@@ -225,7 +225,7 @@ class Detector:
             if shown:
                 look.shown[number] = crop
             if settings.stability:
-                look.keep_patch(number, frame.image, face)
+                look.keep_patch(number, frame.image, face, card.crop)
         if settings.explain and faces:
             look.keep_picture(frame)
 

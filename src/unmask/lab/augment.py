@@ -7,12 +7,12 @@ wrapped (resolution, JPEG quality). OpenCV only: fast, and no torchvision.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
 
 from unmask.crop import CropSpec, similarity
+from unmask.jpeg import decode, encode
 from unmask.lab.recipe import Augment
 from unmask.types import Floats, Image
 
@@ -61,9 +61,7 @@ def pixels(crop: Image, augment: Augment, rng: np.random.Generator) -> Image:
 
 def jpeg(image: Image, quality: int) -> Image:
     """The image after JPEG compression at `quality` (1–100)."""
-    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded: Any = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(decoded[..., ::-1])
+    return decode(encode(image, quality))
 
 
 def _jitter(size: int, augment: Augment, rng: np.random.Generator) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import unmask
+from unmask.report.words import number
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -20,8 +21,3 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     date = datetime.date.today().isoformat()
     text = environment.get_template(template).render(version=unmask.__version__, date=date, **values)
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def number(value: float | None) -> str:
-    """Three decimals, or a dash for what is not defined."""
-    return "–" if value is None else f"{value:.3f}"

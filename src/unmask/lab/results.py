@@ -14,7 +14,7 @@ import numpy as np
 from unmask.errors import OutputError
 from unmask.lab.manifest import Item
 from unmask.lab.metrics import Array
-from unmask.lab.pages import number, write_page
+from unmask.lab.pages import write_page
 from unmask.lab.plots import (
     Curves,
     Figure,
@@ -25,6 +25,7 @@ from unmask.lab.plots import (
     plot_roc,
     png,
 )
+from unmask.report.words import number
 
 LEVELS = {"": "rows", "by_video": "videos", "by_face": "faces"}
 CELLS = {"tp": "fakes found", "fn": "fakes missed", "fp": "real called fake", "tn": "real left alone"}

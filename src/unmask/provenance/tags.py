@@ -32,11 +32,12 @@ AI_SOURCES = frozenset(
 
 GENERATORS = re.compile(
     r"stable.?diffusion|automatic1111|comfyui|invokeai|novelai|fooocus|dreamstudio|midjourney|dall.?e|openai|firefly"
-    r"|imagen\b|made with google ai|ideogram|leonardo\.ai|flux\.1|adetailer|sora\b|runway|pika labs|kling|grok imagine",
+    r"|imagen\b|ideogram|leonardo\.ai|flux\.1|adetailer|sora\b|runway|pika labs|kling|grok imagine",
     re.IGNORECASE,
 )
 """Names of generators, looked for where programs sign their work."""
 
+_GOOGLE = re.compile("made with google ai", re.IGNORECASE)
 _A1111 = re.compile(r"\bSteps: \d+, Sampler: ", re.IGNORECASE)
 _COMFY = re.compile(r'"class_type"\s*:')
 
@@ -93,8 +94,10 @@ def _traces(tags: Mapping[str, str], said: Mapping[str, str], xmp: str) -> Itera
     for key in ("Dream", "invokeai_metadata", "sd-metadata", "generation_data"):
         if tags.get(key):
             yield "generator_settings", f"settings of an image generator in its text ({key})"
-    signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "credit", "comment", "edited_with"))
-    if found := GENERATORS.search(signed + "; " + _xmp_value(xmp, "photoshop:Credit")):
+    # comments and credits are people's words: photographs of runways and fireflies are not generated
+    signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "edited_with"))
+    credit = said.get("credit", "") + "; " + _xmp_value(xmp, "photoshop:Credit")
+    if found := GENERATORS.search(signed) or _GOOGLE.search(credit):
         yield "generator_named", f"names a generator: {found.group(0)}"
     if (source := said.get("digital_source_type", "")) in AI_SOURCES:
         yield "digital_source_ai", f"digital source type {source}: made, or in part made, by a generator"

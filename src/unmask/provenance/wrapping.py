@@ -9,7 +9,7 @@ from pathlib import Path
 from unmask.provenance.tags import plain
 
 SEARCHED_BYTES = 1_000_000
-"""Of the beginning and of the end of a video, for what encoders write into their streams."""
+"""Of the beginning of a video, for what encoders write into their streams."""
 
 _X264 = re.compile(rb"x264 - core (\d+)[^\x00]{0,2000}?(?:crf=([\d.]+)|bitrate=(\d+))")
 _X265 = re.compile(rb"x265 \(build (\d+)\)")
@@ -26,9 +26,9 @@ def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         head = file.read(SEARCHED_BYTES)
     if found := _X264.search(head):
         quality = f", crf {found[2].decode()}" if found[2] else f", {found[3].decode()} kbit/s"
-        yield "encoder", f"encoded by x264 (core {found[1].decode()}{quality}): cameras and telephones do not"
+        yield "encoder", f"encoded by x264 (core {found[1].decode()}{quality}): a program, as editors and platforms use"
     elif found := _X265.search(head):
-        yield "encoder", f"encoded by x265 (build {found[1].decode()}): cameras and telephones do not"
+        yield "encoder", f"encoded by x265 (build {found[1].decode()}): a program, as editors and platforms use"
     writer = tags.get("encoder", "") or tags.get("software", "")
     if _REMUXED.search(writer):
         yield "written_by", f"written by {plain(writer, 80)}: copied, converted or edited after it was recorded"

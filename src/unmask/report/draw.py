@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import cv2
 import numpy as np
 
+from unmask import jpeg
 from unmask.types import Exhibit, Floats, Image, Person
 
 STRONGEST = 0.25
@@ -24,17 +24,6 @@ FIXED_COLOURS = (
     ".dot{fill:#1c2024}.mark{fill:#b3261e;fill-opacity:.14}.hatch{stroke:#b3261e;stroke-opacity:.55}"
 )
 """For where no page gives them."""
-
-
-def jpeg(image: Image, quality: int = 88) -> bytes:
-    """(h, w, 3) RGB → JPEG."""
-    return bytes(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
-
-
-def decode(data: bytes) -> Image:
-    """JPEG → (h, w, 3) RGB."""
-    bgr: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
 def overlay(crop: Image, heatmap: Floats) -> Image:
@@ -72,7 +61,7 @@ def show_in_frame(exhibit: Exhibit, *, with_map: bool) -> Image | None:
     """The frame with the judged square outlined, and the heat map laid into it."""
     if exhibit.picture is None or exhibit.corners is None:
         return None
-    frame = decode(exhibit.picture)
+    frame = jpeg.decode(exhibit.picture)
     corners = np.asarray(exhibit.corners, np.float32)
     if with_map and exhibit.score.heatmap is not None:
         coloured = overlay(exhibit.crop, exhibit.score.heatmap)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import unmask
+from unmask import jpeg
 from unmask.bundle.card import Card
 from unmask.report import draw
 from unmask.report.data import settings_json
@@ -19,13 +20,17 @@ from unmask.report.words import (
     MEANS,
     TRACE_WORDS,
     headline,
+    number,
     sureness,
 )
-from unmask.types import Exhibit, Label, Person, Reason, Report
+from unmask.types import Exhibit, Label, Person, Reason, Report, Segment
 from unmask.verdict import suspicion
 
 MARKS: dict[Label, str] = {Label.FAKE: "▲", Label.REAL: "●", Label.INCONCLUSIVE: "◆", Label.NOT_APPLICABLE: "○"}
 """A shape for each verdict, so that none is told by its colour alone."""
+
+QUALITY = 85
+"""Of the pictures, as JPEG."""
 
 LISTED_PEOPLE = 40
 """People in the table at most."""
@@ -45,8 +50,9 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
     """All that the templates need: text, and `Picture`s. Nothing in it depends on the clock but `made_on`."""
     verdict, media, thresholds = report.verdict, report.media, card.thresholds
     means, means_not = MEANS[verdict.label]
-    shown = [person for person in report.people if person.exhibits] or list(report.people)[:1]
-    order = {person.id: place for place, person in enumerate(sorted(shown, key=suspicion))}
+    people = sorted(report.people, key=suspicion)
+    shown = [person for person in people if person.exhibits] or people[:1]
+    others = [person for person in report.people if person not in shown]
     return {
         "title": f"{text(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
         "name": text(Path(media.path).name),
@@ -64,10 +70,9 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
         "facts": list(_facts(report)),
         "notes": [text(note) for note in media.notes],
         "lead": _lead(report),
-        "people": [_person(person, report, card) for person in sorted(shown, key=lambda p: order[p.id])],
-        "others": [_row(person) for person in report.people if person.id not in order][:LISTED_PEOPLE],
-        "unlisted": max(0, len(report.people) - len(order) - LISTED_PEOPLE),
-        "video": media.kind == "video",
+        "people": [_person(person, report, card) for person in shown],
+        "others": [_row(person) for person in others[:LISTED_PEOPLE]],
+        "unlisted": max(0, len(others) - LISTED_PEOPLE),
         "legend": Picture("legend", draw.legend(), "png", "colours from dark (least) to bright (most)"),
         "said": [(name.replace("_", " "), text(words)) for name, words in report.provenance.said.items()],
         "traces": [(TRACE_WORDS.get(code, code), text(words)) for code, words in report.provenance.traces.items()],
@@ -102,10 +107,6 @@ def text(words: str) -> str:
     return "".join(c if c.isprintable() else " " for c in shown)
 
 
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     media = report.media
     yield "File", text(media.path)
@@ -131,7 +132,7 @@ def _lead(report: Report) -> Picture | None:
                 video = report.media.kind == "video"
                 what = f"The frame at {exhibit.score.face.time_s:.1f} s" if video else "The picture"
                 alt = f"{what}; a square marks the face of person {person.id}"
-                return Picture("lead", draw.jpeg(frame, 80), "jpeg", alt)
+                return Picture("lead", jpeg.encode(frame, QUALITY), "jpeg", alt)
     return None
 
 
@@ -177,7 +178,7 @@ def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
     alt = f"The face of person {person.id} as the model saw it ({when}): {number(score.probability_fake)}"
     name = f"person{person.id}-{exhibit.role}"
     return {
-        "picture": Picture(name, draw.jpeg(draw.enlarge(exhibit.crop, 256)), "jpeg", alt),
+        "picture": Picture(name, jpeg.encode(draw.enlarge(exhibit.crop, 256), QUALITY), "jpeg", alt),
         "role": roles[exhibit.role] if len(person.exhibits) > 1 else "",
         "when": when,
         "probability": number(score.probability_fake),
@@ -207,10 +208,12 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
     big = draw.enlarge(graded.crop, 384)
     coloured = draw.overlay(big, graded.score.heatmap)
     alt = f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks most for a fake"
-    found["crop"] = Picture(f"{name}-map", draw.jpeg(coloured), "jpeg", alt)
+    found["crop"] = Picture(f"{name}-map", jpeg.encode(coloured, QUALITY), "jpeg", alt)
     frame = draw.show_in_frame(graded, with_map=True)
     if frame is not None:
-        found["frame"] = Picture(f"{name}-frame", draw.jpeg(frame, 80), "jpeg", "The same heat map in the whole frame")
+        found["frame"] = Picture(
+            f"{name}-frame", jpeg.encode(frame, QUALITY), "jpeg", "The same heat map in the whole frame"
+        )
     return found
 
 
@@ -234,7 +237,7 @@ def _timeline(person: Person, duration_s: float, card: Card) -> Picture | None:
     return Picture(f"person{person.id}-timeline", drawn.encode(), "svg", alt)
 
 
-def _segment(segment: Any) -> str:
+def _segment(segment: Segment) -> str:
     return (
         f"{segment.start_s:.1f} to {segment.end_s:.1f} s (each end within {segment.within_s:.2f} s),"
         f" probability of fake {segment.probability_fake:.3f} over {segment.faces} faces"

@@ -121,3 +121,8 @@ def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: 
 
 def _few(rate: float) -> str:
     return "one" if 0.005 <= rate < 0.015 else f"{100 * rate:.0f}" if rate >= 0.015 else "fewer than one"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash for what is not defined."""
+    return "–" if value is None else f"{value:.3f}"
