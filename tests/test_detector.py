@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from clips import write_video
 from unmask.bundle.card import parse_card
 from unmask.bundle.session import Scored
 from unmask.detector import MAX_JUDGED, Detector, load_detector
-from unmask.errors import MissingFileError, UnmaskError
+from unmask.errors import MissingFileError, TooLongError, UnmaskError
 from unmask.testing import FakeFinder, FakeScorer, example_card
-from unmask.types import Face, Failure, Frame, Label, Reason, Report
+from unmask.types import Face, Failure, Frame, Label, Progress, Reason, Report, Stage
 
 
 def flat(value: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -417,3 +418,47 @@ def test_a_long_clip_with_many_faces_keeps_its_memory_small(tmp_path: Path) -> N
     assert len(look.pictures.kept()) <= 16
     assert len(look.patches.kept()) <= 96
     assert look.crops == {}
+
+
+def test_whoever_watches_is_told_of_each_step(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [flat(255)] * 40)
+    seen: list[Progress] = []
+    report = detector(BOX).scan(clip, frames=24, explain=True, watch=seen.append)
+    stages = [progress.stage for progress in seen]
+    assert list(dict.fromkeys(stages)) == [Stage.OPENING, Stage.LOOKING, Stage.CHECKING, Stage.EXPLAINING]
+    assert [progress.frames for progress in seen] == sorted(progress.frames for progress in seen)
+    assert seen[-1].frames == report.media.frames_read == seen[-1].frames_asked == 24
+    told = sorted(score for progress in seen for score in progress.scores)
+    assert told == sorted((s.face.time_s, s.probability_fake) for s in report.people[0].scores)
+    assert any(progress.scores for progress in seen[:20])  # the first ones before all was looked at
+
+
+def test_what_the_watcher_raises_ends_the_scan(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [flat(255)] * 40)
+
+    def watch(progress: Progress) -> None:
+        if progress.frames == 3:
+            raise InterruptedError("enough")
+
+    with pytest.raises(InterruptedError, match="enough"):
+        detector(BOX).scan(clip, watch=watch)
+    assert not [thread for thread in threading.enumerate() if thread.name == "unmask-decode"]
+
+
+def test_a_heat_map_says_where_it_lies(tmp_path: Path) -> None:
+    (score,) = detector(BOX).scan(save(tmp_path / "a.png", 200), explain=True).people[0].scores
+    assert score.corners is not None
+    assert score.corners.shape == (4, 2)
+    x, y = score.corners.mean(axis=0)
+    assert 20 < x < 100
+    assert 20 < y < 100
+    assert detector(BOX).scan(tmp_path / "a.png").people[0].scores[0].corners is None
+
+
+def test_longer_videos_than_allowed_are_refused(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [flat(255)] * 40)  # 1.33 s
+    made = Detector(FakeScorer(), FakeFinder(BOX), max_duration_s=1.0)
+    with pytest.raises(TooLongError, match="1 s that are allowed"):
+        made.scan(clip)
+    assert Detector(FakeScorer(), FakeFinder(BOX), max_duration_s=2.0).scan(clip).media.frames_read == 32
+    assert made.scan(save(tmp_path / "a.png", 200)).media.kind == "image"

@@ -9,6 +9,7 @@
     │   ├── NoVideoError           sound only
     │   ├── NoFramesError          a video without a single frame that can be decoded
     │   ├── TooLargeError          more pixels than allowed; refused before memory is taken
+    │   ├── TooLongError           a longer video than allowed
     │   └── NothingToJudgeError    a folder without a picture or video
     ├── BundleError                a model file cannot be trusted
     │   ├── BundleNotFoundError    no such name or file
@@ -81,6 +82,12 @@ class TooLargeError(MediaError):
     """More pixels than allowed; refused before memory is taken."""
 
     kind = "too_large"
+
+
+class TooLongError(MediaError):
+    """A longer video than allowed."""
+
+    kind = "too_long"
 
 
 class NothingToJudgeError(MediaError):

@@ -131,13 +131,15 @@ class Face:
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
     """What the bundle says of one face. probability_fake is calibrated; logit is the bundle's raw output.
-    heatmap: (h, w) float32, the part of each place in the logit (its mean is the logit), or None if not asked for.
+    heatmap: (h, w) float32, the part of each place in the logit (its mean is the logit), or None if not asked for;
+    corners: (4, 2) float32, the square that it covers in pixels of the frame, clockwise from its upper left, with it.
     A face that could not be judged has a Score with both None, and its quality says why."""
 
     face: Face
     logit: float | None
     probability_fake: float | None
     heatmap: Floats | None = None
+    corners: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,27 @@ class Report:
     settings: Settings = Settings()
     contradictions: tuple[str, ...] = ()
     timing_s: Timing = Timing()
+
+
+class Stage(StrEnum):
+    """What is being done with a file."""
+
+    OPENING = "opening"
+    LOOKING = "looking"
+    CHECKING = "checking"
+    EXPLAINING = "explaining"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scan has come. frames: looked at, of at most `frames_asked`; faces: found so far; scores: time in
+    seconds and probability of fake of the faces judged since the last one."""
+
+    stage: Stage
+    frames: int = 0
+    frames_asked: int = 1
+    faces: int = 0
+    scores: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

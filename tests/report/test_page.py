@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import io
 import itertools
+import json
+import tempfile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +17,7 @@ from pypdf import PdfReader
 
 from unmask import jpeg
 from unmask.bundle.card import parse_card
-from unmask.report.page import html, pdf
+from unmask.report.page import html, pack, pdf, unpack
 from unmask.report.view import build, command
 from unmask.report.write import write_report
 from unmask.testing import example_card
@@ -247,3 +249,16 @@ def test_a_card_of_another_make() -> None:
     words = "".join(Page(html(build(example(), card, DAY))).words)
     assert "75.0%" in words
     assert "curious" not in words
+
+
+def test_a_view_that_was_packed_makes_the_same_page_and_pdf() -> None:
+    view = build(example(), CARD, DAY)
+    tree, pictures = pack(view)
+    again = unpack(json.loads(json.dumps(tree)), pictures)
+    assert html(again) == html(view)
+    assert pdf(again) == pdf(view)
+
+
+def test_a_pdf_leaves_nothing_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))  # any temporary file would fail
+    assert pdf(build(example(), CARD, DAY)).startswith(b"%PDF")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from unmask.people import Likeness
 from unmask.pipeline import Clock
 from unmask.sface import cut_for_sface, load_sface
 from unmask.stability import Patch, cut_patch
-from unmask.types import Face, Floats, Frame, Image, Media, Provenance, Score
+from unmask.types import Face, Floats, Frame, Image, Media, Progress, Provenance, Score, Stage
 
 MAX_JUDGED = 20
 """Faces of one frame that are judged, the largest: bounds the work on a crowd. The report says where there were
@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 Key = tuple[int, str]
 """Number of a face in a file, and the change it was judged with; '' for the face as it is."""
+
+Watch = Callable[[Progress], None]
 
 
 class Spread(Generic[T]):
@@ -93,6 +95,13 @@ class Look:
     evidence: Clock = field(default_factory=Clock)
     score_s: float = 0.0
     total_s: float = 0.0
+    watch: Watch | None = None
+    frames_asked: int = 1
+
+    def tell(self, stage: Stage, scores: tuple[tuple[float, float], ...] = ()) -> None:
+        """Whoever watches how far it has come."""
+        if self.watch is not None:
+            self.watch(Progress(stage, self.frames, self.frames_asked, len(self.faces), scores))
 
     def glimpse(self, frame: Frame) -> None:
         """Remember coarsely what the frame shows."""

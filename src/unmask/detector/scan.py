@@ -13,10 +13,10 @@ from time import perf_counter
 
 from unmask.bundle import Scorer, load_bundle
 from unmask.bundle.session import MAX_BATCH
-from unmask.crop import crop_face, measure_quality
+from unmask.crop import corners_of, crop_face, landmarks_of, measure_quality
 from unmask.detector.evidence import TESTED_PEOPLE, choose_tested, exhibit, variants
-from unmask.detector.look import KEPT_PICTURES, MAX_JUDGED, Key, Look, Spread
-from unmask.errors import MediaError, UnmaskError
+from unmask.detector.look import KEPT_PICTURES, MAX_JUDGED, Key, Look, Spread, Watch
+from unmask.errors import MediaError, TooLongError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, find_main_face, load_finder
 from unmask.media import DEFAULT_MAX_PIXELS, Source, open_media
 from unmask.people import group_people
@@ -24,7 +24,7 @@ from unmask.pipeline import Clock, one_opencv_thread, ordered_map, prefetch
 from unmask.provenance import contradictions, look_at_pixels, read_provenance
 from unmask.stability import varied, worth_testing
 from unmask.timeline import find_segments, trace, where_to_look
-from unmask.types import Face, Failure, Frame, Image, Person, Report, Score, Segment, Settings, Timing
+from unmask.types import Face, Failure, Frame, Image, Person, Progress, Report, Score, Segment, Settings, Stage, Timing
 from unmask.verdict import hold_against, judge_file, judge_person
 
 DEFAULT_FRAMES = 32
@@ -45,11 +45,13 @@ class Detector:
         *,
         engine: str = "onnxruntime",
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_duration_s: float | None = None,
     ) -> None:
         self.bundle = bundle
         self.finder = finder
         self._engine = engine
         self._max_pixels = max_pixels
+        self._max_duration_s = max_duration_s
 
     def scan(
         self,
@@ -58,14 +60,16 @@ class Detector:
         frames: int = DEFAULT_FRAMES,
         explain: bool = False,
         stability: bool = True,
+        watch: Watch | None = None,
     ) -> Report:
         """Judge one picture or video.
 
         frames: how many to look at in a video, at most; explain: keep the heat maps, and exhibits with graded ones;
-        stability: judge again after mild changes. Raises a MediaError where the file cannot be judged.
+        stability: judge again after mild changes; watch: is told of each step, and what it raises ends the scan.
+        Raises a MediaError where the file cannot be judged.
         """
         settings = self._settings(frames, explain, stability)
-        look = self._look(Path(path), settings, threading.Event())
+        look = self._look(Path(path), settings, threading.Event(), watch)
         self._conclude([look], settings)
         return self._report(look, settings)
 
@@ -130,22 +134,31 @@ class Detector:
             while batch := list(islice(crops, MAX_BATCH)):
                 yield from map(float, self.bundle.card.calibration.probabilities(self.bundle.score(batch).logits))
 
+    def _check_duration(self, source: Source) -> None:
+        most, duration = self._max_duration_s, source.media.duration_s
+        if most is not None and duration is not None and duration > most:
+            raise TooLongError(f"a video of {duration:.0f} s, more than the {most:g} s that are allowed")
+
     def _settings(self, frames: int, explain: bool, stability: bool) -> Settings:
         _require_positive("frames", frames)
         return Settings(frames, self.finder.name, self._engine, stability, explain)
 
-    def _look(self, path: Path, settings: Settings, stop: threading.Event) -> Look:
+    def _look(self, path: Path, settings: Settings, stop: threading.Event, watch: Watch | None = None) -> Look:
         """Decode, find and crop. Of a picture the crops are left to be scored together with others'; of a video all is
         done here but the verdict."""
         started = perf_counter()
+        if watch is not None:
+            watch(Progress(Stage.OPENING))
         decode, evidence = Clock(), Clock()
         with decode:
             source = open_media(path, max_pixels=self._max_pixels)
         with source:
+            self._check_duration(source)
             with evidence:
                 provenance = read_provenance(path, source.tags)
-            look = Look(source.media, provenance, started, decode=decode, evidence=evidence)
-            look.pictures = Spread(KEPT_PICTURES, 1 if source.media.kind == "image" else settings.frames)
+            look = Look(source.media, provenance, started, decode=decode, evidence=evidence, watch=watch)
+            look.frames_asked = 1 if source.media.kind == "image" else settings.frames
+            look.pictures = Spread(KEPT_PICTURES, look.frames_asked)
             if source.media.kind == "image":
                 for frame in _timed(source.frames(1), decode):
                     with evidence:
@@ -194,6 +207,7 @@ class Detector:
                 with look.find:
                     self._find(look, frame, settings)
                 look.frames += 1
+                look.tell(Stage.LOOKING)
                 while look.media.kind == "video" and len(look.crops) >= MAX_BATCH:
                     self._score([look], settings, at_most=MAX_BATCH)
         finally:
@@ -245,6 +259,14 @@ class Detector:
             look.score_s += clock.seconds / len(places)
             look.total_s += clock.seconds / len(places) if look.total_s else 0.0  # after the look, not during it
             del look.crops[key]
+        for look in {id(look): look for look, _ in places if look.watch is not None}.values():
+            self._tell(look, [key for other, key in places if other is look])
+
+    def _tell(self, look: Look, keys: Sequence[Key]) -> None:
+        """Whoever watches, of these scores."""
+        scores = [(look.faces[n].time_s, self._probability(look, (n, ""))) for n, change in keys if not change]
+        known = tuple((time, p) for time, p in scores if p is not None)
+        look.tell(Stage.LOOKING if scores else Stage.CHECKING, known)
 
     def _familiar(self, look: Look, number: int, novelty: float | None) -> bool:
         """Write down how new the face is, and whether it may be judged."""
@@ -265,7 +287,8 @@ class Detector:
         found = []
         for number, face in enumerate(look.faces):
             logit, heatmap = look.results.get((number, ""), (None, None))
-            found.append(Score(face, logit, self._probability(look, (number, "")), heatmap))
+            corners = None if heatmap is None else corners_of(landmarks_of(face), self.bundle.card.crop)
+            found.append(Score(face, logit, self._probability(look, (number, "")), heatmap, corners))
         return found
 
     def _group(self, look: Look) -> list[tuple[Score, ...]]:
@@ -284,6 +307,7 @@ class Detector:
         """The crops of chosen faces after each change."""
         card, patches = self.bundle.card, look.patches.kept()
         place = {face: number for number, face in enumerate(look.faces)}
+        look.tell(Stage.CHECKING)
         crops: dict[Key, Image] = {}
         tested = 0
         for person in self._group(look):
@@ -363,6 +387,7 @@ class Detector:
             people.append(Person(number, hold_against(verdict, again), scores, course, segments, again))
         if not settings.explain:
             return tuple(people)
+        look.tell(Stage.EXPLAINING)
         return exhibit(people, look, place, self.bundle)
 
 
@@ -373,15 +398,18 @@ def load_detector(
     engine: str = "onnxruntime",
     threads: int = 0,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_duration_s: float | None = None,
 ) -> Detector:
     """A detector. model: a shipped bundle's name or a file; faces: yunet, mtcnn, dlib or yunet=FILE; engine:
-    onnxruntime or openvino; threads: for scoring, 0 for all cores; max_pixels: larger pictures and frames are refused.
+    onnxruntime or openvino; threads: for scoring, 0 for all cores; max_pixels, max_duration_s: larger pictures and
+    frames and longer videos are refused.
 
     Raises BundleError, FinderError or MissingExtraError.
     """
     _require_positive("max_pixels", max_pixels)
     bundle = load_bundle(model, threads=threads, engine=engine)
-    return Detector(bundle, load_finder(faces), engine=engine, max_pixels=max_pixels)
+    finder = load_finder(faces)
+    return Detector(bundle, finder, engine=engine, max_pixels=max_pixels, max_duration_s=max_duration_s)
 
 
 def _timed(items: Iterable[Frame], clock: Clock) -> Generator[Frame]:

@@ -163,6 +163,8 @@ def _face(score: Score) -> dict[str, Any]:
     }
     if score.heatmap is not None:
         row["heatmap"] = [[_round(float(v), 3) for v in line] for line in score.heatmap]
+    if score.corners is not None:
+        row["corners"] = [[_round(float(v), 1) for v in corner] for corner in score.corners]
     return row
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import unmask
 from unmask.bundle.card import Card
 from unmask.errors import OutputError
 from unmask.report.data import to_json
 from unmask.report.page import html, pdf
 from unmask.report.sign import sign
-from unmask.report.view import build, command
+from unmask.report.view import build
 from unmask.types import Report
 from unmask.verdict import at_prevalence
 
@@ -46,20 +45,32 @@ def write_report(
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all; a report of the same file is
     replaced. made_on: by default today, in UTC. Raises OutputError."""
-    day = made_on or datetime.datetime.now(datetime.UTC).date()
-    tree = to_json(report, prevalence) | {
-        "made": {"by": f"unmask {unmask.__version__}", "command": command(report), "date": day.isoformat()}
-    }
-    if key is not None:
-        tree = sign(tree, key)
-    view = build(report, card, day, _at_prevalence(report, prevalence))
+    view = view_of(report, card, prevalence, made_on)
+    tree = complete(to_json(report, prevalence), view, key)
     name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
     makers: dict[str, Callable[[], bytes]] = {
-        ".json": lambda: json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False).encode(),
+        ".json": lambda: tree,
         ".html": lambda: html(view),
         ".pdf": lambda: pdf(view),
     }
     return [_write(folder / f"{name}{suffix}", make()) for suffix, make in makers.items()]
+
+
+def view_of(
+    report: Report, card: Card, prevalence: float | None = None, made_on: datetime.date | None = None
+) -> dict[str, Any]:
+    """What a reader of the report is shown. made_on: by default today, in UTC."""
+    day = made_on or datetime.datetime.now(datetime.UTC).date()
+    return build(report, card, day, _at_prevalence(report, prevalence))
+
+
+def complete(tree: Mapping[str, Any], view: Mapping[str, Any], key: Ed25519PrivateKey | None = None) -> bytes:
+    """The JSON of a report as it is written: with how it was made, and signed if there is a key."""
+    made = {"by": f"unmask {view['version']}", "command": view["command"], "date": view["date"]}
+    whole = {**tree, "made": made}
+    if key is not None:
+        whole = sign(whole, key)
+    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _at_prevalence(report: Report, prevalence: float | None) -> str:
