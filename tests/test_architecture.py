@@ -18,6 +18,7 @@ LAYERS = [
     "jpeg",
     "protobuf",
     "carried",
+    "ort",
     "media",
     "crop",
     "yunet",
@@ -37,6 +38,7 @@ LAYERS = [
     "doctor",
     "demo",
     "testing",
+    "server",
     "lab",
     "cli",
     "__main__",
@@ -65,16 +67,19 @@ HOMES = {
     "h5py": ["lab"],
     "tensorboardX": ["lab"],
     "pyarrow": ["lab"],
-    "pydantic": ["lab"],
+    "pydantic": ["lab", "server"],
     "yaml": ["lab"],
     "av": ["media"],
     "PIL": ["media", "lab"],
-    "onnxruntime": ["bundle", "yunet", "sface", "lab"],
+    "onnxruntime": ["ort", "lab"],
     "onnx": ["lab"],
     "openvino": ["bundle", "lab"],
     "typer": ["cli"],
     "rich": ["cli", "table"],
-    "fastapi": [],
+    "fastapi": ["server"],
+    "starlette": ["server"],
+    "uvicorn": ["server"],
+    "prometheus_client": ["server"],
 }
 
 WITHOUT_TORCH = {*LAB_ORDER[: LAB_ORDER.index("blend") + 1], "results", "evaluate", "stress"}
@@ -188,3 +193,20 @@ def test_only_the_command_line_prints() -> None:
         calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         prints = [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"]
         assert not prints or layer(path) == "cli", path
+
+
+def test_nothing_is_sent_to_anybody(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry leaves its session's file in the temporary folder where it is on."""
+    import os
+
+    for code in (
+        f"import unmask; unmask.load_detector({str(tiny_bundle)!r}).scan({str(demo / '2-generated.jpg')!r})",
+        "import unmask.lab.export, unmask.lab.tower",
+    ):
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        assert not (tmp_path / ".ses").exists()
+    for path in modules():
+        text = path.read_text()
+        if path.stem != "ort" and "onnxruntime" in {name.split(".")[0] for name in imports(path)}:
+            assert "unmask.ort" in text, path

@@ -19,6 +19,7 @@
     ├── FinderError                a face finder is unknown, or its model file is not the expected one
     ├── MissingExtraError          an optional part is not installed
     ├── OutputError                a result cannot be written
+    ├── ServerError                the server cannot start
     ├── SignatureError             a report is changed, unsigned or signed by another key; or a key cannot be used
     └── LabError                   making a bundle
         ├── ManifestError          a data set that cannot be used as it is
@@ -136,6 +137,10 @@ class MissingExtraError(UnmaskError):
 
 class OutputError(UnmaskError):
     """A result cannot be written."""
+
+
+class ServerError(UnmaskError):
+    """The server cannot start."""
 
 
 class SignatureError(UnmaskError):

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from unmask.crop import CropSpec, crop_face
 from unmask.faces import carried_model
+from unmask.ort import onnxruntime
 from unmask.protobuf import tagged, walk
 from unmask.types import Face, Floats, Image
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 
+from unmask.ort import onnxruntime
 from unmask.protobuf import walk
 from unmask.types import Floats, Image
 

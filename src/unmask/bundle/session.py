@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from unmask.bundle.card import Canaries, Card, parse_card
 from unmask.bundle.seal import read_seal
 from unmask.crop import CANONICAL, CANONICAL_SIDE, CropSpec, similarity
 from unmask.errors import BundleError, BundleFormatError, BundleNotFoundError, CanaryError, MissingExtraError
+from unmask.ort import onnxruntime
 from unmask.types import Floats, Image, ModelId
 
 ENGINES = {"onnxruntime": 0.0, "openvino": 0.05}

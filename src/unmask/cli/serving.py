@@ -1,0 +1,135 @@
+"""`unmask serve`: the web app and the API."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli.output import Engine, FacesOption, say
+from unmask.errors import MissingExtraError, ServerError
+
+if TYPE_CHECKING:
+    from unmask.server.guard import Access
+
+MB = 1_000_000
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1: this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A shipped bundle's name, a file, or NAME=FILE; several: the first is the default."),
+    ] = None,
+    faces: FacesOption = "yunet",
+    engine: Annotated[Engine, typer.Option(help="What runs the bundle.")] = Engine.onnxruntime,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that judge; 0: one for each core.")] = 0,
+    max_upload_mb: Annotated[float, typer.Option(min=0.001, help="Size of one file.")] = 200,
+    max_duration: Annotated[float, typer.Option(min=0.1, help="Seconds of a video.")] = 3600,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Of a picture or a frame.")] = 50_000_000,
+    max_time: Annotated[float, typer.Option(min=1, help="Seconds for judging one file.")] = 120,
+    max_memory_mb: Annotated[float, typer.Option(min=100, help="Memory for judging one file.")] = 2000,
+    queue: Annotated[int, typer.Option(min=1, help="Files that may wait or be judged at once.")] = 64,
+    per_client: Annotated[int, typer.Option(min=1, help="The same of one client.")] = 48,
+    keep: Annotated[float, typer.Option(min=1, help="Seconds for which a result can be fetched.")] = 600,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="File of API keys, one a line; without it none is asked for.", show_default=False),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Pages of this origin may use the API (CORS).", show_default=False)
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Answer to this host name only; by default any, or localhost on 127.0.0.1.", show_default=False
+        ),
+    ] = None,
+    sign: Annotated[
+        Path | None, typer.Option(help="Ed25519 key (PEM) that signs the JSON reports.", show_default=False)
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve the web page and the API; nothing is stored."""
+    try:
+        from unmask.report.sign import read_key
+        from unmask.server.app import bind, create_app
+        from unmask.server.app import serve as serve_app
+        from unmask.server.guard import is_loopback
+        from unmask.server.limits import Limits
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise MissingExtraError(f"the server ({error.name} is missing)", "web") from error
+
+    limits = Limits(
+        upload_bytes=round(max_upload_mb * MB),
+        duration_s=max_duration,
+        pixels=max_pixels,
+        time_s=max_time,
+        memory_bytes=round(max_memory_mb * MB),
+        queue=queue,
+        per_client=per_client,
+        keep_s=keep,
+    )
+    local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
+    listening = bind(host, port)
+    app = create_app(
+        _models(model or ["default"]),
+        workers=workers or os.cpu_count() or 1,
+        limits=limits,
+        access=_access(keys, allow_host or local, allow_origin or []),
+        faces=faces,
+        engine=engine.value,
+        signing_key=read_key(sign) if sign is not None else None,
+    )
+    _log()
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}/"
+
+    def ready() -> None:
+        say(f"unmask serves {address} (stop: Ctrl-C)")
+        if open_browser:
+            webbrowser.open(address)
+
+    serve_app(app, listening, limits, ready)
+    say("stopped")
+
+
+def _models(given: list[str]) -> dict[str, str]:
+    """Bundles by the names that requests use."""
+    found: dict[str, str] = {}
+    for entry in given:
+        name, equals, path = entry.partition("=")
+        name, path = (name, path) if equals else (Path(entry).stem if Path(entry).suffix else entry, entry)
+        if name in found:
+            raise typer.BadParameter(f"two models are named {name!r}; name them by --model NAME=FILE")
+        found[name] = path
+    return found
+
+
+def _access(keys: Path | None, hosts: list[str], origins: list[str]) -> Access:
+    from unmask.server.guard import Access, digest
+
+    if keys is None:
+        return Access(hosts=frozenset(hosts), origins=frozenset(origins))
+    try:
+        lines = [line.strip() for line in keys.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServerError(f"cannot read the API keys in {keys}: {error}") from error
+    known = frozenset(digest(line) for line in lines if line and not line.startswith("#"))
+    if not known:
+        raise ServerError(f"{keys} holds no API key; write one a line")
+    return Access(known, frozenset(hosts), frozenset(origins))
+
+
+def _log() -> None:
+    """What happens, on stderr: no name of a file, no address."""
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("unmask.server").setLevel(logging.INFO)

@@ -1,0 +1,169 @@
+"""The application put together, and served."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+import unmask
+from unmask.errors import ServerError
+from unmask.server import reports, scans, service
+from unmask.server.common import COMMON
+from unmask.server.desk import Desk
+from unmask.server.guard import Access, Guard, Line, ProblemError
+from unmask.server.limits import Limits
+from unmask.server.meters import Meters
+from unmask.server.pool import Pool
+
+CONNECTIONS = 1000
+"""At once; more are answered 503."""
+
+STOP_S = 30
+"""For requests under way when the server is stopped."""
+
+ABOUT = """Tells whether a face in a picture or a video was faked, and shows the evidence.
+
+Nothing is stored: uploads are gone as soon as they are judged, results after a while or when they are deleted."""
+
+
+def create_app(
+    models: Mapping[str, str] | None = None,
+    *,
+    workers: int,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    faces: str = "yunet",
+    engine: str = "onnxruntime",
+    signing_key: Any = None,
+) -> FastAPI:
+    """The web app and the API. models: bundles (a shipped one's name or a file) by the names that requests use, the
+    first the default; workers: processes that judge; signing_key: Ed25519, signs the JSON reports.
+
+    Its lifespan starts the workers, and raises UnmaskError where they cannot load the models.
+    """
+    models = models or {"default": "default"}
+    limits, access = limits or Limits(), access or Access()
+    asked = {
+        "models": dict(models),
+        "faces": faces,
+        "engine": engine,
+        "pixels": limits.pixels,
+        "duration_s": limits.duration_s,
+        "time_s": limits.time_s,
+        "memory_bytes": limits.memory_bytes,
+    }
+    meters = Meters()
+    desk = Desk(Pool(workers, asked), limits, meters)
+    meters.gauge("unmask_waiting", "Files that wait for a worker", lambda: desk.pool.waiting)
+    meters.gauge("unmask_open", "Files that wait or are judged", lambda: desk.open)
+    meters.gauge("unmask_workers", "Workers that are alive", lambda: desk.pool.alive)
+    meters.gauge("unmask_worker_restarts", "Workers that had to be started anew", lambda: desk.pool.restarts)
+    meters.gauge("unmask_held_bytes", "Uploads that are held", lambda: desk.held_bytes)
+    meters.gauge("unmask_kept_bytes", "Results that are kept", lambda: desk.kept_bytes)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await desk.pool.start()
+        try:
+            yield
+        finally:
+            desk.closing = True
+            await desk.pool.stop()
+
+    app = FastAPI(
+        title="unmask",
+        version=unmask.__version__,
+        description=ABOUT,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        lifespan=lifespan,
+        docs_url=None,  # its page would load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.desk = desk
+    app.state.signing_key = signing_key
+    for router in (scans.judging(limits, list(models)), scans.router, reports.router, service.router):
+        app.include_router(router, responses=COMMON)
+    app.add_exception_handler(HTTPException, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.mount("/", StaticFiles(directory=str(files("unmask.server") / "page"), html=True))
+    app.add_middleware(Guard, access=access, limits=limits, desk=lambda: desk)
+    return app
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that is held from now on; port 0: any that is free. Raises ServerError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ServerError(f"cannot listen on {host}, port {port}: {why}; choose another by --port") from error
+
+
+def serve(app: FastAPI, listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
+    """Serve until told to stop by SIGINT or SIGTERM. ready: is called once the first request would be answered.
+
+    Raises UnmaskError where the workers cannot load the models.
+    """
+    config = uvicorn.Config(
+        app,
+        http=type("Line", (Line,), {"limits": limits}),
+        ws="none",
+        lifespan="off",  # entered below, for its errors to come through
+        log_config=None,
+        access_log=False,  # it would write addresses
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=STOP_S,
+        h11_max_incomplete_event_size=32_768,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn hands them on when it is done, which is no error
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            server = _Server(config, app.state.desk, ready)
+            await server.serve(sockets=[listening])
+
+    asyncio.run(run())
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, desk: Desk, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._desk, self._ready = desk, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._desk.closing = True
+        await super().shutdown(sockets)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if not isinstance(error, ProblemError):
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        error = ProblemError(error.status_code, kind, str(error.detail), error.headers)
+    return Response(error.body, error.status_code, error.headers, "application/json")
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
+    return Response(ProblemError(422, "invalid_request", "; ".join(faults)).body, 422, None, "application/json")

@@ -1,0 +1,212 @@
+"""Scans from the moment they are asked for until they are forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from unmask.server.limits import Limits
+from unmask.server.meters import Meters
+from unmask.server.pool import Pool, Work
+from unmask.server.uploads import Upload
+from unmask.server.wire import Message
+
+log = logging.getLogger("unmask.server")
+
+BEAT_S = 15.0
+"""Without news, a follower is told this often that all is well."""
+
+
+class Status(StrEnum):
+    """Where a scan stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RefusedError(Exception):
+    """No scan can be taken now. kind, status (HTTP) and words; retry_s: when it may be worth trying again."""
+
+    def __init__(self, status: int, kind: str, words: str, retry_s: int) -> None:
+        super().__init__(words)
+        self.status, self.kind, self.retry_s = status, kind, retry_s
+
+
+@dataclass(eq=False, slots=True)
+class Scan:
+    """One file on its way through the server. parts: the result, as JSON texts and pictures by name."""
+
+    id: str
+    client: str
+    upload: Upload | None
+    size: int
+    status: Status = Status.QUEUED
+    progress: dict[str, Any] = field(default_factory=dict)
+    scores: list[tuple[float, float]] = field(default_factory=list)
+    error: dict[str, str] | None = None
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    label: str | None = None
+    changes: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    work: Work | None = None
+    began: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will come of it."""
+        return self.status in (Status.DONE, Status.FAILED, Status.CANCELLED)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What its result takes, and a little for itself."""
+        return 1000 + sum(map(len, self.parts.values()))
+
+    def change(self) -> None:
+        """Wake whoever follows it."""
+        self.changes += 1
+        self.news.set()
+        self.news = asyncio.Event()
+
+
+class Desk:
+    """Takes scans, hands them to the workers, keeps their results for a while."""
+
+    def __init__(self, pool: Pool, limits: Limits, meters: Meters) -> None:
+        self.pool, self.limits, self.meters = pool, limits, meters
+        self._scans: dict[str, Scan] = {}  # in the order in which they were asked for
+        self._open: Counter[str] = Counter()  # of each client
+        self.closing = False
+        self._mean_s = 0.5
+        self.held_bytes = 0  # of uploads that are not judged yet
+        self._kept: dict[str, int] = {}  # bytes of results, in the order in which they came
+        self.kept_bytes = 0
+
+    @property
+    def open(self) -> int:
+        """Scans that are not over."""
+        return sum(self._open.values())
+
+    def admit(self, client: str, size: int) -> None:
+        """Whether a file of this size may come now. Raises RefusedError."""
+        retry_s = max(1, round(self._mean_s * self.open / self.pool.size))
+        if self.closing:
+            raise RefusedError(503, "stopping", "the server is stopping", 5)
+        if self._open[client] >= self.limits.per_client:
+            words = f"{self._open[client]} of your files wait already; {self.limits.per_client} may"
+            raise RefusedError(429, "too_many", words, retry_s)
+        if self.open >= self.limits.queue or self.held_bytes + size > self.limits.held_bytes:
+            raise RefusedError(503, "queue_full", "too many files wait; come back in a moment", retry_s)
+
+    def take(self, upload: Upload, client: str, request: Mapping[str, Any]) -> Scan:
+        """A new scan of this upload, which is the scan's from now on."""
+        scan = Scan(secrets.token_urlsafe(16), client, upload, upload.size)
+        scan.work = Work({**request, "path": upload.path}, lambda message: self._hear(scan, message))
+        self._scans[scan.id] = scan
+        self._open[client] += 1
+        self.held_bytes += upload.size
+        self.meters.uploaded.inc(upload.size)
+        self.pool.submit(scan.work)
+        return scan
+
+    def find(self, name: str) -> Scan | None:
+        """The scan of this id, if it is known."""
+        return self._scans.get(name)
+
+    def drop(self, scan: Scan) -> None:
+        """Stop it, and forget all of it."""
+        self._scans.pop(scan.id, None)
+        self.kept_bytes -= self._kept.pop(scan.id, 0)
+        if not scan.over and scan.work is not None:
+            self.pool.cancel(scan.work)
+        scan.parts = {}
+
+    async def wait(self, scan: Scan, seconds: float) -> bool:
+        """Whether it is over within this time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not scan.over:
+                    await scan.news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def follow(self, scan: Scan) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+        """Events: `progress` from where it stands, `scores` from the first, `waiting` where nothing is new, `end`."""
+        told, seen = 0, -1
+        while True:
+            if scan.changes != seen:
+                seen = scan.changes
+                yield "progress", {"status": scan.status, "position": self.position(scan), **scan.progress}
+                told = min(told, len(scan.scores))  # a second attempt begins anew
+                if new := scan.scores[told:]:
+                    yield "scores", {"from": told, "scores": new}
+                    told += len(new)
+            if scan.over:
+                yield "end", {"status": scan.status} | ({"error": scan.error} if scan.error else {})
+                return
+            if scan.changes == seen and not await self._news(scan):
+                yield "waiting", {"status": scan.status, "position": self.position(scan)}
+
+    async def _news(self, scan: Scan) -> bool:
+        try:
+            async with asyncio.timeout(BEAT_S):
+                await scan.news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def position(self, scan: Scan) -> int:
+        """How many files are before it in the queue."""
+        return self.pool.place(scan.work) if scan.work is not None else 0
+
+    def _hear(self, scan: Scan, message: Message) -> None:
+        """What a worker says of it."""
+        if message.kind == "started":
+            scan.status, scan.began = Status.RUNNING, time.monotonic()
+            scan.progress, scan.scores = {}, []  # of an attempt before, whose worker died
+        elif message.kind == "progress":
+            words = dict(message.words)
+            scan.scores += [(time_s, p) for time_s, p in words.pop("scores")]
+            scan.progress = words
+        else:
+            self._end(scan, message)
+        scan.change()
+
+    def _end(self, scan: Scan, message: Message) -> None:
+        seconds = time.monotonic() - scan.began if scan.began else 0.0
+        if message.kind == "done":
+            scan.status, scan.label, scan.parts = Status.DONE, message.words["label"], message.parts
+            outcome = str(scan.label)
+        elif message.kind == "cancelled":
+            scan.status, outcome = Status.CANCELLED, "cancelled"
+        else:
+            scan.status, outcome = Status.FAILED, str(message.words["error"])
+            scan.error = {"kind": outcome, "message": message.words["message"]}
+        self._mean_s += 0.1 * (seconds - self._mean_s)
+        self.meters.ended(outcome, seconds)
+        log.info("a scan ended: %s, %.2f s", outcome, seconds)
+        if scan.upload is not None:
+            scan.upload.close()
+            scan.upload = None
+            self.held_bytes -= scan.size
+        self._open[scan.client] -= 1
+        if not self._open[scan.client]:
+            del self._open[scan.client]
+        if scan.id not in self._scans:
+            scan.parts = {}  # dropped while it ran
+            return
+        asyncio.get_running_loop().call_later(self.limits.keep_s, self.drop, scan)
+        self._kept[scan.id] = scan.kept_bytes
+        self.kept_bytes += scan.kept_bytes
+        while self.kept_bytes > self.limits.kept_bytes and len(self._kept) > 1:  # the oldest go first
+            self.drop(self._scans[next(iter(self._kept))])

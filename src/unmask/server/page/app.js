@@ -1,0 +1,150 @@
+// Puts the page together: files in, the list of this visit, the result of the one that is looked at.
+import * as api from './api.js';
+import { $, h } from './dom.js';
+import { failed, pill, result, waiting } from './result.js';
+import { words } from './strings.js';
+import { Visit } from './visit.js';
+
+const visit = new Visit();
+const act = {
+  stop: item => visit.stop(item),
+  again: item => visit.again(item),
+  remove: item => visit.remove(item),
+};
+let looked = null; // the item that is looked at
+let shown = null; // what shows it: {state, update, leave}
+
+// ---- the server
+
+let away = false;
+async function greet() {
+  for (;;) {
+    try {
+      const [limits, { models }] = await Promise.all([api.json('/v1/limits'), api.json('/v1/models').catch(noKey)]);
+      visit.limits = limits;
+      $('server').textContent = models.length ? words.ready(`${models[0].bundle} ${models[0].version}`, limits.version) : words.noKey;
+      $('server').dataset.state = 'ready';
+      $('bounds').textContent = words.bounds(words.megabytes(limits.upload_bytes), words.minutes(limits.duration_s / 60));
+      const { frames, model } = $('options').elements;
+      frames.max = limits.frames;
+      model.replaceChildren(...models.map(({ name }) => h('option', { value: name }, name)));
+      $('models').hidden = models.length < 2;
+      away = false;
+      return;
+    } catch (error) {
+      if (error instanceof api.Problem && error.status === 401) { askForKey(); return; }
+      $('server').textContent = words.away;
+      $('server').dataset.state = 'away';
+      await new Promise(resolve => setTimeout(resolve, 1500));
+    }
+  }
+}
+
+function noKey(error) {
+  if (!(error instanceof api.Problem) || error.status !== 401) throw error;
+  askForKey();
+  return { models: [] };
+}
+
+function askForKey() {
+  $('key').hidden = false;
+  document.querySelector('.options').open = true;
+  $('server').textContent = words.noKey;
+}
+
+// ---- files in
+
+visit.options = () => {
+  const form = new FormData($('options'));
+  api.useKey(form.get('key') ?? '');
+  const asked = { frames: form.get('frames') || 32, explain: form.has('explain'), stability: form.has('stability') };
+  return form.get('model') ? { ...asked, model: form.get('model') } : asked;
+};
+
+function take(files) {
+  const given = [...files].filter(file => file instanceof File);
+  if (given.length) look(visit.add(given));
+}
+
+$('choose').addEventListener('click', () => $('files').click());
+$('files').addEventListener('change', event => { take(event.target.files); event.target.value = ''; });
+$('options').addEventListener('submit', event => event.preventDefault());
+$('key').addEventListener('change', () => { visit.options(); greet(); });
+document.addEventListener('paste', event => take(event.clipboardData?.files ?? []));
+for (const name of ['dragover', 'drop', 'dragleave']) {
+  document.addEventListener(name, event => {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    $('drop').classList.toggle('over', name === 'dragover');
+    if (name === 'drop') take(event.dataTransfer.files);
+  });
+}
+addEventListener('pagehide', () => visit.leave());
+
+// ---- the list
+
+const entries = new Map();
+
+function entry(item) {
+  const state = h('span', { class: 'state' });
+  const picture = item.video ? h('video', { src: `${item.url}#t=0.1`, muted: true, preload: 'metadata', tabindex: -1 }) : h('img', { src: item.url, alt: '' });
+  picture.addEventListener('error', () => picture.replaceWith(h('span', { class: 'blank' })));
+  const bar = h('span', { class: 'thin' }, h('span', {}));
+  const open = h('button', { type: 'button', class: 'entry', onclick: () => look(item, true) },
+    h('span', { class: 'thumb', 'aria-hidden': 'true' }, picture), h('span', { class: 'entry-words' }, h('span', { class: 'entry-name' }, item.name), state, bar));
+  const element = h('li', {}, open);
+  const update = () => {
+    bar.firstChild.style.width = `${100 * item.share}%`;
+    bar.hidden = item.state === 'done' || item.state === 'failed';
+    if (item.state === 'done') state.replaceChildren(pill(item.view.label, item.view.label_words, true), item.view.probability);
+    else if (item.state === 'failed') state.replaceChildren(pill('failed', words.failed, true));
+    else state.textContent = item.note;
+    if (looked === item) open.setAttribute('aria-current', 'true');
+    else open.removeAttribute('aria-current');
+  };
+  return { element, update };
+}
+
+function list() {
+  $('visit').hidden = !visit.items.length;
+  document.body.classList.toggle('visited', visit.items.length > 0);
+  for (const [item, { element }] of entries) if (!visit.items.includes(item)) { element.remove(); entries.delete(item); }
+  visit.items.forEach((item, place) => {
+    if (!entries.has(item)) entries.set(item, entry(item));
+    const { element, update } = entries.get(item);
+    if ($('list').children[place] !== element) $('list').insertBefore(element, $('list').children[place] ?? null);
+    update();
+  });
+}
+
+// ---- the result
+
+function look(item, byHand = false) {
+  looked = item;
+  draw(true);
+  list();
+  if (byHand) $('result').focus({ preventScroll: false });
+}
+
+function draw(anew = false) {
+  const kind = !looked ? null : looked.state === 'done' ? 'done' : looked.state === 'failed' ? 'failed' : 'waiting';
+  if (!anew && shown?.kind === kind) { shown?.update?.(); return; }
+  shown?.leave?.();
+  $('result').hidden = !looked;
+  if (!looked) { shown = null; $('result').replaceChildren(); return; }
+  shown = { kind, ...(kind === 'done' ? result(looked, act) : kind === 'failed' ? { element: failed(looked, act) } : waiting(looked, act)) };
+  $('result').replaceChildren(shown.element);
+}
+
+const say = text => { $('live').textContent = text; };
+
+visit.addEventListener('change', ({ detail: { item, what } }) => {
+  if (what === 'away' && !away) { away = true; greet(); }
+  if (what === 'removed' && item === looked) { look(visit.items[0] ?? null); return; }
+  list();
+  if (item === looked) draw();
+  if (what === 'added') say(words.begins(item.name));
+  if (what === 'ended') say(words.announce(item.name, item.state === 'done' ? item.view.headline : item.error.message));
+});
+
+greet();

@@ -1,0 +1,220 @@
+// What became of one file, from its upload to its evidence.
+import * as api from './api.js';
+import { h, s, table } from './dom.js';
+import { Moments } from './moments.js';
+import { MARKS, Stage } from './stage.js';
+import { words } from './strings.js';
+import { Timeline } from './timeline.js';
+
+const SHOWN_LANES = 8;
+
+export const pill = (label, text, small) => h('span', { class: `pill ${label}${small ? ' small' : ''}` }, h('span', { 'aria-hidden': 'true' }, MARKS[label] ?? '!'), text);
+const button = (text, onclick, kind = '') => h('button', { type: 'button', class: kind, onclick }, text);
+
+export function waiting(item, act) {
+  const bar = h('div', { class: 'progress', role: 'progressbar', 'aria-label': item.name, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('div', {}));
+  const note = h('p', { class: 'doing' });
+  const detail = h('p', { class: 'soft small' });
+  const dots = s('svg', { viewBox: '0 0 600 90', preserveAspectRatio: 'none', class: 'first', 'aria-hidden': 'true' });
+  const caption = h('p', { class: 'soft small', hidden: true }, words.firstScores);
+  const picture = item.video
+    ? h('video', { src: `${item.url}#t=0.1`, muted: true, preload: 'metadata', 'aria-hidden': 'true', tabindex: -1 })
+    : h('img', { src: item.url, alt: '' });
+  const element = h('div', { class: 'panel judging' },
+    h('div', { class: 'peek' }, picture),
+    h('div', {}, h('h2', { class: 'name' }, item.name), note, bar, detail, dots, caption, h('p', {}, button(words.cancel, () => act.stop(item)))));
+  const update = () => {
+    note.textContent = item.note;
+    const share = Math.round(100 * item.share);
+    bar.setAttribute('aria-valuenow', share);
+    bar.setAttribute('aria-valuetext', item.note);
+    bar.firstChild.style.width = `${share}%`;
+    const { progress } = item;
+    detail.textContent = progress ? [progress.frames_asked > 1 && words.frames(progress.frames, progress.frames_asked), words.faces(progress.faces)].filter(Boolean).join(' · ') : '';
+    const last = Math.max(1, ...item.scores.map(([time]) => time));
+    caption.hidden = !item.scores.length;
+    dots.replaceChildren(...item.scores.map(([time, p]) => s('circle', { class: 'dot', cx: 8 + 584 * time / last, cy: 84 - 78 * p, r: 4 })));
+  };
+  update();
+  return { element, update };
+}
+
+export function failed(item, act) {
+  const { kind, message } = item.error;
+  return h('div', { class: 'panel failed', role: 'group', 'aria-labelledby': 'failed-title' },
+    h('h2', { id: 'failed-title' }, words.failedTitle(item.name)),
+    h('p', {}, message[0].toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? '' : '.')),
+    words.advice[kind] && h('p', { class: 'soft' }, words.advice[kind]),
+    h('p', { class: 'row' }, button(words.retry, () => act.again(item), 'primary'), button(words.remove, () => act.remove(item))));
+}
+
+export function result(item, act) {
+  const { report, view } = item;
+  const pictures = new Pictures(item.id);
+  const people = [...report.people].sort((a, b) => (b.verdict.probability_fake ?? -1) - (a.verdict.probability_fake ?? -1));
+  const moments = new Moments(report);
+  const evidence = moments.all.length || moments.video ? new Evidence(item, moments, people, view, pictures) : null;
+  const element = h('article', { class: 'done' },
+    verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
+    evidence?.element ?? h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name }))),
+    report.people.length > 0 && peopleCards(view, people, evidence, pictures),
+    h('div', { class: 'two' },
+      h('section', { class: 'panel' }, h('h3', {}, words.means), h('p', {}, view.means)),
+      h('section', { class: 'panel' }, h('h3', {}, words.meansNot), h('p', {}, view.means_not))),
+    sureness(view), provenance(view), downloads(item, act));
+  return { element, leave: () => pictures.forget() };
+}
+
+function verdict({ name, view, report }) {
+  const p = report.verdict.probability_fake;
+  return h('header', { class: `verdict ${view.label}` },
+    h('p', { class: 'soft small file-name' }, name),
+    h('p', {}, pill(view.label, view.label_words)),
+    h('h2', { id: 'headline' }, view.headline),
+    h('p', {}, h('strong', {}, `${words.why}: `), `${view.reasons.join('; ')}.`),
+    p === null ? h('p', {}, words.noProbability) : [
+      scale(p, Number(view.real_threshold), Number(view.fake_threshold), view.label),
+      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), `, ${words.prior}. ${view.sureness} ${view.prevalence}`)]);
+}
+
+function scale(p, real, fake, label) {
+  const x = value => 1000 * value;
+  const zone = (name, from, to) => s('rect', { class: `zone ${name}`, x: x(from), width: x(to - from), y: 14, height: 14 });
+  return h('div', { class: 'scale', role: 'img', 'aria-label': words.scale(p.toFixed(3), real, fake) },
+    s('svg', { viewBox: '0 0 1000 34', preserveAspectRatio: 'none' }, zone('real', 0, real), zone('inconclusive', real, fake), zone('fake', fake, 1),
+      s('rect', { class: `needle ${label}`, x: x(p) - 4, width: 8, y: 4, height: 30, rx: 3 })),
+    h('p', { class: 'zones small soft', 'aria-hidden': 'true' }, h('span', {}, words.scaleReal), h('span', {}, words.scaleMiddle), h('span', {}, words.scaleFake)));
+}
+
+class Evidence {
+  constructor(item, moments, people, view, pictures) {
+    this.moments = moments;
+    const lead = view.lead && pictures.show(view.lead);
+    this.stage = new Stage(item, moments, item.report.media, lead);
+    this.faces = h('ul', { class: 'faces', 'aria-label': words.facesHere });
+    this.told = h('p', { class: 'small soft' });
+    this.slider = h('input', { type: 'range', min: 0, max: 100, value: 0, id: 'heat', 'aria-describedby': 'heat-told' });
+    this.told.id = 'heat-told';
+    this.slider.addEventListener('input', () => { this.stage.opacity = this.slider.value / 100; this.stage.draw(); this.#list(); });
+    const best = people.flatMap(person => person.faces.map(face => ({ ...face, person }))).find(face => moments.grade(face)?.faithful);
+    if (best) this.stage.opacity = (this.slider.value = 60) / 100;
+    const lanes = view.people.map(({ id }) => people.find(person => person.id === id))
+      .filter(person => person.faces.some(face => face.probability_fake !== null)).slice(0, SHOWN_LANES);
+    if (moments.video && moments.all.length > 1 && lanes.length) {
+      this.timeline = new Timeline(moments, { fake: Number(view.fake_threshold), real: Number(view.real_threshold) }, lanes);
+      this.timeline.addEventListener('seek', event => this.stage.seek(event.detail));
+    }
+    this.stage.addEventListener('moved', () => this.#moved());
+    this.stage.view.addEventListener(this.stage.player ? 'loadeddata' : 'load', () => this.#list());
+    this.element = h('section', { class: 'panel evidence', 'aria-labelledby': 'evidence-title' },
+      h('h3', { id: 'evidence-title' }, words.evidence), this.stage.element,
+      this.timeline && [this.timeline.element, h('p', { id: 'timeline-help', class: 'small soft' }, `${words.timelineHelp} ${words.legend}`)],
+      moments.all.some(moment => moment.faces.some(face => face.heatmap)) &&
+        h('div', { class: 'heat' }, h('label', { for: 'heat' }, words.heat), this.slider), this.told, this.faces);
+    this.told.textContent = moments.all.length ? '' : words.noFaceHere;
+    const first = best ? best.time_s : strongest(people)?.time_s;
+    if (moments.video && first !== undefined) this.stage.view.addEventListener('loadeddata', () => this.stage.seek(first), { once: true });
+  }
+
+  seek(time) { this.stage.seek(time); this.stage.element.scrollIntoView({ block: 'nearest' }); }
+
+  #moved() {
+    this.timeline?.show(this.stage.player ? this.stage.time - this.moments.half : this.stage.time);
+    if (!this.stage.player || this.stage.view.paused) this.#list();
+  }
+
+  #list() {
+    const { exact, faces } = this.stage.now();
+    const shown = exact ? faces.slice(0, 12) : [];
+    this.faces.replaceChildren(...shown.map(face => {
+      const p = face.probability_fake;
+      const state = p === null ? words.unusable[face.quality?.unusable] ?? words.notJudged : p.toFixed(3);
+      return h('li', {}, this.stage.cut(face), h('span', {}, pill(face.person.verdict.label, String(face.person.id), true), h('strong', {}, state), h('span', { class: 'soft small' }, face.quality ? words.pixels(face.quality.size_px) : '')));
+    }));
+    this.told.textContent = this.#words(exact, shown);
+  }
+
+  #words(exact, shown) {
+    if (!exact) return this.moments.all.some(moment => moment.faces.some(face => face.heatmap)) ? words.heatPaused : '';
+    const mapped = shown.filter(face => face.heatmap);
+    if (!shown.length) return words.noFaceHere;
+    if (!mapped.length) return words.heatNone;
+    const grades = mapped.map(face => this.moments.grade(face));
+    if (grades.some(grade => grade?.faithful)) return words.heatFaithful;
+    return grades.some(Boolean) ? words.heatUnfaithful : words.heatUntested;
+  }
+}
+
+const strongest = people => people[0]?.faces.reduce((best, face) => ((face.probability_fake ?? -1) > (best?.probability_fake ?? -1) ? face : best), null);
+
+function peopleCards(view, people, evidence, pictures) {
+  const cards = view.people.map(person => {
+    const found = people.find(other => other.id === person.id);
+    const face = person.faces[0];
+    return h('li', { class: 'panel person' },
+      face ? pictures.show(face.picture, 'portrait') : h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
+      h('div', {},
+        h('h4', {}, words.person(person.id), ' ', pill(person.label, person.label_words, true)),
+        h('p', { class: 'small' }, h('strong', {}, `${words.probability} ${person.probability}`), `: ${person.reasons.join('; ')}.`),
+        person.seen && h('p', { class: 'small soft' }, `${person.seen[0].toUpperCase()}${person.seen.slice(1)}.`),
+        person.segments.map(text => h('p', { class: 'small' }, `${words.looksFake(text)}.`)),
+        evidence?.moments.video && found && h('p', {}, button(words.show(person.id), () => evidence.seek(strongest([found]).time_s)))));
+  });
+  return h('section', { 'aria-labelledby': 'people-title' }, h('h3', { id: 'people-title' }, words.people), h('ul', { class: 'people' }, cards),
+    view.others.length > 0 && table(['Person', 'Verdict', 'Probability', 'Seen', 'Largest face'], view.others),
+    view.unlisted > 0 && h('p', { class: 'soft' }, words.more(view.unlisted)));
+}
+
+function sureness(view) {
+  const tested = view.people.filter(person => person.stability.length);
+  return h('section', { class: 'panel' }, h('h3', {}, words.sure), view.sureness && h('p', {}, view.sureness),
+    tested.map(person => [h('h4', {}, `${words.person(person.id)}: ${words.stability.toLowerCase()}`),
+      h('p', { class: 'small' }, person.unstable ? words.unstable : words.stable),
+      table([words.change, words.probability, words.verdict], person.stability.map(([change, p, mark, label]) => [change, p, `${mark} ${label}`]))]),
+    h('details', {}, h('summary', {}, words.limits), h('p', { class: 'small' }, view.method.intended_use), h('ul', { class: 'small' }, view.method.limits.map(text => h('li', {}, text)))),
+    view.method.rates.length > 0 && h('details', {}, h('summary', {}, words.errors), table(['Data', 'Error', 'Count', '95 % interval'], view.method.rates)));
+}
+
+function provenance(view) {
+  const rows = [...view.credentials.rows, ...view.said.map(([name, text]) => [name[0].toUpperCase() + name.slice(1), text]), ...view.traces];
+  return h('section', { class: 'panel' }, h('h3', {}, words.provenance), h('p', { class: 'small soft' }, words.claims),
+    view.ai_generated && h('p', {}, h('strong', {}, words.saysGenerated)),
+    h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words), rows.length > 0 && table(null, rows),
+    h('details', {}, h('summary', {}, words.file), table(null, [...view.facts, ...view.notes.map(text => [words.note, text]), [words.model, view.method.model],
+      ...view.digests.map(([name, digest]) => [`sha-256, ${name}`, h('code', {}, digest)])])));
+}
+
+function downloads(item, act) {
+  const told = h('p', { class: 'small', role: 'status' });
+  const fetchReport = async kind => {
+    told.textContent = '';
+    try {
+      const url = URL.createObjectURL(await api.blob(`/v1/scans/${item.id}/report.${kind}`));
+      h('a', { href: url, download: `${item.name}-report.${kind}` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    } catch (error) {
+      if (error instanceof api.Problem && error.status === 404) told.append(words.forgotten, ' ', button(words.judgeAgain, () => act.again(item)));
+      else told.textContent = error instanceof api.Problem ? error.message : words.away;
+    }
+  };
+  return h('section', { class: 'panel' }, h('h3', {}, words.report),
+    h('p', { class: 'row' }, Object.entries(words.formats).map(([kind, text]) => button(text, () => fetchReport(kind), kind === 'html' ? 'primary' : '')), button(words.remove, () => act.remove(item))), told);
+}
+
+class Pictures {
+  #urls = [];
+  constructor(id) { this.id = id; }
+
+  show({ file, alt }, kind = '') {
+    const image = h('img', { alt, class: kind, width: 256, height: 256 });
+    api.blob(`/v1/scans/${this.id}/pictures/${file}`).then(data => {
+      const url = URL.createObjectURL(data);
+      this.#urls.push(url);
+      image.src = url;
+    }, () => image.classList.add('missing'));
+    if (!kind) { image.removeAttribute('width'); image.removeAttribute('height'); }
+    return image;
+  }
+
+  forget() { for (const url of this.#urls.splice(0)) URL.revokeObjectURL(url); }
+}

@@ -1,0 +1,115 @@
+// The picture or the player, with what was found drawn over it.
+import { h } from './dom.js';
+import { drawHeat } from './heat.js';
+import { words } from './strings.js';
+
+export const MARKS = { fake: '▲', real: '●', inconclusive: '◆', not_applicable: '○' };
+const COLOURS = { fake: '#ff6b5e', real: '#4ade80', inconclusive: '#ffc14d', not_applicable: '#cbd5e1' };
+
+export class Stage extends EventTarget {
+  opacity = 0;
+
+  constructor(item, moments, media, fallback) {
+    super();
+    Object.assign(this, { moments, media, fallback });
+    this.canvas = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
+    this.view = item.video && item.file.type !== 'image/gif' && item.file.type !== 'image/webp'
+      ? h('video', { src: item.url, controls: true, playsinline: true, muted: true, preload: 'auto', 'aria-label': item.name })
+      : h('img', { src: item.url, alt: item.name });
+    this.player = this.view instanceof HTMLVideoElement;
+    this.element = h('div', { class: 'stage' }, this.view, this.canvas);
+    this.view.addEventListener(this.player ? 'loadeddata' : 'load', () => this.draw());
+    this.view.addEventListener('error', () => this.#fall(), { once: true });
+    if (this.player) {
+      for (const name of ['seeking', 'seeked', 'pause', 'play']) this.view.addEventListener(name, () => this.#moved());
+      this.view.addEventListener('timeupdate', () => this.#moved());
+      const step = () => { if (this.element.isConnected) this.draw(); this.view.requestVideoFrameCallback?.(step); };
+      this.view.requestVideoFrameCallback?.(step);
+    }
+    new ResizeObserver(() => this.draw()).observe(this.element);
+  }
+
+  get time() { return this.player ? this.view.currentTime : this.still ?? 0; }
+
+  seek(time) {
+    if (this.player) {
+      this.view.pause();
+      this.view.currentTime = Math.min(time + this.moments.half, this.view.duration || Infinity); // the middle of the frame
+    } else {
+      this.still = time;
+      this.#moved();
+    }
+  }
+
+  #moved() {
+    this.draw();
+    this.dispatchEvent(new Event('moved'));
+  }
+
+  #fall() {
+    this.player = false;
+    this.broken = true;
+    this.still = this.moments.all[0]?.time ?? 0;
+    this.element.replaceChildren(this.fallback ?? '', h('p', { class: 'notice small' }, words.cannotPlay));
+    this.dispatchEvent(new Event('moved'));
+  }
+
+  now() { return this.moments.at(this.player ? this.time - this.moments.half : this.time); }
+
+  draw() {
+    const { width, height } = this.view.getBoundingClientRect();
+    if (!width || this.broken) return;
+    const ratio = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    const scale = Math.min(width / this.media.width, height / this.media.height) * ratio;
+    const context = this.canvas.getContext('2d');
+    context.translate((this.canvas.width - scale * this.media.width) / 2, (this.canvas.height - scale * this.media.height) / 2);
+    context.scale(scale, scale);
+    const { exact, faces } = this.now();
+    if (exact) for (const face of faces) drawHeat(context, face, this.opacity);
+    for (const face of faces) this.#box(context, face, exact, ratio / scale);
+  }
+
+  #box(context, face, exact, pixel) {
+    const [x0, y0, x1, y1] = face.box;
+    const label = face.person.verdict.label;
+    context.setLineDash(exact ? [] : [7 * pixel, 5 * pixel]);
+    for (const [colour, width] of [['rgba(0,0,0,.65)', 5], [COLOURS[label], 2.5]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width * pixel;
+      context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    }
+    context.setLineDash([]);
+    const p = face.probability_fake;
+    const room = (x1 - x0) / pixel > 60; // in a crowd the numbers would hide the faces
+    const text = `${MARKS[label]} ${face.person.id}${exact && room && p !== null ? ` · ${p.toFixed(2)}` : ''}`;
+    context.font = `600 ${13 * pixel}px system-ui, sans-serif`;
+    const wide = context.measureText(text).width + 12 * pixel;
+    const top = Math.max(y0 - 22 * pixel, 0);
+    context.fillStyle = 'rgba(12,16,22,.82)';
+    context.beginPath();
+    context.roundRect(x0 - 1 * pixel, top, wide, 20 * pixel, 4 * pixel);
+    context.fill();
+    context.fillStyle = COLOURS[label];
+    context.fillText(text, x0 + 5 * pixel, top + 14.5 * pixel);
+  }
+
+  // a face cut out of what is shown now
+  cut(face, side = 112) {
+    const canvas = h('canvas', { width: side, height: side, class: 'cut', 'aria-hidden': 'true' });
+    if (this.broken) return canvas;
+    const natural = this.player ? this.view.videoWidth : this.view.naturalWidth;
+    if (!natural) return canvas;
+    const k = natural / this.media.width;
+    const [x0, y0, x1, y1] = face.box;
+    const size = 1.25 * Math.max(x1 - x0, y1 - y0);
+    const [x, y] = [(x0 + x1 - size) / 2, (y0 + y1 - size) / 2];
+    const context = canvas.getContext('2d');
+    context.drawImage(this.view, x * k, y * k, size * k, size * k, 0, 0, side, side);
+    context.scale(side / size, side / size);
+    context.translate(-x, -y);
+    drawHeat(context, face, this.opacity);
+    return canvas;
+  }
+}

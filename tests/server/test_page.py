@@ -1,0 +1,293 @@
+"""The page in a browser, as people use it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from serving import Served
+
+from clips import write_video
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+PAGE_BYTES = 150_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
+    """Opens the page. A request to any other host, an error on the console or in a script fails the test."""
+    contexts, faults = [], []
+
+    def open_page(url: str = served.url, *, width: int = 1280, height: int = 900, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.append(request.url) if not is_own(request.url, url) else None)
+        page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+        page.goto(url)
+        expect(page.locator("#server[data-state=ready]")).to_be_visible()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def is_own(url: str, base: str) -> bool:
+    return url.startswith((base, "blob:", "data:"))
+
+
+def give(page: Page, *files: Path | tuple[str, bytes]) -> None:
+    named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
+    kinds = {"jpg": "image/jpeg", "mp4": "video/mp4"}
+    payload = [{"name": name, "mimeType": kinds[name[-3:]], "buffer": data} for name, data in named]
+    page.locator("#files").set_input_files(payload)  # type: ignore[arg-type]
+
+
+def judged(page: Page, count: int = 1) -> None:
+    expect(page.locator("#list .pill")).to_have_count(count, timeout=60_000)
+
+
+@pytest.fixture(scope="module")
+def two_people(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
+    """A clip with two faces side by side; the right one is brighter, which the tiny bundle takes for fake."""
+    faces = [
+        np.asarray(Image.open(demo / name).convert("RGB").resize((360, 360)))
+        for name in ("2-generated.jpg", "4-swapped.jpg")
+    ]
+    dark, light = (faces[0] * 0.35).astype(np.uint8), np.clip(faces[1].astype(int) + 70, 0, 255).astype(np.uint8)
+    frame = np.concatenate([dark, light], axis=1)
+    return write_video(tmp_path_factory.mktemp("clips") / "two.mp4", [frame] * 60)
+
+
+def test_a_picture(visit: Callable[..., Page], demo: Path) -> None:
+    page = visit()
+    give(page, demo / "2-generated.jpg")
+    judged(page)
+    expect(page.locator("#headline")).to_contain_text("in this picture")
+    expect(page.locator(".stage img")).to_be_visible()
+    expect(page.locator(".faces li")).to_have_count(1)
+    expect(page.locator(".people li")).to_have_count(1)
+    expect(page.get_by_role("heading", name="What the file says of itself")).to_be_visible()
+    expect(page.locator("#live")).to_contain_text("2-generated.jpg")
+    for kind, start in (("Page", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=kind, exact=True).click()
+        assert waiting.value.path().read_bytes().lower().startswith(start.lower())
+
+
+def painted(page: Page) -> int:
+    """How many pixels of the overlay have something drawn on them."""
+    return int(
+        page.locator(".overlay").evaluate(
+            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+            ".filter((value, i) => i % 4 === 3 && value).length"
+        )
+    )
+
+
+def test_a_clip_second_by_second(visit: Callable[..., Page], demo: Path) -> None:
+    page = visit()
+    give(page, demo / "5-generated.mp4")
+    judged(page)
+    timeline = page.get_by_role("slider", name="Probability of fake over time")
+    expect(timeline).to_be_visible()
+    assert page.locator(".timeline .dot").count() > 20
+    timeline.press("Home")
+    expect(timeline).to_have_attribute("aria-valuetext", "0.0 s: person 1, 1.00")
+    page.wait_for_timeout(500)
+    before = painted(page)
+    assert before > 500  # the box
+    timeline.press("ArrowRight")
+    assert page.locator("video[controls]").evaluate("v => v.currentTime") > 0.05
+    page.locator("#heat").fill("80")
+    page.wait_for_timeout(500)
+    assert painted(page) > 3 * before  # the map covers the face
+    box = timeline.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 20)
+    page.wait_for_timeout(500)
+    assert 1.7 < page.locator("video[controls]").evaluate("v => v.currentTime") < 2.4
+    expect(page.locator(".faces li")).to_have_count(1)
+
+
+def test_several_people(visit: Callable[..., Page], two_people: Path) -> None:
+    page = visit()
+    give(page, two_people)
+    judged(page)
+    expect(page.locator(".people li")).to_have_count(2)
+    expect(page.locator(".timeline .course")).to_have_count(2)
+    labels = page.locator(".people .pill").all_inner_texts()
+    assert len(set(labels)) == 2
+    page.get_by_role("button", name="Show person 2").click()
+    expect(page.locator(".faces li")).to_have_count(2)
+
+
+def test_several_files_in_a_row_and_one_that_is_none(visit: Callable[..., Page], demo: Path) -> None:
+    page = visit()
+    broken = ("broken.mp4", b"no video " * 100)
+    give(page, demo / "1-photograph.jpg", broken, demo / "6-no-face.jpg")
+    judged(page, 3)
+    page.get_by_role("button", name="broken.mp4").click()
+    expect(page.locator("#failed-title")).to_contain_text("broken.mp4 could not be judged")
+    expect(page.locator(".panel.failed")).to_contain_text("Neither a picture nor a video")
+    page.get_by_role("button", name="6-no-face.jpg").click()
+    expect(page.locator("#headline")).to_contain_text("no face")
+    page.get_by_role("button", name="Forget this").click()
+    expect(page.locator("#list li")).to_have_count(2)
+
+
+def test_a_file_that_is_too_large_is_told_before_it_is_sent(
+    visit: Callable[..., Page], serve: Callable[..., Served], demo: Path
+) -> None:
+    server = serve(workers=1, limits={"upload_bytes": 20_000})
+    page = visit(server.url)
+    give(page, demo / "2-generated.jpg")
+    judged(page)
+    expect(page.locator(".panel.failed")).to_contain_text("The server takes up to")
+    assert server.metric("unmask_uploaded_bytes_total") == 0
+
+
+def test_the_server_goes_away_and_comes_back(
+    visit: Callable[..., Page], serve: Callable[..., Served], demo: Path
+) -> None:
+    server = serve(workers=1)
+    page = visit(server.url)
+    server.kill()
+    give(page, demo / "2-generated.jpg")
+    expect(page.locator(".doing")).to_contain_text("does not answer")
+    expect(page.locator("#server")).to_contain_text("does not answer")
+    serve(workers=1, port=server.port)
+    judged(page)
+    expect(page.locator("#headline")).to_be_visible()
+    expect(page.locator("#server[data-state=ready]")).to_be_visible()
+
+
+def test_a_server_that_was_restarted_is_sent_the_file_again(
+    visit: Callable[..., Page], serve: Callable[..., Served], long_clip: bytes
+) -> None:
+    server = serve(workers=1)
+    page = visit(server.url)
+    give(page, ("long.mp4", long_clip))
+    expect(page.locator(".doing")).to_contain_text("faces", timeout=20_000)
+    server.kill()
+    serve(workers=1, port=server.port)
+    judged(page)
+    expect(page.locator("#headline")).to_contain_text("no face")
+
+
+def test_the_keyboard_alone(visit: Callable[..., Page], demo: Path) -> None:
+    page = visit()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.locator("#choose").evaluate("b => b === document.activeElement"):
+            break
+    with page.expect_file_chooser() as waiting:
+        page.keyboard.press("Enter")
+    waiting.value.set_files([str(demo / "5-generated.mp4"), str(demo / "2-generated.jpg")])
+    judged(page, 2)
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate_handle("document.activeElement").evaluate("e => e.id || e.className || e.textContent"))
+    assert {"entry", "timeline", "heat"} <= seen
+    page.locator(".entry").last.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#result")).to_be_focused()
+
+
+def test_a_key_is_asked_for(
+    visit: Callable[..., Page], serve: Callable[..., Served], demo: Path, browser: Browser
+) -> None:
+    server = serve(workers=1, keys=["sesame"])
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    field = page.get_by_label("API key")
+    expect(field).to_be_visible()
+    field.fill("sesame")
+    field.blur()
+    expect(page.locator("#server[data-state=ready]")).to_be_visible()
+    give(page, demo / "2-generated.jpg")
+    judged(page)
+    expect(page.locator("#headline")).to_be_visible()
+    expect(page.locator(".people img")).to_have_js_property("complete", True)
+    context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360], ids=["desktop", "phone"])
+def test_accessible_and_fitting(visit: Callable[..., Page], two_people: Path, width: int, dark: bool) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(width=width, height=740, color_scheme="dark" if dark else "light", bypass_csp=True)
+    for state in ("empty", "judged", "failed"):
+        if state == "judged":
+            give(page, two_people)
+            judged(page)
+            for summary in page.locator("summary").all():
+                summary.click()
+        if state == "failed":
+            give(page, ("a.mp4", b"none"))
+            judged(page, 2)
+        found = [
+            fault for fault in Axe().run(page).response["violations"] if fault["impact"] in ("serious", "critical")
+        ]
+        assert not found, (state, [(fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in found])
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], state
+
+
+def test_less_motion(visit: Callable[..., Page]) -> None:
+    page = visit(reduced_motion="reduce")
+    assert page.locator("#drop").evaluate("e => getComputedStyle(e).transitionDuration") in ("0s", "")
+
+
+def test_the_page_is_light(visit: Callable[..., Page], browser: Browser, served: Served) -> None:
+    folder = Path(__file__).parents[2] / "src" / "unmask" / "server" / "page"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= PAGE_BYTES
+    context = browser.new_context(offline=True)
+    with pytest.raises(Error):
+        context.new_page().goto(served.url)
+    context.close()
+
+
+def test_leaving_the_page_leaves_nothing_on_the_server(
+    visit: Callable[..., Page], serve: Callable[..., Served], demo: Path
+) -> None:
+    server = serve(workers=1)
+    page = visit(server.url)
+    give(page, demo / "2-generated.jpg")
+    judged(page)
+    assert server.metric("unmask_kept_bytes") > 0
+    page.goto("about:blank")
+    end = 50
+    while server.metric("unmask_kept_bytes") and end:
+        page.wait_for_timeout(100)
+        end -= 1
+    assert server.metric("unmask_kept_bytes") == 0
