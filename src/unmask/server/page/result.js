@@ -119,7 +119,7 @@ class Evidence {
   seek(time) { this.stage.seek(time); this.stage.element.scrollIntoView({ block: 'nearest' }); }
 
   #moved() {
-    this.timeline?.show(this.stage.player ? this.stage.time - this.moments.half : this.stage.time);
+    this.timeline?.show(this.stage.time);
     if (!this.stage.player || this.stage.view.paused) this.#list();
   }
 

@@ -29,7 +29,8 @@ export class Stage extends EventTarget {
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  get time() { return this.player ? this.view.currentTime : this.still ?? 0; }
+  // of the frame on show: players stand in the middle of frames, see seek
+  get time() { return this.player ? Math.max(0, this.view.currentTime - this.moments.half) : this.still ?? 0; }
 
   seek(time) {
     if (this.player) {
@@ -54,7 +55,7 @@ export class Stage extends EventTarget {
     this.dispatchEvent(new Event('moved'));
   }
 
-  now() { return this.moments.at(this.player ? this.time - this.moments.half : this.time); }
+  now() { return this.moments.at(this.time); }
 
   draw() {
     const { width, height } = this.view.getBoundingClientRect();
