@@ -1,13 +1,16 @@
-# make scan FILE=…   judge a file (without FILE: the demo)      make test   all checks
+# make scan FILE=…   judge a file (without FILE: the demo)      make test   all checks      make serve   the page
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: scan test test-slow lint bench clean
+.PHONY: scan serve test test-slow lint bench clean
 
 scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
+
+serve:
+	@./start.sh
 
 test: $(VENV)/.dev lint
 	$(BIN)/pytest -m "not slow"
