@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from clips import write_video
+from unmask import jpeg
 from unmask.bundle.card import parse_card
 from unmask.bundle.session import Scored
 from unmask.detector import MAX_JUDGED, Detector, load_detector
@@ -453,6 +454,15 @@ def test_a_heat_map_says_where_it_lies(tmp_path: Path) -> None:
     assert 20 < x < 100
     assert 20 < y < 100
     assert detector(BOX).scan(tmp_path / "a.png").people[0].scores[0].corners is None
+
+
+def test_frames_of_a_video_are_kept_to_be_shown(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [flat(255)] * 40)
+    report = detector(BOX).scan(clip, explain=True)
+    assert 8 <= len(report.pictures) <= 16
+    assert set(report.pictures) <= {score.face.frame for score in report.people[0].scores}
+    assert jpeg.decode(next(iter(report.pictures.values()))).shape == (120, 160, 3)
+    assert not detector(BOX).scan(clip).pictures
 
 
 def test_longer_videos_than_allowed_are_refused(tmp_path: Path) -> None:

@@ -309,7 +309,9 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """All that a scan of one file found. contradictions: where the file's words and the pixels disagree, in words."""
+    """All that a scan of one file found. contradictions: where the file's words and the pixels disagree, in words.
+    pictures: frames of a video by their number, as JPEG, at most PICTURE_SIDE wide and high, spread over it; there if
+    evidence was asked for."""
 
     media: Media
     verdict: Verdict
@@ -319,6 +321,7 @@ class Report:
     settings: Settings = Settings()
     contradictions: tuple[str, ...] = ()
     timing_s: Timing = Timing()
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
 
 
 class Stage(StrEnum):

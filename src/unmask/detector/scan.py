@@ -369,6 +369,7 @@ class Detector:
             provenance=look.provenance,
             settings=settings,
             contradictions=contradictions(look.provenance, verdict),
+            pictures={n: data for n, (data, _) in look.pictures.kept().items()} if media.kind == "video" else {},
             timing_s=Timing(look.decode.seconds, look.find.seconds, look.score_s, total, look.evidence.seconds),
         )
 

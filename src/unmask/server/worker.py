@@ -120,9 +120,11 @@ class Worker:
         )
         report = replace(report, media=replace(report.media, path=asked["name"]))
         view, pictures = pack(view_of(report, detector.bundle.card, asked["prevalence"]))
+        frames = {f"frame{number}.jpeg": data for number, data in report.pictures.items()}
+        view["frames"] = sorted(report.pictures)
         parts = {"report": _json(to_json(report, asked["prevalence"])), "view": _json(view)}
         words = {"label": report.verdict.label, "kind": report.media.kind, "seconds": report.timing_s.total}
-        return Message("done", words, parts | {f"picture/{name}": data for name, data in pictures.items()})
+        return Message("done", words, parts | {f"picture/{name}": data for name, data in (pictures | frames).items()})
 
     def _known(self, name: str) -> dict[str, Any]:
         bundle = self._detectors[name].bundle

@@ -89,8 +89,7 @@ function scale(p, real, fake, label) {
 class Evidence {
   constructor(item, moments, people, view, pictures) {
     this.moments = moments;
-    const lead = view.lead && pictures.show(view.lead);
-    this.stage = new Stage(item, moments, item.report.media, lead);
+    this.stage = new Stage(item, moments, item.report.media, view.frames ?? [], name => pictures.load(name));
     this.faces = h('ul', { class: 'faces', 'aria-label': words.facesHere });
     this.told = h('p', { class: 'small soft' });
     this.slider = h('input', { type: 'range', min: 0, max: 100, value: 0, id: 'heat', 'aria-describedby': 'heat-told' });
@@ -113,7 +112,11 @@ class Evidence {
         h('div', { class: 'heat' }, h('label', { for: 'heat' }, words.heat), this.slider), this.told, this.faces);
     this.told.textContent = moments.all.length ? '' : words.noFaceHere;
     const first = best ? best.time_s : strongest(people)?.time_s;
-    if (moments.video && first !== undefined) this.stage.view.addEventListener('loadeddata', () => this.stage.seek(first), { once: true });
+    if (moments.video && first !== undefined) {
+      if (this.stage.player) this.stage.view.addEventListener('loadeddata', () => this.stage.seek(first), { once: true });
+      this.stage.still = first; // where there is no player
+      if (!this.stage.player) this.stage.seek(first);
+    }
   }
 
   seek(time) { this.stage.seek(time); this.stage.element.scrollIntoView({ block: 'nearest' }); }
@@ -152,7 +155,7 @@ function peopleCards(view, people, evidence, pictures) {
     const found = people.find(other => other.id === person.id);
     const face = person.faces[0];
     return h('li', { class: 'panel person' },
-      face ? pictures.show(face.picture, 'portrait') : h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
+      face ? pictures.portrait(face.picture) : h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
       h('div', {},
         h('h4', {}, words.person(person.id), ' ', pill(person.label, person.label_words, true)),
         h('p', { class: 'small' }, h('strong', {}, `${words.probability} ${person.probability}`), `: ${person.reasons.join('; ')}.`),
@@ -202,19 +205,22 @@ function downloads(item, act) {
 }
 
 class Pictures {
-  #urls = [];
+  #urls = new Map();
   constructor(id) { this.id = id; }
 
-  show({ file, alt }, kind = '') {
-    const image = h('img', { alt, class: kind, width: 256, height: 256 });
-    api.blob(`/v1/scans/${this.id}/pictures/${file}`).then(data => {
-      const url = URL.createObjectURL(data);
-      this.#urls.push(url);
-      image.src = url;
-    }, () => image.classList.add('missing'));
-    if (!kind) { image.removeAttribute('width'); image.removeAttribute('height'); }
+  load(name) {
+    if (!this.#urls.has(name)) this.#urls.set(name, api.blob(`/v1/scans/${this.id}/pictures/${name}`).then(data => URL.createObjectURL(data)));
+    return this.#urls.get(name);
+  }
+
+  portrait({ file, alt }) {
+    const image = h('img', { alt, class: 'portrait', width: 256, height: 256 });
+    this.load(file).then(url => { image.src = url; }, () => image.classList.add('missing'));
     return image;
   }
 
-  forget() { for (const url of this.#urls.splice(0)) URL.revokeObjectURL(url); }
+  forget() {
+    for (const url of this.#urls.values()) url.then(URL.revokeObjectURL, () => {});
+    this.#urls.clear();
+  }
 }

@@ -9,15 +9,20 @@ const COLOURS = { fake: '#ff6b5e', real: '#4ade80', inconclusive: '#ffc14d', not
 export class Stage extends EventTarget {
   opacity = 0;
 
-  constructor(item, moments, media, fallback) {
+  // frames: the numbers of the frames that the server has as pictures; load: gives the address of one
+  constructor(item, moments, media, frames, load) {
     super();
-    Object.assign(this, { moments, media, fallback });
+    Object.assign(this, { moments, media, load });
+    this.pictured = moments.all.filter(moment => frames.includes(moment.frame));
     this.canvas = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
-    this.view = item.video && item.file.type !== 'image/gif' && item.file.type !== 'image/webp'
+    const playable = moments.video && !item.file.type.startsWith('image/'); // animations cannot be stopped at a frame
+    this.view = playable
       ? h('video', { src: item.url, controls: true, playsinline: true, muted: true, preload: 'auto', 'aria-label': item.name })
       : h('img', { src: item.url, alt: item.name });
     this.player = this.view instanceof HTMLVideoElement;
-    this.element = h('div', { class: 'stage' }, this.view, this.canvas);
+    this.screen = h('div', { class: 'screen' }, this.view, this.canvas);
+    this.element = h('div', { class: 'stage' }, this.screen);
+    if (moments.video && !playable) { this.#fall(); return; }
     this.view.addEventListener(this.player ? 'loadeddata' : 'load', () => this.draw());
     this.view.addEventListener('error', () => this.#fall(), { once: true });
     if (this.player) {
@@ -37,8 +42,7 @@ export class Stage extends EventTarget {
       this.view.pause();
       this.view.currentTime = Math.min(time + this.moments.half, this.view.duration || Infinity); // the middle of the frame
     } else {
-      this.still = time;
-      this.#moved();
+      this.#still(time);
     }
   }
 
@@ -49,17 +53,27 @@ export class Stage extends EventTarget {
 
   #fall() {
     this.player = false;
-    this.broken = true;
-    this.still = this.moments.all[0]?.time ?? 0;
-    this.element.replaceChildren(this.fallback ?? '', h('p', { class: 'notice small' }, words.cannotPlay));
-    this.dispatchEvent(new Event('moved'));
+    this.view = h('img', { alt: '' });
+    this.view.addEventListener('load', () => this.#moved());
+    const told = this.pictured.length ? words.cannotPlay : words.noFrames;
+    this.screen.replaceChildren(this.view, this.canvas);
+    this.element.append(h('p', { class: 'notice small' }, told));
+    this.#still(this.still ?? 0);
+  }
+
+  // without a player: the nearest of the frames that the server kept
+  async #still(time) {
+    const near = this.pictured.reduce((best, moment) => (!best || Math.abs(moment.time - time) < Math.abs(best.time - time) ? moment : best), null);
+    this.still = near?.time ?? time;
+    if (near) this.view.src = await this.load(`frame${near.frame}.jpeg`).catch(() => '');
+    this.#moved();
   }
 
   now() { return this.moments.at(this.time); }
 
   draw() {
     const { width, height } = this.view.getBoundingClientRect();
-    if (!width || this.broken) return;
+    if (!width || (!this.player && !this.view.naturalWidth)) return;
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
@@ -99,7 +113,6 @@ export class Stage extends EventTarget {
   // a face cut out of what is shown now
   cut(face, side = 112) {
     const canvas = h('canvas', { width: side, height: side, class: 'cut', 'aria-hidden': 'true' });
-    if (this.broken) return canvas;
     const natural = this.player ? this.view.videoWidth : this.view.naturalWidth;
     if (!natural) return canvas;
     const k = natural / this.media.width;

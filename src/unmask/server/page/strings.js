@@ -43,7 +43,8 @@ export const words = {
   contradiction: 'Contradiction.',
 
   evidence: 'The evidence',
-  cannotPlay: 'This browser cannot play the file. The frame with the most suspected face is shown instead.',
+  cannotPlay: 'This browser cannot play the file; frames that were judged are shown instead.',
+  noFrames: 'This browser cannot play the file. Judge it with “Show where in the face” to see its frames.',
   heat: 'Heat map',
   heatOff: 'off',
   heatFaithful: 'Bright places speak for a fake more than dark ones. Tested on this face: the score rests on the places the map names.',

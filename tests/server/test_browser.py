@@ -63,7 +63,7 @@ def is_own(url: str, base: str) -> bool:
 
 def give(page: Page, *files: Path | tuple[str, bytes]) -> None:
     named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
-    kinds = {"jpg": "image/jpeg", "mp4": "video/mp4"}
+    kinds = {"jpg": "image/jpeg", "mp4": "video/mp4", "avi": "video/x-msvideo"}
     payload = [{"name": name, "mimeType": kinds[name[-3:]], "buffer": data} for name, data in named]
     page.locator("#files").set_input_files(payload)  # type: ignore[arg-type]
 
@@ -144,6 +144,25 @@ def test_several_people(visit: Callable[..., Page], two_people: Path) -> None:
     labels = page.locator(".people .pill").all_inner_texts()
     assert len(set(labels)) == 2
     page.get_by_role("button", name="Show person 2").click()
+    expect(page.locator(".faces li")).to_have_count(2)
+
+
+def test_a_video_that_the_browser_cannot_play(visit: Callable[..., Page], two_people: Path, tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(two_people)) as source:
+        frames = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+    old = write_video(tmp_path / "old.avi", frames, codec="mpeg4")
+    page = visit()
+    give(page, old)
+    judged(page)
+    expect(page.locator(".notice")).to_contain_text("cannot play")
+    expect(page.locator(".faces li")).to_have_count(2)
+    shown = page.locator(".screen img").get_attribute("src")
+    assert page.locator(".screen img").evaluate("i => i.naturalWidth") == 720
+    assert painted(page) > 500
+    page.get_by_role("slider", name="Probability of fake over time").press("Home")
+    expect(page.locator(".screen img")).not_to_have_attribute("src", shown or "")
     expect(page.locator(".faces li")).to_have_count(2)
 
 
