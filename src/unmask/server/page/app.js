@@ -63,7 +63,9 @@ visit.options = () => {
 
 function take(files) {
   const given = [...files].filter(file => file instanceof File);
-  if (given.length) look(visit.add(given));
+  if (!given.length) return;
+  look(visit.add(given));
+  if (matchMedia('(max-width: 60rem)').matches) $('result').scrollIntoView(); // below the list on a narrow screen
 }
 
 $('choose').addEventListener('click', () => $('files').click());

@@ -33,6 +33,7 @@ export function waiting(item, act) {
     detail.textContent = progress ? [progress.frames_asked > 1 && words.frames(progress.frames, progress.frames_asked), words.faces(progress.faces)].filter(Boolean).join(' · ') : '';
     const last = Math.max(1, ...item.scores.map(([time]) => time));
     caption.hidden = !item.scores.length;
+    dots.toggleAttribute('hidden', !item.scores.length);
     dots.replaceChildren(...item.scores.map(([time, p]) => s('circle', { class: 'dot', cx: 8 + 584 * time / last, cy: 84 - 78 * p, r: 4 })));
   };
   update();
@@ -73,16 +74,17 @@ function verdict({ name, view, report }) {
     h('h2', { id: 'headline' }, view.headline),
     h('p', {}, h('strong', {}, `${words.why}: `), `${view.reasons.join('; ')}.`),
     p === null ? h('p', {}, words.noProbability) : [
-      scale(p, Number(view.real_threshold), Number(view.fake_threshold), view.label),
+      scale(p, Number(view.real_threshold), Number(view.fake_threshold)),
       h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), `, ${words.prior}. ${view.sureness} ${view.prevalence}`)]);
 }
 
-function scale(p, real, fake, label) {
+function scale(p, real, fake) {
   const x = value => 1000 * value;
-  const zone = (name, from, to) => s('rect', { class: `zone ${name}`, x: x(from), width: x(to - from), y: 14, height: 14 });
+  const zone = (name, from, to) => s('rect', { class: `zone ${name}`, x: x(from), width: x(to - from), y: 0, height: 14 });
+  const needle = h('span', { class: 'needle' });
+  needle.style.left = `${100 * p}%`;
   return h('div', { class: 'scale', role: 'img', 'aria-label': words.scale(p.toFixed(3), real, fake) },
-    s('svg', { viewBox: '0 0 1000 34', preserveAspectRatio: 'none' }, zone('real', 0, real), zone('inconclusive', real, fake), zone('fake', fake, 1),
-      s('rect', { class: `needle ${label}`, x: x(p) - 4, width: 8, y: 4, height: 30, rx: 3 })),
+    h('div', { class: 'ruler' }, s('svg', { viewBox: '0 0 1000 14', preserveAspectRatio: 'none' }, zone('real', 0, real), zone('inconclusive', real, fake), zone('fake', fake, 1)), needle),
     h('p', { class: 'zones small soft', 'aria-hidden': 'true' }, h('span', {}, words.scaleReal), h('span', {}, words.scaleMiddle), h('span', {}, words.scaleFake)));
 }
 

@@ -3,14 +3,15 @@ import { h, s } from './dom.js';
 import { MARKS } from './stage.js';
 import { words } from './strings.js';
 
-const [LANE, LEFT, RIGHT] = [84, 40, 14];
+const [LEFT, RIGHT, FOOT] = [40, 14, 24];
 
 export class Timeline extends EventTarget {
   constructor(moments, thresholds, people) {
     super();
     Object.assign(this, { moments, thresholds, people, time: 0, width: 720 });
-    this.height = people.length * LANE + 24;
-    this.head = s('line', { class: 'playhead', y1: 0, y2: this.height - 22 });
+    this.lane = people.length > 3 ? 54 : 84;
+    this.height = people.length * this.lane + FOOT;
+    this.head = s('line', { class: 'playhead', y1: 0, y2: this.height - FOOT });
     this.svg = s('svg', { height: this.height, 'aria-hidden': 'true' });
     this.element = h('div', {
       class: 'timeline', role: 'slider', tabindex: 0, 'aria-label': words.timeline, 'aria-valuemin': 0,
@@ -28,7 +29,7 @@ export class Timeline extends EventTarget {
     this.svg.replaceChildren(
       s('defs', {}, s('pattern', { id: 'hatch', width: 8, height: 8, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
         s('line', { class: 'hatch', x1: 0, y1: 0, x2: 0, y2: 8 }))),
-      ...this.people.map((person, row) => this.#lane(person, row * LANE)), ...this.#ticks(), this.head);
+      ...this.people.map((person, row) => this.#lane(person, row * this.lane)), ...this.#ticks(), this.head);
     this.show(this.time);
   }
 
@@ -36,14 +37,14 @@ export class Timeline extends EventTarget {
   #x(time) { return LEFT + (this.width - LEFT - RIGHT) * Math.min(Math.max(time / this.duration, 0), 1); }
 
   #lane(person, top) {
-    const y = p => top + 8 + (LANE - 20) * (1 - p);
+    const y = p => top + 7 + (this.lane - 14) * (1 - p);
     const spots = person.faces.filter(face => face.probability_fake !== null);
     const course = person.timeline ?? [];
     const label = person.verdict.label;
     const points = key => course.map(m => `${this.#x(m.time_s).toFixed(1)},${y(key(m)).toFixed(1)}`);
     const segments = (person.segments ?? []).filter(segment => segment.faces < spots.length);
     return s('g', {},
-      s('text', { class: `who ${label}`, x: 4, y: top + LANE / 2 }, `${MARKS[label]} ${person.id}`),
+      s('text', { class: `who ${label}`, x: 4, y: top + this.lane / 2 + 5 }, `${MARKS[label]} ${person.id}`),
       segments.map(segment => s('rect', { class: 'segment', x: this.#x(segment.start_s), y: y(1), height: y(0) - y(1), width: Math.max(this.#x(segment.end_s) - this.#x(segment.start_s), 2), fill: 'url(#hatch)' })),
       [0, 1].map(p => s('line', { class: 'rule', x1: LEFT, x2: this.width - RIGHT, y1: y(p), y2: y(p) })),
       Object.entries(this.thresholds).map(([name, p]) => s('line', { class: `limit ${name}`, x1: LEFT, x2: this.width - RIGHT, y1: y(p), y2: y(p) })),
