@@ -1,6 +1,7 @@
-"""python -m benchmarks.serve [--users 32] [--seconds 60]: the server under load, against `Detector.scan` in a loop.
+"""python -m benchmarks.serve [--users 32] [--seconds 60] [--page]
 
-The load comes from the same machine, so the server has less than all of it."""
+The server under load, against `Detector.scan` in a loop; the load comes from the same machine, so the server has less
+than all of it. --page: instead, what the page weighs and how soon Chromium paints it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
+import unmask
 import unmask.demo
 from unmask.detector import Detector, load_detector
 from unmask.report import to_json
@@ -111,11 +114,37 @@ def alone(detector: Detector, seconds: float) -> float:
     return count / (perf_counter() - began)
 
 
+def page() -> None:
+    """Five first visits."""
+    from playwright.sync_api import sync_playwright
+
+    process, port, _ = start()
+    folder = Path(unmask.__file__).parent / "server" / "page"
+    weight = sum(path.stat().st_size for path in folder.iterdir())
+    painted = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for _ in range(5):
+            visit = browser.new_context().new_page()
+            visit.goto(f"http://127.0.0.1:{port}/", wait_until="networkidle")
+            painted.append(visit.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+            visit.context.close()
+        browser.close()
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    times = ", ".join(f"{time:.0f}" for time in painted)
+    print(f"the page weighs {weight / 1000:.0f} kB; first contentful paint after {times} ms")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--page", action="store_true")
     parser.add_argument("--users", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
     asked = parser.parse_args()
+    if asked.page:
+        page()
+        return
     detector = load_detector()
     expected = {name: essence(to_json(detector.scan(DEMO / name))) for name in MIX}
     before = alone(detector, asked.seconds / 4)

@@ -17,6 +17,7 @@ from pypdf import PdfReader
 from serving import TINY, Served
 
 from clips import write_sound, write_video
+from provenance_files import as_bytes, picture, signed
 from unmask import jpeg
 from unmask.detector import load_detector
 from unmask.report import to_json
@@ -105,6 +106,19 @@ def test_the_report_in_every_form(client: httpx.Client, portrait: bytes) -> None
     assert picture.headers["content-type"] == "image/jpeg"
     assert jpeg.decode(picture.content).ndim == 3
     assert refused(client.get(f"{place}/pictures/none.jpeg")) == (404, "unknown_picture")
+
+
+def test_credentials_survive_the_server(client: httpx.Client, tmp_path: Path) -> None:
+    """What needs the file itself works without its name and its ending."""
+    found = send(client, signed(as_bytes(picture())), "no ending").json()["report"]["provenance"]
+    assert found["credentials"]["state"] == "valid"
+    assert found["format"] == "JPEG"
+    noise = np.random.default_rng(0).integers(0, 255, (30, 480, 640, 3), dtype=np.uint8)
+    clip = signed(write_video(tmp_path / "clip.mp4", list(noise)).read_bytes(), "video/mp4")
+    assert len(clip) > 1_000_000  # too large to be held in memory
+    found = send(client, clip, "clip").json()["report"]["provenance"]
+    assert found["credentials"]["state"] == "valid"
+    assert found["codec"] == "h264"
 
 
 def test_what_is_deleted_is_forgotten(client: httpx.Client, portrait: bytes) -> None:

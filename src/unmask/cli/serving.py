@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unmask.cli.output import Engine, FacesOption, say
+from unmask.cli.output import Engine, FacesOption, complain, say
 from unmask.errors import MissingExtraError, ServerError
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def serve(
 
     def ready() -> None:
         say(f"unmask serves {address} (stop: Ctrl-C)")
+        if not local and keys is None:
+            complain("whoever can reach this machine can use this server; --keys FILE asks for a key")
         if open_browser:
             webbrowser.open(address)
 

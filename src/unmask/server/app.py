@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 import uvicorn
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
@@ -29,6 +30,9 @@ from unmask.server.pool import Pool
 
 CONNECTIONS = 1000
 """At once; more are answered 503."""
+
+DRAWING = 2
+"""Reports that are made at once: the workers shall have the processor."""
 
 STOP_S = 30
 """For requests under way when the server is stopped."""
@@ -93,6 +97,7 @@ def create_app(
     )
     app.state.desk = desk
     app.state.signing_key = signing_key
+    app.state.drawing = CapacityLimiter(DRAWING)
     for router in (scans.judging(limits, list(models)), scans.router, reports.router, service.router):
         app.include_router(router, responses=COMMON)
     app.add_exception_handler(HTTPException, _problem)
@@ -130,11 +135,14 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits, ready: Callabl
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=32_768,
     )
+    told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # uvicorn hands them on when it is done, which is no error
+        signal.signal(number, lambda given, _: told.append(given))  # uvicorn hands them on when it has stopped
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
+            if told:  # while the workers started
+                return
             server = _Server(config, app.state.desk, ready)
             await server.serve(sockets=[listening])
 
@@ -155,15 +163,16 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if not isinstance(error, ProblemError):
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         error = ProblemError(error.status_code, kind, str(error.detail), error.headers)
+    request.app.state.desk.meters.refused.labels(error.kind).inc()
     return Response(error.body, error.status_code, error.headers, "application/json")
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
-    return Response(ProblemError(422, "invalid_request", "; ".join(faults)).body, 422, None, "application/json")
+    return await _problem(request, ProblemError(422, "invalid_request", "; ".join(faults)))

@@ -144,14 +144,14 @@ class Guard:
             try:
                 self._desk().admit(client, declared)
             except RefusedError:
-                await _drain(receive, most)
+                await _drain(headers, receive, most)
                 raise
         if declared > most:
-            await _drain(receive, 2 * most)
+            await _drain(headers, receive, 2 * most)
             raise self._too_large(upload)
-        return self._limited(receive, most, upload)
+        return self._limited(headers, receive, most, upload)
 
-    def _limited(self, receive: Receive, most: int, upload: bool) -> Receive:
+    def _limited(self, headers: Mapping[str, str], receive: Receive, most: int, upload: bool) -> Receive:
         loop = asyncio.get_running_loop()
         began, got, whole = loop.time(), 0, False
 
@@ -169,7 +169,7 @@ class Guard:
                 got += len(message.get("body", b""))
                 whole = not message.get("more_body", False)
                 if got > most:
-                    await _drain(receive, 2 * most)
+                    await _drain(headers, receive, 2 * most)
                     raise self._too_large(upload)
             return message
 
@@ -269,8 +269,10 @@ async def _answer(send: Send, status: int, body: bytes, headers: Mapping[str, st
     await send({"type": "http.response.body", "body": body})
 
 
-async def _drain(receive: Receive, most: int) -> None:
-    """Read what still comes, for a while."""
+async def _drain(headers: Mapping[str, str], receive: Receive, most: int) -> None:
+    """Read what still comes, for a while; nothing does where the client waits to be told to go on."""
+    if "expect" in headers:
+        return
     got = 0
     try:
         async with asyncio.timeout(LINGER_S):

@@ -23,6 +23,14 @@ ATTEMPTS = 2
 CANCEL_S, START_S, PAUSE_S = 2.0, 60.0, 1.0
 """Until a cancelled worker is killed; for a worker to load its models; between vain attempts to start one."""
 
+SAID = {
+    "progress": {"stage", "frames", "frames_asked", "faces", "scores"},
+    "done": {"label", "kind", "seconds"},
+    "failed": {"error", "message"},
+    "cancelled": set(),
+}
+"""What a worker may say, and the words that belong to it."""
+
 Heard = Callable[[Message], None]
 
 
@@ -155,12 +163,15 @@ class Pool:
         try:
             async with asyncio.timeout(self._time_s):
                 _tell(process, Message("scan", work.request))
-                work.finish(await self._answer(process, work))
+                answer = await self._answer(process, work)
+                work.finish(answer)
+            if answer.words.get("error") == "too_heavy":  # it ends itself, and shall not be given another file before
+                await _end(process)
         except TimeoutError:
             words = f"judging this file takes longer than the {self._time_s:g} s that are allowed"
             work.finish(Message("failed", {"error": "too_slow", "message": words}))
             await _end(process)
-        except (EOFError, OSError, ValueError, KeyError):  # it died, or talks nonsense
+        except Exception:  # it died, or talks nonsense
             await _end(process)
             await self._after_a_death(work)
         except asyncio.CancelledError:
@@ -171,7 +182,7 @@ class Pool:
 
     async def _answer(self, process: asyncio.subprocess.Process, work: Work) -> Message:
         assert process.stdout is not None
-        while (message := await receive_soon(process.stdout)).kind == "progress":
+        while (message := _checked(await receive_soon(process.stdout))).kind == "progress":
             work.heard(message)
         return message
 
@@ -213,6 +224,15 @@ class Pool:
             raise UnmaskError(str(message.words.get("message", "a worker process does not start")))
         self.models = message.words["models"]
         return process
+
+
+def _checked(message: Message) -> Message:
+    """The message. Raises ValueError where it is none that a worker may send."""
+    if not SAID.get(message.kind, {""}) <= message.words.keys():
+        raise ValueError(f"a worker says {message.kind!r} without its words")
+    if message.kind == "done" and not {"report", "view"} <= message.parts.keys():
+        raise ValueError("a worker is done without a report")
+    return message
 
 
 def _stopping() -> Message:

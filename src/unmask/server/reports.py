@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from unmask.report.page import html, pdf, unpack
 from unmask.report.write import complete
@@ -44,9 +44,9 @@ async def report_json(request: Request, scan: Finished) -> Response:
     response_class=Response,
     responses=_gives("text/html"),
 )
-async def report_html(scan: Finished) -> Response:
+async def report_html(request: Request, scan: Finished) -> Response:
     """Whole in itself: it can be kept and sent on. Ask for the scan with `explain` to have pictures in it."""
-    body = await run_in_threadpool(html, _whole_view(scan))
+    body = await to_thread.run_sync(html, _whole_view(scan), limiter=request.app.state.drawing)
     return Response(body, headers={"content-security-policy": POLICY}, media_type="text/html; charset=utf-8")
 
 
@@ -56,9 +56,10 @@ async def report_html(scan: Finished) -> Response:
     response_class=Response,
     responses=_gives("application/pdf"),
 )
-async def report_pdf(scan: Finished) -> Response:
+async def report_pdf(request: Request, scan: Finished) -> Response:
     """PDF/UA-1, for screen readers."""
-    return Response(await run_in_threadpool(pdf, _whole_view(scan)), media_type="application/pdf")
+    body = await to_thread.run_sync(pdf, _whole_view(scan), limiter=request.app.state.drawing)
+    return Response(body, media_type="application/pdf")
 
 
 @router.get(

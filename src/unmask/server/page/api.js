@@ -24,7 +24,6 @@ async function ask(path, options = {}) {
 
 export const json = async path => (await ask(path)).json();
 export const blob = async path => (await ask(path)).blob();
-export const alive = async () => (await fetch('/readyz', { cache: 'no-store' })).ok;
 export const forget = id => ask(`/v1/scans/${id}`, { method: 'DELETE', keepalive: true }).catch(() => {});
 
 // fetch tells nothing of an upload's progress, XMLHttpRequest does
