@@ -40,8 +40,7 @@ def judge(path: str | None) -> tuple[str, dict[str, float] | None, list[tuple[An
             crop, score = enlarge(exhibit.crop, 384), exhibit.score
             shown.append((crop, f"Person {person.id}: probability of fake {score.probability_fake:.3f}"))
             if score.heatmap is not None and exhibit.faithfulness is not None:
-                good = exhibit.faithfulness.faithful
-                tested = "the score rests on these places" if good else "no better than random maps: explains nothing"
+                tested = "passed" if exhibit.faithfulness.faithful else "failed, no better than chance"
                 shown.append((overlay(crop, score.heatmap), f"Heat map, tested: {tested}"))
     return words, None if p is None else {"fake": p, "real": 1 - p}, shown
 
@@ -51,7 +50,7 @@ page = gr.Interface(
     gr.File(label="Picture or video", file_types=["image", "video"], type="filepath"),
     [
         gr.Markdown(),
-        gr.Label(label="Confidence per class"),
+        gr.Label(label="Confidence per class", show_heading=False),
         gr.Gallery(label="Faces and heat maps", object_fit="contain"),
     ],
     title="unmask",

@@ -73,11 +73,6 @@ class Pool:
         """Files that no worker has begun with."""
         return len(self._waiting)
 
-    @property
-    def process_ids(self) -> list[int]:
-        """Of the workers."""
-        return [process.pid for process in self._processes.values()]
-
     async def start(self) -> None:
         """Start all workers. Raises UnmaskError where they cannot load what they were asked to."""
         started = await asyncio.gather(*(self._start() for _ in range(self.size)), return_exceptions=True)
