@@ -58,4 +58,4 @@ def clip(demo: Path) -> bytes:
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A clip that takes a second or more to be judged."""
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
-    return write_video(path, 900, size=(1280, 720), options={"preset": "ultrafast", "crf": "40"}).read_bytes()
+    return write_video(path, 260, size=(1280, 720), options={"preset": "ultrafast", "crf": "40"}).read_bytes()

@@ -107,8 +107,11 @@ def test_a_client_that_leaves_is_not_worked_for(
     serve: Callable[..., Served], long_clip: bytes, portrait: bytes
 ) -> None:
     server = serve(workers=1)
-    with httpx.Client(base_url=server.url, timeout=0.5) as client, pytest.raises(httpx.TimeoutException):
+    (worker,) = server.workers
+    os.kill(worker, signal.SIGSTOP)
+    with httpx.Client(base_url=server.url, timeout=1) as client, pytest.raises(httpx.TimeoutException):
         send(client, long_clip, "a.mp4", frames="200")
+    os.kill(worker, signal.SIGCONT)
     server.until('unmask_scans_total{outcome="cancelled"}', 1)
     assert server.metric("unmask_worker_restarts") == 0
     with httpx.Client(base_url=server.url, timeout=60) as client:
