@@ -257,6 +257,20 @@ def test_the_keyboard_alone(visit: Callable[..., Page], demo: Path) -> None:
     expect(page.locator("#result")).to_be_focused()
 
 
+@pytest.mark.parametrize(("event", "field"), [("DragEvent", "dataTransfer"), ("ClipboardEvent", "clipboardData")])
+def test_dropping_and_pasting(visit: Callable[..., Page], portrait: bytes, event: str, field: str) -> None:
+    page = visit()
+    code = """(body, [bytes, event, field]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], 'given.jpg', { type: 'image/jpeg' }));
+        const name = event === 'DragEvent' ? 'drop' : 'paste';
+        document.dispatchEvent(new window[event](name, { [field]: data, bubbles: true, cancelable: true }));
+    }"""
+    page.locator("body").evaluate(code, [list(portrait), event, field])
+    judged(page)
+    expect(page.locator(".entry-name")).to_have_text("given.jpg")
+
+
 def test_a_key_is_asked_for(
     visit: Callable[..., Page], serve: Callable[..., Served], demo: Path, browser: Browser
 ) -> None:

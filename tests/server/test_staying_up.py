@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -151,6 +152,27 @@ def test_too_many_at_once_are_told_to_come_back(
             assert time.monotonic() < end
             time.sleep(0.1)
         assert answer.status_code == 200
+
+
+def test_uploads_that_are_still_being_sent_count(serve: Callable[..., Served], portrait: bytes) -> None:
+    server = serve(workers=1, limits={"queue": 2, "held_bytes": 50_000_000})
+    head = b"POST /v1/scans HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        with socket.create_connection(("127.0.0.1", server.port)) as one:
+            one.sendall(head + b"content-length: 40000000\r\n\r\n--x\r\n")
+            server.until("unmask_open", 1)
+            assert server.metric("unmask_held_bytes") == 40_000_000
+            assert send(client, portrait).status_code == 200
+            assert refused(send(client, bytes(20_000_000))) == (503, "queue_full")  # more bytes than are held at once
+            with socket.create_connection(("127.0.0.1", server.port)) as other:
+                other.sendall(head + b"content-length: 1000\r\n\r\n--x\r\n")
+                server.until("unmask_open", 2)
+                assert refused(send(client, portrait)) == (503, "queue_full")
+        end = time.monotonic() + 20
+        while server.metric("unmask_open"):
+            assert time.monotonic() < end
+        assert server.metric("unmask_held_bytes") == 0
+        assert send(client, portrait).status_code == 200
 
 
 def test_a_stop_lets_what_is_asked_for_be_answered(serve: Callable[..., Served], long_clip: bytes) -> None:

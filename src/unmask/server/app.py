@@ -71,7 +71,7 @@ def create_app(
     meters = Meters()
     desk = Desk(Pool(workers, asked), limits, meters)
     meters.gauge("unmask_waiting", "Files that wait for a worker", lambda: desk.pool.waiting)
-    meters.gauge("unmask_open", "Files that wait or are judged", lambda: desk.open)
+    meters.gauge("unmask_open", "Files that are sent, wait or are judged", lambda: desk.open)
     meters.gauge("unmask_workers", "Workers that are alive", lambda: desk.pool.alive)
     meters.gauge("unmask_worker_restarts", "Workers that had to be started anew", lambda: desk.pool.restarts)
     meters.gauge("unmask_held_bytes", "Uploads that are held", lambda: desk.held_bytes)

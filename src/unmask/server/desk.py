@@ -78,6 +78,21 @@ class Scan:
         self.news = asyncio.Event()
 
 
+class Place:
+    """Held for a file that is being sent."""
+
+    def __init__(self, desk: Desk, client: str, size: int) -> None:
+        self.client = client
+        self._desk, self._size, self._held = desk, size, True
+        desk.count(client, 1, size)
+
+    def leave(self) -> None:
+        """It is not needed any more."""
+        if self._held:
+            self._held = False
+            self._desk.count(self.client, -1, -self._size)
+
+
 class Desk:
     """Takes scans, hands them to the workers, keeps their results for a while."""
 
@@ -93,11 +108,11 @@ class Desk:
 
     @property
     def open(self) -> int:
-        """Scans that are not over."""
+        """Files that are being sent, wait or are judged."""
         return sum(self._open.values())
 
-    def admit(self, client: str, size: int) -> None:
-        """Whether a file of this size may come now. Raises RefusedError."""
+    def admit(self, client: str, size: int) -> Place:
+        """A place for a file of this size, which counts from before it is sent. Raises RefusedError."""
         retry_s = max(1, round(self._mean_s * self.open / self.pool.size))
         if self.closing:
             raise RefusedError(503, "stopping", "the server is stopping", 5)
@@ -106,14 +121,22 @@ class Desk:
             raise RefusedError(429, "too_many", words, retry_s)
         if self.open >= self.limits.queue or self.held_bytes + size > self.limits.held_bytes:
             raise RefusedError(503, "queue_full", "too many files wait; come back in a moment", retry_s)
+        return Place(self, client, size)
 
-    def take(self, upload: Upload, client: str, request: Mapping[str, Any]) -> Scan:
-        """A new scan of this upload, which is the scan's from now on."""
-        scan = Scan(secrets.token_urlsafe(16), client, upload, upload.size)
+    def count(self, client: str, files: int, size: int) -> None:
+        """So many files and bytes more of this client."""
+        self.held_bytes += size
+        self._open[client] += files
+        if not self._open[client]:
+            del self._open[client]
+
+    def take(self, place: Place, upload: Upload, request: Mapping[str, Any]) -> Scan:
+        """A new scan of this upload, which is the scan's from now on, as its place is."""
+        place.leave()
+        scan = Scan(secrets.token_urlsafe(16), place.client, upload, upload.size)
         scan.work = Work({**request, "path": upload.path}, lambda message: self._hear(scan, message))
         self._scans[scan.id] = scan
-        self._open[client] += 1
-        self.held_bytes += upload.size
+        self.count(scan.client, 1, scan.size)
         self.meters.uploaded.inc(upload.size)
         self.pool.submit(scan.work)
         return scan
@@ -198,10 +221,7 @@ class Desk:
         if scan.upload is not None:
             scan.upload.close()
             scan.upload = None
-            self.held_bytes -= scan.size
-        self._open[scan.client] -= 1
-        if not self._open[scan.client]:
-            del self._open[scan.client]
+        self.count(scan.client, -1, -scan.size)
         if scan.id not in self._scans:
             scan.parts = {}  # dropped while it ran
             return

@@ -103,7 +103,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        begun = False
+        begun, state = False, scope.setdefault("state", {})
         allowed: str | None = None
 
         async def reply(message: Message) -> None:
@@ -119,7 +119,7 @@ class Guard:
             if allowed is not None and scope["method"] == "OPTIONS":
                 await _answer(reply, 204, b"", _preflight())
                 return
-            scope.setdefault("state", {})["client"] = client = self._access.who(scope, headers)
+            client = self._access.who(scope, headers)
             body = await self._body(scope, headers, client, receive)
             await self._app(scope, body, reply)
         except (ProblemError, RefusedError) as error:
@@ -134,6 +134,9 @@ class Guard:
             if not begun:
                 body_ = ProblemError(500, "internal", "a fault of the server; it is in its log").body
                 await _answer(reply, 500, body_, {"connection": "close"})
+        finally:
+            if "place" in state:
+                state["place"].leave()
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], client: str, receive: Receive) -> Receive:
         """What gives the body, within limits."""
@@ -142,7 +145,7 @@ class Guard:
         declared = int(text) if (text := headers.get("content-length", "")).isdecimal() else 0
         if upload:
             try:
-                self._desk().admit(client, declared)
+                scope["state"]["place"] = self._desk().admit(client, declared or self._limits.upload_bytes)
             except RefusedError:
                 await _drain(headers, receive, most)
                 raise

@@ -58,11 +58,10 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
     ) -> Response:
         if model not in models:
             raise ProblemError(422, "unknown_model", f"there is no model of that name; there are {', '.join(models)}")
-        client, size = request.scope["state"]["client"], file.size or 0
-        desk.admit(client, size)  # others may have come while this one was read
+        size = file.size or 0
         upload = await run_in_threadpool(Upload, file.file, size)
         asked = {"model": model, "frames": frames, "explain": explain, "stability": stability, "prevalence": prevalence}
-        scan = desk.take(upload, client, {**asked, "name": base_name(file.filename)})
+        scan = desk.take(request.scope["state"]["place"], upload, {**asked, "name": base_name(file.filename)})
         here = {"location": f"/v1/scans/{scan.id}"}
         if size > limits.answer_bytes or wants_no_answer(prefer) or not await _answered(request, desk, scan):
             return Response(_json(desk, scan), 202, {**here, "retry-after": "1"}, "application/json")
