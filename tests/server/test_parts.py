@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+import unmask.server
 from unmask.cli.serving import _models
 from unmask.server.guard import Access, ProblemError, is_loopback
 from unmask.server.scans import base_name, wants_no_answer
@@ -137,3 +139,25 @@ def test_a_file_of_keys_that_holds_none(tmp_path: Path, content: str | None) -> 
     assert done.returncode == 1
     assert "keys" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+PAGE = Path(unmask.server.__file__).parent / "page"
+
+
+def test_the_words_of_the_page_stand_in_one_file() -> None:
+    text = (PAGE / "index.html").read_text()
+    body = re.sub(r"<noscript>.*?</noscript>", "", text[text.index("<body>") :], flags=re.DOTALL)
+    assert set(re.sub(r"<[^>]+>", " ", body).split()) == {"unmask", "API"}
+    keys = set(re.findall(r"^  (\w+):", (PAGE / "strings.js").read_text(), flags=re.MULTILINE))
+    code = "".join(path.read_text() for path in PAGE.glob("*.js") if path.name != "strings.js")
+    used = set(re.findall(r"\bwords\.(\w+)", code)) | set(re.findall(r'data-words="(\w+)"', text))
+    assert used == keys
+
+
+def test_without_the_extra_the_server_says_how_to_get_it() -> None:
+    code = (
+        "import sys; sys.modules['fastapi'] = None; sys.argv = ['unmask', 'serve']; from unmask.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "pip install 'unmask[web]'" in done.stderr

@@ -5,6 +5,8 @@ import { failed, pill, result, waiting } from './result.js';
 import { words } from './strings.js';
 import { Visit } from './visit.js';
 
+for (const element of document.querySelectorAll('[data-words]')) element.textContent = words[element.dataset.words];
+
 const visit = new Visit();
 const act = {
   stop: item => visit.stop(item),
@@ -16,6 +18,7 @@ let shown = null; // what shows it: {state, update, leave}
 
 // ---- the server
 
+$('server').textContent = words.starting;
 let away = false;
 async function greet() {
   for (;;) {

@@ -166,7 +166,7 @@ function peopleCards(view, people, evidence, pictures) {
         evidence?.moments.video && found && h('p', {}, button(words.show(person.id), () => evidence.seek(strongest([found]).time_s)))));
   });
   return h('section', { 'aria-labelledby': 'people-title' }, h('h3', { id: 'people-title' }, words.people), h('ul', { class: 'people' }, cards),
-    view.others.length > 0 && table(['Person', 'Verdict', 'Probability', 'Seen', 'Largest face'], view.others),
+    view.others.length > 0 && table(words.others, view.others),
     view.unlisted > 0 && h('p', { class: 'soft' }, words.more(view.unlisted)));
 }
 
@@ -175,9 +175,9 @@ function sureness(view) {
   return h('section', { class: 'panel' }, h('h3', {}, words.sure), view.sureness && h('p', {}, view.sureness),
     tested.map(person => [h('h4', {}, `${words.person(person.id)}: ${words.stability.toLowerCase()}`),
       h('p', { class: 'small' }, person.unstable ? words.unstable : words.stable),
-      table([words.change, words.probability, words.verdict], person.stability.map(([change, p, mark, label]) => [change, p, `${mark} ${label}`]))]),
+      table(words.changes, person.stability.map(([change, p, mark, label]) => [change, p, `${mark} ${label}`]))]),
     h('details', {}, h('summary', {}, words.limits), h('p', { class: 'small' }, view.method.intended_use), h('ul', { class: 'small' }, view.method.limits.map(text => h('li', {}, text)))),
-    view.method.rates.length > 0 && h('details', {}, h('summary', {}, words.errors), table(['Data', 'Error', 'Count', '95 % interval'], view.method.rates)));
+    view.method.rates.length > 0 && h('details', {}, h('summary', {}, words.errors), table(words.rates, view.method.rates)));
 }
 
 function provenance(view) {
@@ -186,7 +186,7 @@ function provenance(view) {
     view.ai_generated && h('p', {}, h('strong', {}, words.saysGenerated)),
     h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words), rows.length > 0 && table(null, rows),
     h('details', {}, h('summary', {}, words.file), table(null, [...view.facts, ...view.notes.map(text => [words.note, text]), [words.model, view.method.model],
-      ...view.digests.map(([name, digest]) => [`sha-256, ${name}`, h('code', {}, digest)])])));
+      ...view.digests.map(([name, digest]) => [words.digest(name), h('code', {}, digest)])])));
 }
 
 function downloads(item, act) {
