@@ -85,7 +85,8 @@ class Worker:
         except CancelledError:
             return Message("cancelled")
         except Exception as error:  # whatever a hostile file sets off
-            return Message("failed", dict(zip(("error", "message"), self._fault(error), strict=True)))
+            kind, words = self._fault(error)
+            return Message("failed", {"error": kind, "message": words.replace(asked["path"], asked["name"])})
 
     def _fault(self, error: Exception) -> tuple[str, str]:
         """Its kind and words."""
