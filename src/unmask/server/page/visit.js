@@ -125,6 +125,7 @@ export class Visit extends EventTarget {
       if (name === 'progress' || name === 'waiting') this.#progress(item, data);
       if (name === 'scores') this.#set(item, { scores: [...item.scores.slice(0, data.from), ...data.scores] });
       if (name !== 'end') continue;
+      if (data.error?.kind === 'stopping') { item.id = null; throw new TypeError('the server is stopping'); } // goes on when it is back
       if (data.status !== 'done') throw new api.Problem(422, data.error?.kind ?? data.status, data.error?.message ?? words.stopped);
     }
     const [scan, view] = await Promise.all([api.json(`/v1/scans/${item.id}`), api.json(`/v1/scans/${item.id}/view`)]);
