@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Served
 
 from clips import write_video
@@ -286,7 +286,7 @@ def test_a_key_is_asked_for(
     give(page, demo / "2-generated.jpg")
     judged(page)
     expect(page.locator("#headline")).to_be_visible()
-    expect(page.locator(".people img")).to_have_js_property("complete", True)
+    expect(page.locator(".people img")).to_have_js_property("naturalWidth", 256)
     context.close()
 
 
@@ -318,13 +318,9 @@ def test_less_motion(visit: Callable[..., Page]) -> None:
     assert page.locator("#drop").evaluate("e => getComputedStyle(e).transitionDuration") in ("0s", "")
 
 
-def test_the_page_is_light(visit: Callable[..., Page], browser: Browser, served: Served) -> None:
+def test_the_page_is_light() -> None:
     folder = Path(__file__).parents[2] / "src" / "unmask" / "server" / "page"
     assert sum(path.stat().st_size for path in folder.iterdir()) <= PAGE_BYTES
-    context = browser.new_context(offline=True)
-    with pytest.raises(Error):
-        context.new_page().goto(served.url)
-    context.close()
 
 
 def test_leaving_the_page_leaves_nothing_on_the_server(

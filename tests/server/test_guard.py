@@ -41,10 +41,15 @@ def test_origins_can_be_allowed(serve: Callable[..., Served], portrait: bytes) -
     server = serve(workers=1, origins=["https://news.example"])
     friend = {"origin": "https://news.example", "sec-fetch-site": "cross-site"}
     with httpx.Client(base_url=server.url, timeout=60) as client:
-        assert client.options("/v1/scans", headers=friend).headers["access-control-allow-origin"] == friend["origin"]
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, prefer"}
+        preflight = client.options("/v1/scans", headers=friend | asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == friend["origin"]
         answer = send(client, portrait, headers=friend)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == friend["origin"]
+        problem = client.get("/v1/scans/none", headers=friend)
+        assert (problem.status_code, problem.headers["access-control-allow-origin"]) == (404, friend["origin"])
         other = {"origin": "https://other.example", "sec-fetch-site": "cross-site"}
         assert refused(send(client, portrait, headers=other)) == (403, "cross_site")
 

@@ -15,7 +15,8 @@ import typer
 
 import unmask.server
 from unmask.cli.serving import _models
-from unmask.server.guard import Access, ProblemError, is_loopback
+from unmask.server.guard import Access, is_loopback
+from unmask.server.problem import ProblemError
 from unmask.server.scans import base_name, wants_no_answer
 from unmask.server.uploads import IN_MEMORY, Upload
 from unmask.server.wire import Message, receive, receive_soon

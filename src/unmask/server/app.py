@@ -15,6 +15,7 @@ import uvicorn
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -23,10 +24,11 @@ from unmask.errors import ServerError
 from unmask.server import reports, scans, service
 from unmask.server.common import COMMON
 from unmask.server.desk import Desk
-from unmask.server.guard import Access, Guard, Line, ProblemError
+from unmask.server.guard import Access, Guard, Line
 from unmask.server.limits import Limits
 from unmask.server.meters import Meters
 from unmask.server.pool import Pool
+from unmask.server.problem import ProblemError
 
 CONNECTIONS = 1000
 """At once; more are answered 503."""
@@ -103,7 +105,15 @@ def create_app(
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.mount("/", StaticFiles(directory=str(files("unmask.server") / "page"), html=True))
-    app.add_middleware(Guard, access=access, limits=limits, desk=lambda: desk)
+    app.add_middleware(Guard, access=access, limits=limits, desk=desk)
+    if access.origins:  # around the guard, for its answers too
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(access.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "x-api-key", "prefer"],
+            expose_headers=["location", "retry-after"],
+        )
     return app
 
 

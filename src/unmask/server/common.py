@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends, Path, Request
 
 from unmask.server.desk import Desk, Scan, Status
-from unmask.server.guard import ProblemError
+from unmask.server.problem import ProblemError
 from unmask.server.schema import ProblemShape
 
 Responses = dict[int | str, dict[str, Any]]

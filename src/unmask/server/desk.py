@@ -15,6 +15,7 @@ from typing import Any
 from unmask.server.limits import Limits
 from unmask.server.meters import Meters
 from unmask.server.pool import Pool, Work
+from unmask.server.problem import ProblemError
 from unmask.server.uploads import Upload
 from unmask.server.wire import Message
 
@@ -34,14 +35,6 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-class RefusedError(Exception):
-    """No scan can be taken now. kind, status (HTTP) and words; retry_s: when it may be worth trying again."""
-
-    def __init__(self, status: int, kind: str, words: str, retry_s: int) -> None:
-        super().__init__(words)
-        self.status, self.kind, self.retry_s = status, kind, retry_s
-
-
 @dataclass(eq=False, slots=True)
 class Scan:
     """One file on its way through the server. parts: the result, as JSON texts and pictures by name."""
@@ -55,7 +48,6 @@ class Scan:
     scores: list[tuple[float, float]] = field(default_factory=list)
     error: dict[str, str] | None = None
     parts: Mapping[str, bytes] = field(default_factory=dict)
-    label: str | None = None
     changes: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
     work: Work | None = None
@@ -112,15 +104,15 @@ class Desk:
         return sum(self._open.values())
 
     def admit(self, client: str, size: int) -> Place:
-        """A place for a file of this size, which counts from before it is sent. Raises RefusedError."""
-        retry_s = max(1, round(self._mean_s * self.open / self.pool.size))
+        """A place for a file of this size, which counts from before it is sent. Raises ProblemError 429 or 503."""
+        retry = {"retry-after": str(max(1, round(self._mean_s * self.open / self.pool.size)))}
         if self.closing:
-            raise RefusedError(503, "stopping", "the server is stopping", 5)
+            raise ProblemError(503, "stopping", "the server is stopping", {"retry-after": "5"})
         if self._open[client] >= self.limits.per_client:
             words = f"{self._open[client]} of your files wait already; {self.limits.per_client} may"
-            raise RefusedError(429, "too_many", words, retry_s)
+            raise ProblemError(429, "too_many", words, retry)
         if self.open >= self.limits.queue or self.held_bytes + size > self.limits.held_bytes:
-            raise RefusedError(503, "queue_full", "too many files wait; come back in a moment", retry_s)
+            raise ProblemError(503, "queue_full", "too many files wait; come back in a moment", retry)
         return Place(self, client, size)
 
     def count(self, client: str, files: int, size: int) -> None:
@@ -208,14 +200,14 @@ class Desk:
     def _end(self, scan: Scan, message: Message) -> None:
         seconds = time.monotonic() - scan.began if scan.began else 0.0
         if message.kind == "done":
-            scan.status, scan.label, scan.parts = Status.DONE, message.words["label"], message.parts
-            outcome = str(scan.label)
+            scan.status, scan.parts, outcome = Status.DONE, message.parts, str(message.words["label"])
         elif message.kind == "cancelled":
             scan.status, outcome = Status.CANCELLED, "cancelled"
         else:
             scan.status, outcome = Status.FAILED, str(message.words["error"])
             scan.error = {"kind": outcome, "message": message.words["message"]}
-        self._mean_s += 0.1 * (seconds - self._mean_s)
+        if scan.began:
+            self._mean_s += 0.1 * (seconds - self._mean_s)
         self.meters.ended(outcome, seconds)
         log.info("a scan ended: %s, %.2f s", outcome, seconds)
         if scan.upload is not None:

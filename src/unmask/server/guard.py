@@ -6,18 +6,17 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
-import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from unmask.server.desk import Desk, RefusedError
+from unmask.server.desk import Desk
 from unmask.server.limits import MB, Limits
+from unmask.server.problem import ProblemError
 
 log = logging.getLogger("unmask.server")
 
@@ -35,19 +34,6 @@ HEADERS = {
 LINGER_S, FORM_BYTES = 5.0, 64_000
 """Before a large upload is refused, it is read for so long, or its sender would see a broken line, not the reason;
 what a form may have beside its file."""
-
-
-class ProblemError(HTTPException):
-    """A request that cannot be answered as asked. status: of HTTP; kind and words: for the body."""
-
-    def __init__(self, status: int, kind: str, words: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, words, headers)
-        self.kind = kind
-
-    @property
-    def body(self) -> bytes:
-        """The one shape that errors have."""
-        return json.dumps({"error": {"kind": self.kind, "message": self.detail}}).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +68,18 @@ class Access:
         if name.strip("[]").lower() not in self.hosts:
             raise ProblemError(421, "wrong_host", "this server does not answer for that host; see --allow-host")
 
-    def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
-        """The origin to be allowed in the answer. Raises ProblemError 403 where another site's page wants to act."""
-        origin = headers.get("origin")
-        if origin is not None and origin in self.origins:
-            return origin
+    def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Raises ProblemError 403 where another site's page wants to act."""
+        if headers.get("origin") in self.origins:
+            return
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["method"] not in ("GET", "HEAD"):
             raise ProblemError(403, "cross_site", "pages of other sites may not use this server; see --allow-origin")
-        return None
 
 
 class Guard:
     """ASGI middleware: keys, hosts, origins, limits of the body, headers, and one shape for all errors."""
 
-    def __init__(self, app: ASGIApp, *, access: Access, limits: Limits, desk: Callable[[], Desk]) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access, limits: Limits, desk: Desk) -> None:
         self._app, self._access, self._limits, self._desk = app, access, limits, desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,36 +88,30 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         begun, state = False, scope.setdefault("state", {})
-        allowed: str | None = None
 
         async def reply(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message = {**message, "headers": _with_headers(message["headers"], scope["path"], allowed)}
+                message = {**message, "headers": _with_headers(message["headers"], scope["path"])}
             await send(message)
 
         try:
             self._access.check_host(headers)
-            allowed = self._access.check_origin(scope, headers)
-            if allowed is not None and scope["method"] == "OPTIONS":
-                await _answer(reply, 204, b"", _preflight())
-                return
+            self._access.check_origin(scope, headers)
             client = self._access.who(scope, headers)
             body = await self._body(scope, headers, client, receive)
             await self._app(scope, body, reply)
-        except (ProblemError, RefusedError) as error:
+        except ProblemError as problem:
             if begun:
                 raise
-            problem = _problem(error)
-            self._desk().meters.refused.labels(problem.kind).inc()
-            await _answer(reply, problem.status_code, problem.body, {**(problem.headers or {}), "connection": "close"})
+            self._desk.meters.refused.labels(problem.kind).inc()
+            await _answer(reply, problem)
         except Exception as error:  # ours, not the client's; what it says may hold a file's name
-            self._desk().meters.faults.inc()
+            self._desk.meters.faults.inc()
             log.error("a fault at %s: %s", _place(error), type(error).__name__)
             if not begun:
-                body_ = ProblemError(500, "internal", "a fault of the server; it is in its log").body
-                await _answer(reply, 500, body_, {"connection": "close"})
+                await _answer(reply, ProblemError(500, "internal", "a fault of the server; it is in its log"))
         finally:
             if "place" in state:
                 state["place"].leave()
@@ -145,8 +123,8 @@ class Guard:
         declared = int(text) if (text := headers.get("content-length", "")).isdecimal() else 0
         if upload:
             try:
-                scope["state"]["place"] = self._desk().admit(client, declared or self._limits.upload_bytes)
-            except RefusedError:
+                scope["state"]["place"] = self._desk.admit(client, declared or self._limits.upload_bytes)
+            except ProblemError:
                 await _drain(headers, receive, most)
                 raise
         if declared > most:
@@ -235,41 +213,17 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _problem(error: ProblemError | RefusedError) -> ProblemError:
-    if isinstance(error, ProblemError):
-        return error
-    return ProblemError(error.status, error.kind, str(error), {"retry-after": str(error.retry_s)})
-
-
-def _with_headers(given: Any, path: str, origin: str | None) -> list[tuple[bytes, bytes]]:
+def _with_headers(given: Any, path: str) -> list[tuple[bytes, bytes]]:
     names = {name.lower() for name, _ in given}
     more = HEADERS | {"cache-control": "no-store" if _is_api(path) else "no-cache"}
-    if origin is not None:
-        more |= {
-            "access-control-allow-origin": origin,
-            "vary": "origin",
-            "cross-origin-resource-policy": "cross-origin",
-        }
     return [*given, *((n.encode(), v.encode()) for n, v in more.items() if n.encode() not in names)]
 
 
-def _preflight() -> dict[str, str]:
-    return {
-        "access-control-allow-methods": "GET, POST, DELETE",
-        "access-control-allow-headers": "authorization, x-api-key, prefer, content-type, last-event-id",
-        "access-control-max-age": "600",
-    }
-
-
-async def _answer(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    more = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    start = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [(n.encode(), v.encode()) for n, v in more.items()],
-    }
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
+async def _answer(send: Send, problem: ProblemError) -> None:
+    more = {"content-type": "application/json", "content-length": str(len(problem.body)), "connection": "close"}
+    headers = [(name.encode(), value.encode()) for name, value in {**more, **(problem.headers or {})}.items()]
+    await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": problem.body})
 
 
 async def _drain(headers: Mapping[str, str], receive: Receive, most: int) -> None:

@@ -13,7 +13,8 @@ class Limits:
     time_s: for judging one file; memory_bytes: what a worker may take for it; queue: files that wait or are judged;
     per_client: the same of one client; held_bytes: of all uploads at once; keep_s, kept_bytes: how long results can be
     fetched, and how much of them is kept; answer_bytes, answer_s: files up to this size are answered at once if they
-    are judged within this time."""
+    are judged within this time; head_s: for the head of a request; upload_grace_s, upload_rate: after the grace an
+    upload must have come with so many bytes a second; read_s: for a client to take something of an answer."""
 
     upload_bytes: int = 200 * MB
     pixels: int = 50_000_000
@@ -29,9 +30,6 @@ class Limits:
     answer_bytes: int = 10 * MB
     answer_s: float = 20.0
     head_s: float = 10.0
-    """For the head of a request."""
     upload_grace_s: float = 20.0
     upload_rate: float = 10_000.0
-    """Bytes a second that an upload must come with, after the grace."""
     read_s: float = 30.0
-    """For a client to take something of an answer."""

@@ -25,7 +25,7 @@ CANCEL_S, START_S, PAUSE_S = 2.0, 60.0, 1.0
 
 SAID = {
     "progress": {"stage", "frames", "frames_asked", "faces", "scores"},
-    "done": {"label", "kind", "seconds"},
+    "done": {"label"},
     "failed": {"error", "message"},
     "cancelled": set(),
 }
@@ -160,7 +160,7 @@ class Pool:
                 _tell(process, Message("scan", work.request))
                 answer = await self._answer(process, work)
                 work.finish(answer)
-            if answer.words.get("error") == "too_heavy":  # it ends itself, and shall not be given another file before
+            if answer.words.get("error") == "too_heavy":  # what a failed allocation left behind is not to be trusted
                 await _end(process)
         except TimeoutError:
             words = f"judging this file takes longer than the {self._time_s:g} s that are allowed"

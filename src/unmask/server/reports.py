@@ -12,7 +12,7 @@ from unmask.report.page import html, pdf, unpack
 from unmask.report.write import complete
 from unmask.server.common import UNKNOWN, Finished, Responses, problem
 from unmask.server.desk import Scan
-from unmask.server.guard import ProblemError
+from unmask.server.problem import ProblemError
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 

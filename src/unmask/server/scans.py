@@ -12,10 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from unmask.report.view import text
 from unmask.server.common import UNKNOWN, Found, TheDesk, problem
 from unmask.server.desk import Desk, Scan
-from unmask.server.guard import ProblemError
 from unmask.server.limits import Limits
+from unmask.server.problem import ProblemError
 from unmask.server.schema import ProblemShape, ScanShape
 from unmask.server.uploads import Upload
+from unmask.types import Settings
 
 STATUS_OF = {"unknown_format": 415, "too_large": 413, "stopping": 503}
 """Of what went wrong; all other faults of a file are 422."""
@@ -28,6 +29,7 @@ router = APIRouter()
 def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
     """POST /v1/scans with these limits and models."""
     api = APIRouter()
+    usual = min(Settings().frames, limits.frames)
 
     @api.post(
         "/v1/scans",
@@ -50,7 +52,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
         desk: TheDesk,
         file: Annotated[UploadFile, File(description="A picture or a video")],
         model: Annotated[str, Form(description=f"One of: {', '.join(models)}")] = models[0],
-        frames: Annotated[int, Form(ge=1, le=limits.frames, description="Looked at in a video, at most")] = 32,
+        frames: Annotated[int, Form(ge=1, le=limits.frames, description="Looked at in a video, at most")] = usual,
         explain: Annotated[bool, Form(description="Heat maps, and pictures of faces for the report")] = False,
         stability: Annotated[bool, Form(description="Judge again after mild changes")] = True,
         prevalence: Annotated[float | None, Form(gt=0, lt=1, description="Your share of fakes")] = None,

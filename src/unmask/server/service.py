@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 import unmask
 from unmask.server.common import TheDesk, problem
-from unmask.server.guard import ProblemError
+from unmask.server.problem import ProblemError
 from unmask.server.schema import LimitsShape, ModelsShape, StateShape
 
 router = APIRouter()
