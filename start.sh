@@ -13,7 +13,7 @@ if [ ! -e .venv/.web ] || [ pyproject.toml -nt .venv/.web ] || [ constraints.txt
         echo "Python's venv is missing. On Debian: apt-get install python3-venv"
         exit 1
     }
-    echo "installing unmask into .venv (once, about 680 MB) ..."
+    echo "installing unmask into .venv (once, about 650 MB) ..."
     .venv/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[web]'
     touch .venv/.web
 fi
