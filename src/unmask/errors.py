@@ -10,6 +10,8 @@
     │   ├── NoFramesError          a video without a single frame that can be decoded
     │   ├── TooLargeError          more pixels than allowed; refused before memory is taken
     │   ├── TooLongError           a longer video than allowed
+    │   ├── ChangedFileError       the file changed while it was read
+    │   ├── UnreachableError       where the file lies does not answer
     │   └── NothingToJudgeError    a folder without a picture or video
     ├── BundleError                a model file cannot be trusted
     │   ├── BundleNotFoundError    no such name or file
@@ -19,6 +21,9 @@
     ├── FinderError                a face finder is unknown, or its model file is not the expected one
     ├── MissingExtraError          an optional part is not installed
     ├── OutputError                a result cannot be written
+    ├── SourceError                a place with files cannot be listed, or has gone away
+    ├── LedgerError                a ledger cannot be used, or another process is at work on it
+    ├── EngineError                what judges the files cannot be started or reached
     ├── ServerError                the server cannot start
     ├── SignatureError             a report is changed, unsigned or signed by another key; or a key cannot be used
     └── LabError                   making a bundle
@@ -91,6 +96,18 @@ class TooLongError(MediaError):
     kind = "too_long"
 
 
+class ChangedFileError(MediaError):
+    """The file changed while it was read."""
+
+    kind = "changed"
+
+
+class UnreachableError(MediaError):
+    """Where the file lies does not answer, or not with the whole file."""
+
+    kind = "unreachable"
+
+
 class NothingToJudgeError(MediaError):
     """A folder without a picture or video."""
 
@@ -137,6 +154,18 @@ class MissingExtraError(UnmaskError):
 
 class OutputError(UnmaskError):
     """A result cannot be written."""
+
+
+class SourceError(UnmaskError):
+    """A place with files cannot be listed, or has gone away."""
+
+
+class LedgerError(UnmaskError):
+    """A ledger cannot be used, or another process is at work on it."""
+
+
+class EngineError(UnmaskError):
+    """What judges the files cannot be started or reached."""
 
 
 class ServerError(UnmaskError):

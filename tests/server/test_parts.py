@@ -19,7 +19,7 @@ from unmask.server.guard import Access, is_loopback
 from unmask.server.problem import ProblemError
 from unmask.server.scans import base_name, wants_no_answer
 from unmask.server.uploads import IN_MEMORY, Upload
-from unmask.server.wire import Message, receive, receive_soon
+from unmask.wire import Message, receive, receive_soon
 
 
 def test_a_message_comes_as_it_went() -> None:

@@ -52,9 +52,11 @@ class Scorer(Protocol):
 class Bundle:
     """A checked bundle, ready to score. Safe to call from several threads."""
 
-    def __init__(self, path: Path, *, threads: int = 0, engine: str = "onnxruntime", check: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, threads: int = 0, engine: str = "onnxruntime", check: bool = True, gpu: bool = False
+    ) -> None:
         """Open and check the file: digests, card, graph, canaries. threads: for one call, 0 for all cores; engine: one
-        of ENGINES.
+        of ENGINES; gpu: let ONNX Runtime use a CUDA GPU, which needs its build for them (onnxruntime-gpu).
 
         Raises BundleNotFoundError, BundleFormatError, BundleIntegrityError or CanaryError, each naming the file, and
         MissingExtraError where the engine is not installed.
@@ -68,7 +70,7 @@ class Bundle:
         try:
             self.card = parse_card(read_seal(content))
             self.id = ModelId(self.card.name, self.card.version, hashlib.sha256(content).hexdigest())
-            session = _session(content, threads)
+            session = _session(content, threads, gpu)
             self._uint8, self._tells_novelty = _check_graph(session, self.card)
             self._run = session.run if engine == "onnxruntime" else _openvino(path, threads)
             if check:
@@ -148,19 +150,31 @@ def find_bundle(name: str) -> Path:
     )
 
 
+def identify(name: str) -> ModelId:
+    """Which bundle that is, its digests and card checked, but not loaded. Raises BundleError."""
+    content = find_bundle(name).read_bytes()
+    card = parse_card(read_seal(content))
+    return ModelId(card.name, card.version, hashlib.sha256(content).hexdigest())
+
+
 def load_bundle(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Bundle:
     """A shipped bundle by name, or one's own by path, checked. Raises BundleError, MissingExtraError."""
     return Bundle(find_bundle(name), threads=threads, engine=engine)
 
 
-def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _session(content: bytes, threads: int, gpu: bool) -> onnxruntime.InferenceSession:
+    providers = ["CPUExecutionProvider"]
+    if gpu:
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise BundleFormatError("this build of ONNX Runtime cannot use a GPU: pip install onnxruntime-gpu instead")
+        providers.insert(0, "CUDAExecutionProvider")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     # waiting threads sleep instead of spinning: the cores are needed for decoding and finding
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no base
         raise BundleFormatError(f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}") from error
 

@@ -6,16 +6,18 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unmask.cli.archiving import Asked, OrderChoice
+from unmask.cli.archiving import run as run_archive
 from unmask.cli.output import (
     DONE,
     SOME_UNJUDGED,
-    Engine,
     FacesOption,
     FramesOption,
     JobsOption,
@@ -30,9 +32,28 @@ if TYPE_CHECKING:
     from unmask.bundle.card import Card
     from unmask.types import Failure, Report
 
+FOR_MANY = (
+    "again", "include", "exclude", "newer_than", "order", "dry_run", "budget", "first_frames", "first_model", "address",
+    "max_time",
+)  # fmt: skip
+
+
+class ScanEngine(StrEnum):
+    """The choices of `scan --engine`."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+    ray = "ray"
+
 
 def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.", show_default=False)],
+    context: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, videos, or folders of them; with --ledger also URLs and archives.", show_default=False
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout (JSON Lines).")] = False,
     model: ModelOption = "default",
     frames: FramesOption = 32,
@@ -55,8 +76,55 @@ def scan(
         typer.Option(help="Your share of fakes, 0–1: also tell the probability there.", show_default=False),
     ] = None,
     jobs: JobsOption = 0,
-    engine: Annotated[Engine, typer.Option(help="What runs the bundle.")] = Engine.onnxruntime,
+    engine: Annotated[
+        list[ScanEngine] | None,
+        typer.Option(
+            help="What runs the bundle: onnxruntime or openvino; ray: work on a cluster.", show_default="onnxruntime"
+        ),
+    ] = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused.")] = 100_000_000,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many files: what was judged is written into this file, and not judged again. The options below are"
+            " for such scans (docs/archive.md).",
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[
+        str,
+        typer.Option(
+            help="Which files of earlier runs are judged again: changed, passing (errors that may have gone), model"
+            " (judged by another bundle or settings), failed, all, none."
+        ),
+    ] = "changed,passing,model",
+    include: Annotated[list[str] | None, typer.Option(help="Only files like *.mp4 or 2026/*.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="No files like these.")] = None,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(help="Only files changed since: 2026-11-01, or 7d, 12h.", show_default=False),
+    ] = None,
+    order: Annotated[OrderChoice, typer.Option(help="Which files come first.")] = OrderChoice.listed,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, and estimate the time.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the files, 0–1, that get the full look; a cheap first one chooses them.", show_default=False
+        ),
+    ] = None,
+    first_frames: Annotated[int, typer.Option(min=1, help="Frames of the first look.")] = 4,
+    first_model: Annotated[
+        str | None,
+        typer.Option(help="Bundle of the first look, if another.", show_default=False),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With --engine ray: the cluster, HOST:PORT or auto; without it one is started here.",
+            show_default=False,
+        ),
+    ] = None,
+    max_time: Annotated[float, typer.Option(min=1, help="Seconds that judging one file may take.")] = 1800.0,
 ) -> None:
     """Judge pictures and videos.
 
@@ -70,11 +138,23 @@ def scan(
         raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
     if sign is not None and report is None:
         raise typer.BadParameter("--sign signs reports: it needs --report DIR")
+    runner, ray = _engines(engine or [])
+    if ledger is not None:
+        run_archive(
+            Asked(
+                roots=paths, ledger=ledger, model=model, faces=faces, frames=frames, engine=runner, explain=explain,
+                stability=stability, max_pixels=max_pixels, jobs=jobs, as_json=as_json, report=report, sign=sign,
+                prevalence=prevalence, again=again, include=include or (), exclude=exclude or (),
+                newer_than=newer_than, order=order.value, dry_run=dry_run, ray=ray, address=address, budget=budget,
+                first_frames=first_frames, first_model=first_model, max_time=max_time,
+            )
+        )  # fmt: skip
+    _require_ledger(context)
     write = _reporter(report, sign, prevalence)
-    files, failures = _expand(paths)
+    files, failures = _expand([Path(path) for path in paths])
     jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
     threads = 1 if jobs > 1 else 0  # side by side, files keep the cores busy better than the threads of one score do
-    detector = load_detector(model, faces=faces, engine=engine.value, threads=threads, max_pixels=max_pixels)
+    detector = load_detector(model, faces=faces, engine=runner, threads=threads, max_pixels=max_pixels)
     counts: Counter[str] = Counter()
     for failure in failures:
         counts["failed"] += 1
@@ -92,6 +172,28 @@ def scan(
     if not as_json and sum(counts.values()) > 1:
         tell(f"{sum(counts.values())} files: " + ", ".join(f"{n} {label}" for label, n in sorted(counts.items())))
     raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
+
+
+def _engines(named: list[ScanEngine]) -> tuple[str, bool]:
+    """What runs the bundle, and whether the work is done on a cluster."""
+    runners = [engine.value for engine in named if engine is not ScanEngine.ray]
+    if len(runners) > 1:
+        raise typer.BadParameter("--engine takes one of onnxruntime and openvino, and ray beside it")
+    return (runners or ["onnxruntime"])[0], ScanEngine.ray in named
+
+
+def _require_ledger(context: typer.Context) -> None:
+    """Options for many files do nothing without a ledger: better said than overlooked."""
+    asked = context.params
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in FOR_MANY
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    ]
+    given += ["--engine ray"] if ScanEngine.ray in (asked.get("engine") or []) else []
+    given += [path for path in asked["paths"] if "://" in path]
+    if given:
+        raise typer.BadParameter(f"{', '.join(given)}: only with --ledger FILE")
 
 
 def demo() -> None:

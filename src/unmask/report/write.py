@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +45,24 @@ def write_report(
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all; a report of the same file is
     replaced. made_on: by default today, in UTC. Raises OutputError."""
+    made = documents(report, card, prevalence=prevalence, key=key, made_on=made_on)
+    return [write_document(folder, name, content) for name, content in made]
+
+
+def documents(
+    report: Report,
+    card: Card,
+    *,
+    prevalence: float | None = None,
+    key: Ed25519PrivateKey | None = None,
+    made_on: datetime.date | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of what `write_report` writes, each made when it is asked for."""
     view = view_of(report, card, prevalence, made_on)
-    tree = complete(to_json(report, prevalence), view, key)
     name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
-    makers: dict[str, Callable[[], bytes]] = {
-        ".json": lambda: tree,
-        ".html": lambda: html(view),
-        ".pdf": lambda: pdf(view),
-    }
-    return [_write(folder / f"{name}{suffix}", make()) for suffix, make in makers.items()]
+    yield f"{name}.json", complete(to_json(report, prevalence), view, key)
+    yield f"{name}.html", html(view)
+    yield f"{name}.pdf", pdf(view)
 
 
 def view_of(
@@ -80,7 +89,9 @@ def _at_prevalence(report: Report, prevalence: float | None) -> str:
     return f"Where {prevalence:g} of all files are fake, the probability is {known:.3f}."
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_document(folder: Path, name: str, content: bytes) -> Path:
+    """Write a file, whole or not at all. Raises OutputError."""
+    path = folder / name
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(content)

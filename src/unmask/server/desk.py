@@ -17,7 +17,7 @@ from unmask.server.meters import Meters
 from unmask.server.pool import Pool, Work
 from unmask.server.problem import ProblemError
 from unmask.server.uploads import Upload
-from unmask.server.wire import Message
+from unmask.wire import Message
 
 log = logging.getLogger("unmask.server")
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from unmask.errors import UnmaskError
-from unmask.server.wire import Message, receive_soon
+from unmask.wire import Message, receive_soon
 
 log = logging.getLogger("unmask.server")
 

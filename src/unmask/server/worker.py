@@ -19,14 +19,12 @@ from typing import Any, BinaryIO
 from unmask.detector import Detector, load_detector
 from unmask.errors import MediaError, UnmaskError
 from unmask.pipeline import one_opencv_thread
+from unmask.process import is_out_of_memory, limit_memory, limit_processor, take_streams
 from unmask.report import to_json
 from unmask.report.page import pack
 from unmask.report.write import view_of
-from unmask.server.wire import Message, receive
 from unmask.types import Progress
-
-OUT_OF_MEMORY = ("bad_alloc", "insufficient memory", "failed to allocate", "cannot allocate", "out of memory")
-"""How libraries written in C++ put it."""
+from unmask.wire import Message, receive
 
 
 class CancelledError(Exception):
@@ -86,7 +84,7 @@ class Worker:
 
     def _fault(self, error: Exception) -> tuple[str, str]:
         """Its kind and words."""
-        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        if is_out_of_memory(error):
             most = f"{self._memory_bytes / 1e6:.0f} MB"
             return "too_heavy", f"judging this file takes more than the {most} of memory that are allowed"
         if isinstance(error, MediaError):
@@ -151,38 +149,10 @@ def _json(tree: Mapping[str, Any]) -> bytes:
     return json.dumps(tree, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
 
 
-def limit_memory(extra: int) -> None:
-    """Let the process take at most so many bytes of address space more than now, and leave no core dump."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the picture
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no file, whatever it is made to do
-
-
-def limit_processor(seconds: float) -> None:
-    """Let the process use the processor for so long from now, on all cores; then it is killed."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cores = os.cpu_count() or 1
-    most = int(used.ru_utime + used.ru_stime + cores * seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
 def main() -> None:
     """Work for whoever started this."""
     asked = json.loads(sys.argv[1])
-    out = os.fdopen(os.dup(1), "wb")
-    source = os.fdopen(os.dup(0), "rb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # libraries that print would garble the line, or write of a file into the log
-        os.dup2(nowhere, stream)
+    source, out = take_streams()
     with suppress(OSError, AttributeError):
         os.nice(5)  # the server answers while all cores judge
     try:

@@ -1,5 +1,7 @@
-"""What server and worker say to each other: JSON with named bytes behind it. Nothing in it can run, so a worker that a
-hostile file has taken over has only words to attack with."""
+"""What a worker process and its master say to each other: JSON with named bytes behind it.
+
+Nothing in it can run, so a worker that a hostile file has taken over has only words to attack with.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,20 @@ class Message:
 
 
 def receive(stream: BinaryIO) -> Message | None:
-    """The next message, or None at the end."""
-    start = stream.read(_LENGTH.size)
-    if len(start) < _LENGTH.size:
+    """The next message, or None at the end, also where that comes in the middle of one. Raises ValueError where it is
+    none."""
+    try:
+        head = _head(_exactly(stream, _length(_exactly(stream, _LENGTH.size))))
+        return Message(head["kind"], head["words"], {name: _exactly(stream, size) for name, size in head["parts"]})
+    except EOFError:
         return None
-    head = _head(stream.read(_length(start)))
-    return Message(head["kind"], head["words"], {name: stream.read(size) for name, size in head["parts"]})
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
 
 
 async def receive_soon(stream: asyncio.StreamReader) -> Message:

@@ -1,0 +1,310 @@
+"""Where files lie: folders, buckets, web listings, and archives among them. What is in each, without reading it.
+
+A path is a file of this machine, or a URL as fsspec writes them: s3://bucket/a.jpg, and zip://a.jpg::folder/b.zip for
+the member a.jpg of an archive.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import IO, Any, Protocol
+
+from unmask.archive.words import Entry, split
+from unmask.errors import MissingExtraError, SourceError
+from unmask.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from unmask.types import Failure
+
+ARCHIVES = {".zip": "zip", ".tar": "tar", ".tgz": "tar", ".tar.gz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar"}
+
+WAITING = {"config_kwargs": {"connect_timeout": 8, "read_timeout": 60, "retries": {"mode": "standard"}}}
+"""For S3: an address that does not answer is told within 15 s, not minutes."""
+
+ASKING = 16
+"""Questions to a web server at a time, for what its listing does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the listed files are wanted. include, exclude: patterns as in a shell, of the path below the root or of
+    the name alone; newer_than_s: seconds since 1970, of the last change; files without a date are wanted."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    newer_than_s: float | None = None
+
+    def __call__(self, entry: Entry, root: str) -> bool:
+        _, member, container = split(entry.path) or ("", "", entry.path)
+        below = f"{container}/{member}".removeprefix(root).strip("/")
+        named = below, below.rsplit("/", 1)[-1]
+
+        def fits(patterns: Sequence[str]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in named for pattern in patterns)
+
+        if self.newer_than_s is not None and entry.modified_s is not None and entry.modified_s < self.newer_than_s:
+            return False
+        return (not self.include or fits(self.include)) and not fits(self.exclude)
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return not self.include and not self.exclude and self.newer_than_s is None
+
+
+class Source(Protocol):
+    """A place with files."""
+
+    root: str
+
+    def files(self) -> Iterator[Entry | Failure]:
+        """All pictures and videos in it, by their suffixes, hidden ones left out, those in archives too; a part that
+        cannot be listed is a Failure. Raises SourceError where nothing can."""
+
+    def still_there(self) -> bool:
+        """Whether the place has not gone away since it was opened."""
+
+
+def open_source(root: str) -> Source:
+    """The place at `root`: a folder, a file, an archive, or a URL. Raises SourceError, MissingExtraError."""
+    if "://" in root:
+        return Remote(root)
+    return Local(os.path.abspath(root))
+
+
+class Local:
+    """A folder or a file of this machine. Links to folders are not followed, so that none leads in a circle."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        try:
+            found = os.stat(root)
+        except OSError as error:
+            raise SourceError(f"cannot look into {root!r}: {error.strerror or error}") from error
+        self._place = found.st_dev, found.st_ino
+        self._folder = os.path.isdir(root)
+
+    def files(self) -> Iterator[Entry | Failure]:
+        """As `Source.files`; a file named itself is judged whatever its suffix."""
+        if self._folder:
+            yield from self._below(self.root, top=True)
+        elif (kind := archive_kind(self.root)) is not None:
+            yield from _members(kind, _entry(self.root))
+        else:
+            yield _entry(self.root)
+
+    def still_there(self) -> bool:
+        """As `Source.still_there`: an unmounted folder is another one than before."""
+        try:
+            found = os.stat(self.root)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._place
+
+    def _below(self, folder: str, *, top: bool = False) -> Iterator[Entry | Failure]:
+        try:
+            with os.scandir(folder) as listing:
+                found = sorted(listing, key=lambda item: item.name)
+        except OSError as error:
+            if top:
+                raise SourceError(f"cannot look into {folder!r}: {error.strerror or error}") from error
+            yield Failure(folder, "unreadable", f"the folder cannot be listed: {error.strerror or error}")
+            return
+        for item in found:
+            if item.name.startswith("."):
+                continue
+            if item.is_dir(follow_symlinks=False):
+                yield from self._below(item.path)
+                continue
+            kind = archive_kind(item.name)
+            if (kind is None and not is_media(item.name)) or _leads_to_a_folder(item):
+                continue
+            entry = _entry(item.path)
+            if kind is None:
+                yield entry
+            else:
+                yield from _members(kind, entry)
+
+
+class Remote:
+    """A place that fsspec knows: s3, gs, http, memory, …"""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+        self._fs, self._path = filesystem(self.root)
+
+    def files(self) -> Iterator[Entry | Failure]:
+        """As `Source.files`."""
+        try:
+            yield from self._files()
+        except SourceError:
+            raise
+        except Exception as error:  # each kind of storage has errors of its own
+            raise SourceError(f"cannot list {self.root}: {reason(error)}") from error
+
+    def still_there(self) -> bool:
+        """As `Source.still_there`; asked only after many failures, and answered by asking the place."""
+        try:
+            return bool(self._fs.exists(self._path))
+        except Exception:
+            return False
+
+    def _files(self) -> Iterator[Entry | Failure]:
+        if is_media(self.root) or archive_kind(self.root) is not None or self._fs.isfile(self._path):
+            rows: Iterator[dict[str, Any]] = iter([self._fs.info(self._path)])
+        else:
+            rows = self._walk()
+        for row in rows:
+            entry = _described(self._fs, row)
+            kind = archive_kind(entry.path)
+            if kind is None:
+                yield entry
+            else:
+                yield from _members(kind, entry)
+
+    def _walk(self) -> Iterator[dict[str, Any]]:
+        """Folder by folder, so that only one folder's listing is held."""
+        if not self._fs.exists(self._path):
+            raise SourceError(f"there is nothing at {self.root}")
+        for _, _, found in self._fs.walk(self._path, detail=True, on_error="raise"):
+            rows = [
+                row
+                for name, row in sorted(found.items())
+                if row["type"] == "file" and not _hidden(name) and (is_media(name) or archive_kind(name) is not None)
+            ]
+            if all(row.get("size") is not None for row in rows):
+                yield from rows
+                continue
+            with ThreadPoolExecutor(ASKING) as pool:  # a web listing gives names alone
+                yield from pool.map(self._ask, rows)
+
+    def _ask(self, row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {**row, **self._fs.info(row["name"])}
+        except Exception:
+            return row  # whoever fetches it will be told
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it. Raises SourceError, MissingExtraError."""
+    import fsspec
+    from fsspec.core import url_to_fs
+
+    protocol = url.split("://", maxsplit=1)[0]
+    if protocol in ("file", "local"):
+        raise SourceError(f"name files of this machine by their path, not as {url!r}")
+    known = fsspec.config.conf.get(protocol, {})
+    options = WAITING if protocol in ("s3", "s3a") and "config_kwargs" not in known else {}
+    try:
+        fs, path = url_to_fs(url, use_listings_cache=False, **options)
+    except ImportError as error:
+        raise MissingExtraError(f"reading {protocol}:// ({error})", "archive") from error
+    except Exception as error:
+        raise SourceError(f"cannot use {url!r}: {reason(error)}") from error
+    return fs, path
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """A file or URL for reading. Raises OSError and what storages raise."""
+    if "://" in path:
+        fs, inner = filesystem(path)
+        file: IO[bytes] = fs.open(inner, "rb")
+        return file
+    return open(path, "rb")
+
+
+def archive_kind(name: str) -> str | None:
+    """`zip` or `tar`, by the suffix."""
+    lower = name.lower()
+    return next((kind for suffix, kind in ARCHIVES.items() if lower.endswith(suffix)), None)
+
+
+def is_media(name: str) -> bool:
+    """Whether the suffix is one of a picture or a video."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+
+def is_picture(name: str) -> bool:
+    """Whether the suffix is one of a picture."""
+    return PurePosixPath((split(name) or ("", name, ""))[1]).suffix.lower() in IMAGE_SUFFIXES
+
+
+def reason(error: BaseException) -> str:
+    """An error of a library in one line."""
+    words = (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
+    return words.splitlines()[0]
+
+
+def stamp_of(path: str) -> str:
+    """The stamp of a file of this machine. Raises OSError."""
+    found = os.stat(path)
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _entry(path: str) -> Entry:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return Entry(path)  # a link into nowhere or in a circle: whoever reads it will be told
+    return Entry(path, found.st_size, found.st_mtime, f"{found.st_size}-{found.st_mtime_ns}")
+
+
+def _leads_to_a_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
+
+
+def _described(fs: Any, row: dict[str, Any]) -> Entry:
+    """An entry of what a storage says of a file."""
+    tag = next((row[key] for key in ("ETag", "etag", "md5Hash", "content_md5", "crc32c") if row.get(key)), "")
+    when = next(
+        (row[k] for k in ("LastModified", "updated", "mtime", "last_modified", "created") if row.get(k) is not None),
+        None,
+    )
+    if isinstance(when, str):
+        try:
+            when = datetime.datetime.fromisoformat(when)
+        except ValueError:
+            when = None
+    modified = when.timestamp() if isinstance(when, datetime.datetime) else when
+    size = row.get("size")
+    return Entry(fs.unstrip_protocol(row["name"]), size, modified, f"{size}-{str(tag).strip(chr(34)) or modified}")
+
+
+def _members(kind: str, container: Entry) -> Iterator[Entry | Failure]:
+    """The pictures and videos in an archive."""
+    try:
+        with closing(open_bytes(container.path)) as file:
+            for name, size, modified, stamp in _zipped(file) if kind == "zip" else _tarred(file):
+                if is_media(name) and not _hidden(name):
+                    yield Entry(f"{kind}://{name}::{container.path}", size, modified or container.modified_s, stamp)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError) as error:
+        yield Failure(container.path, "unknown_format", f"the archive cannot be listed to its end: {reason(error)}")
+
+
+def _zipped(file: IO[bytes]) -> Iterator[tuple[str, int, float | None, str]]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                yield info.filename, info.file_size, None, f"{info.file_size}-{info.CRC:08x}"
+
+
+def _tarred(file: IO[bytes]) -> Iterator[tuple[str, int, float | None, str]]:
+    with tarfile.open(fileobj=file, mode="r|*") as archive:  # as a stream: members are not held
+        for info in archive:
+            archive.members = []  # type: ignore[attr-defined]
+            if info.isreg():
+                yield info.name, info.size, float(info.mtime), f"{info.size}-{info.mtime}"
