@@ -28,7 +28,7 @@ def report_table(report: Report, prevalence: float | None = None) -> Table:
     """The verdict in words with its reasons, the probability (also at the user's share of fakes), the people and the
     time of each stage."""
     media, verdict = report.media, report.verdict
-    table = Table(title=Text(_printable(media.path)), title_justify="left", show_header=False, min_width=60)
+    table = Table(title=Text(printable(media.path)), title_justify="left", show_header=False, min_width=60)
     table.add_column(no_wrap=True)
     table.add_column()
     label = verdict.label.replace("_", " ").upper()
@@ -111,6 +111,31 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def ledger_lines(total: Mapping[str, Any]) -> Iterator[str]:
+    """What a ledger holds, in words. total: of `unmask.archive.asking.summary`."""
+    video = f", {total['video_s'] / 3600:.1f} hours of video" if total["video_s"] else ""
+    gone = f"; {total['gone']:,} more are gone" if total["gone"] else ""
+    yield f"{total['files']:,} files, {total['contents']:,} contents, {total['bytes'] / 1e9:.2f} GB{video}{gone}"
+    for key in (*Label, "failed", "postponed", "pending"):
+        if total[key] or key in tuple(Label):
+            yield f"  {key.replace('_', ' '):16} {total[key]:10,}"
+    for run in total["runs"][:3]:
+        ended = f"{run['how']}, {run['ended_at']}" if run["ended_at"] else "goes on, or was killed"
+        yield f"run {run['id']}, {run['started_at']}: {run['judged']:,} judged of {', '.join(run['roots'])} ({ended})"
+
+
+def ledger_table(by: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Counts of a ledger, row by row. rows: of `unmask.archive.asking.groups`."""
+    table = Table()
+    table.add_column(by, overflow="fold")
+    columns = ("files", *Label, "failed", "postponed", "pending")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(Text(printable(row["name"])), *(f"{row[column]:,}" for column in columns))
+    return table
+
+
 def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
     """A card in words."""
     yield f"{card['name']} {card['version']} — {card['licence']}"
@@ -172,6 +197,7 @@ def _probability(value: float | None) -> str:
     return "none: nothing was judged" if value is None else f"{value:.3f}"
 
 
-def _printable(path: str) -> str:
+def printable(path: str) -> str:
+    """A name in one line, whatever it holds."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -109,8 +109,10 @@ class Judge:
             from unmask.faces import load_finder
 
             finder = load_finder(look["faces"])
-            return Detector(scorers[look["model"]], finder, engine=look["engine"], max_pixels=pixels)
-        return load_detector(look["model"], faces=look["faces"], engine=look["engine"], threads=1, max_pixels=pixels)
+            return Detector(scorers[look["model"]], finder, engine=look["engine"], max_pixels=pixels, decode_threads=1)
+        return load_detector(
+            look["model"], faces=look["faces"], engine=look["engine"], threads=1, max_pixels=pixels, decode_threads=1
+        )
 
     @staticmethod
     def _which(look: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from unmask.cli import catalogue, data, reports, scanning, serving, training
+from unmask.cli import catalogue, data, ledger, reports, scanning, serving, training
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
@@ -27,6 +27,7 @@ app.command()(training.train)
 app.command()(training.export)
 app.command()(training.explain)
 app.add_typer(reports.app, name="report")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(data.app, name="data")
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.recipes, name="recipes")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from unmask.cli.output import DONE, INTERRUPTED, SOME_UNJUDGED, complain, printable, tell, uninterrupted
+from unmask.cli.output import DONE, INTERRUPTED, SOME_UNJUDGED, complain, tell, uninterrupted
 
 if TYPE_CHECKING:
     from unmask.archive import Engine, Look, Outcome, Plan, Run, Task
@@ -176,6 +176,7 @@ def _work(asked: Asked, run: Run, engine: Engine) -> int:
 
 def _show(asked: Asked, task: Task, outcome: Outcome) -> None:
     from unmask.report import to_json
+    from unmask.table import printable
     from unmask.types import Failure
 
     if outcome.error_kind is None:
@@ -184,7 +185,7 @@ def _show(asked: Asked, task: Task, outcome: Outcome) -> None:
         failure = Failure(task.path, outcome.error_kind, outcome.error_message or "")
         tree = to_json(failure)
         if not asked.as_json:
-            complain(f"{printable(tree['media']['path'])}: {failure.message}")
+            complain(f"{printable(task.path)}: {failure.message}")
     if asked.as_json:
         line = json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n"
         with uninterrupted():
@@ -194,6 +195,7 @@ def _show(asked: Asked, task: Task, outcome: Outcome) -> None:
 
 def _show_unlisted(asked: Asked, run: Run, told: int) -> int:
     from unmask.report import to_json
+    from unmask.table import printable
 
     for failure in run.desk.unlisted[told:]:
         if asked.as_json:
@@ -218,6 +220,7 @@ def _conclude(asked: Asked, run: Run, counts: dict[str, int]) -> None:
 
 def _rehearse(asked: Asked, plan: Plan) -> None:
     from unmask.archive import rehearse
+    from unmask.table import printable
 
     found = rehearse(asked.ledger, plan, _words(asked, dict(plan.looks)))
     tell(f"{found.listed:,} pictures and videos listed")

@@ -37,11 +37,6 @@ def complain(message: str) -> None:
     print(f"unmask: {message}", file=sys.stderr)
 
 
-def printable(text: str) -> str:
-    """A name in one line, whatever it holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def tell(text: str) -> None:
     print(text)
 
@@ -67,7 +62,9 @@ def show(result: Report | Failure, as_json: bool, prevalence: float | None = Non
             sys.stdout.write(line)
             sys.stdout.flush()
     elif isinstance(result, Failure):
-        complain(f"{printable(to_json(result)['media']['path'])}: {result.message}")
+        from unmask.table import printable
+
+        complain(f"{printable(result.path)}: {result.message}")
     else:
         from unmask.table import report_table
 

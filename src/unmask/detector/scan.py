@@ -46,12 +46,14 @@ class Detector:
         engine: str = "onnxruntime",
         max_pixels: int = DEFAULT_MAX_PIXELS,
         max_duration_s: float | None = None,
+        decode_threads: int = 0,
     ) -> None:
         self.bundle = bundle
         self.finder = finder
         self._engine = engine
         self._max_pixels = max_pixels
         self._max_duration_s = max_duration_s
+        self._decode_threads = decode_threads
 
     def scan(
         self,
@@ -151,7 +153,7 @@ class Detector:
             watch(Progress(Stage.OPENING))
         decode, evidence = Clock(), Clock()
         with decode:
-            source = open_media(path, max_pixels=self._max_pixels)
+            source = open_media(path, max_pixels=self._max_pixels, threads=self._decode_threads)
         with source:
             self._check_duration(source)
             with evidence:
@@ -400,17 +402,25 @@ def load_detector(
     threads: int = 0,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_duration_s: float | None = None,
+    decode_threads: int = 0,
 ) -> Detector:
     """A detector. model: a shipped bundle's name or a file; faces: yunet, mtcnn, dlib or yunet=FILE; engine:
-    onnxruntime or openvino; threads: for scoring, 0 for all cores; max_pixels, max_duration_s: larger pictures and
-    frames and longer videos are refused.
+    onnxruntime or openvino; threads, decode_threads: for scoring and for decoding a video, 0 for all cores; max_pixels,
+    max_duration_s: larger pictures and frames and longer videos are refused.
 
     Raises BundleError, FinderError or MissingExtraError.
     """
     _require_positive("max_pixels", max_pixels)
     bundle = load_bundle(model, threads=threads, engine=engine)
     finder = load_finder(faces)
-    return Detector(bundle, finder, engine=engine, max_pixels=max_pixels, max_duration_s=max_duration_s)
+    return Detector(
+        bundle,
+        finder,
+        engine=engine,
+        max_pixels=max_pixels,
+        max_duration_s=max_duration_s,
+        decode_threads=decode_threads,
+    )
 
 
 def _timed(items: Iterable[Frame], clock: Clock) -> Generator[Frame]:

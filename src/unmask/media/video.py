@@ -49,8 +49,8 @@ class Video(Closing):
     Frames that nothing refers to and nobody asked for are not decoded at all (their packets say so).
     """
 
-    def __init__(self, path: Path, sha256: str, max_pixels: int) -> None:
-        self._path = path
+    def __init__(self, path: Path, sha256: str, max_pixels: int, threads: int = 0) -> None:
+        self._path, self._threads = path, threads
         self._shown: set[int] = set()
         self._broken = 0  # frames that were wanted and could not be had
         container, stream = self._open()
@@ -224,6 +224,7 @@ class Video(Closing):
             container.close()
             raise UnknownFormatError("the video's codec is not known")
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self._threads
         return container, stream
 
 

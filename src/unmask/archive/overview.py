@@ -1,0 +1,86 @@
+"""An archive at a glance: one HTML page, without a script, without a picture of anybody."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import unmask
+from unmask.archive.asking import By, Filter, groups, histogram, rows, summary, whole
+
+SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 500, 25, 60
+
+LABELS = ("fake", "inconclusive", "real", "not_applicable")
+
+WORDS = {"fake": "fake", "inconclusive": "inconclusive", "real": "real", "not_applicable": "no face"}
+
+
+def write_overview(
+    database: sqlite3.Connection, name: str, out: Path, chosen: Filter, reports: Path | None = None
+) -> int:
+    """Write the page; returns how many files it shows. reports: folder where `--report` or `ledger report` writes:
+    files whose report is there lead to it. Raises LedgerError, OutputError."""
+    environment = Environment(
+        loader=PackageLoader("unmask.archive", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    columns = ("path", "folder", "sha256", "state", "kind", "duration_s", "label", "probability_fake", "reasons")
+    found = [
+        {**row, "report": _report(row, reports, out)}
+        for row in rows(database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message"))
+    ]
+    days = groups(database, name, By.DAY)[-SHOWN_DAYS:]
+    text = environment.get_template("overview.html").render(
+        version=unmask.__version__,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        name=Path(name).name,
+        ledger=name,
+        reports="DIR" if reports is None else str(reports),
+        total=summary(database, name),
+        labels=LABELS,
+        words=WORDS,
+        bars=_bars(histogram(database, name)),
+        days=_stacks(days),
+        folders=_stacks(groups(database, name, By.FOLDER, SHOWN_GROUPS)),
+        errors=groups(database, name, By.ERROR, SHOWN_GROUPS),
+        models=groups(database, name, By.MODEL, SHOWN_GROUPS),
+        rows=found,
+        most=SHOWN_ROWS,
+    )
+    with whole(out) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return len(found)
+
+
+def _report(row: Mapping[str, Any], reports: Path | None, out: Path) -> str | None:
+    """The link to a file's report, if it is there."""
+    if reports is None or row["sha256"] is None:
+        return None
+    page = reports / f"{os.path.basename(row['path'])}-{row['sha256'][:8]}.html"
+    return quote(os.path.relpath(page, out.parent)) if page.is_file() else None
+
+
+def _bars(counts: Sequence[int]) -> list[dict[str, Any]]:
+    """Bars of a histogram over 0 to 1, heights as shares of the highest."""
+    most = max(counts) or 1
+    width = 1 / len(counts)
+    return [
+        {"low": n * width, "high": (n + 1) * width, "count": count, "height": count / most}
+        for n, count in enumerate(counts)
+    ]
+
+
+def _stacks(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the share of each verdict in the longest row."""
+    most = max((row["files"] for row in found), default=0) or 1
+    return [{**row, "shares": {label: row[label] / most for label in LABELS}} for row in found]
