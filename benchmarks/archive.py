@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import media
-from unmask.archive import Engine, LocalPool, Plan, Run, ask, make_look, open_source, read_ledger
+from unmask.archive import Engine, LocalPool, Plan, Run, ask, make_look, open_source, read_ledger, spool_of
 from unmask.detector import load_detector
 
 
@@ -33,7 +33,7 @@ def run(folder: Path, ledger: Path, make: Callable[[dict[str, Any]], Engine]) ->
     """Scan the folder; seconds in all, and from the first outcome to the last, counted so that starting up is left out:
     the outcomes after the first lots are divided by the time that they took."""
     plan = plan_for(folder)
-    engine = make(ask(plan.looks, max_pixels=10**8))
+    engine = make(ask(plan.looks, max_pixels=10**8, spool=spool_of(ledger)))
     began = perf_counter()
     with Run(ledger, plan) as archive:
         times = [perf_counter() for _ in archive.outcomes(engine)]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
 from typing import Any
 
 import numpy as np
 
+from unmask.archive import Desk, Look, Outcome
+from unmask.archive.fetch import Fetched, Fetcher
 from unmask.bundle.card import SCHEMA, Card, parse_card
 from unmask.bundle.session import Scored
 from unmask.crop import CANONICAL
-from unmask.types import Face, Floats, Frame, Image, ModelId
+from unmask.errors import MediaError
+from unmask.types import Face, Floats, Frame, Image, Label, ModelId, Settings
 
 
 class FakeFinder:
@@ -42,6 +49,59 @@ class FakeScorer:
         """Logits (n,) and heat maps (n, 2, 2)."""
         logits = np.array([(crop.mean() - 128) / 16 for crop in crops], np.float32)
         return Scored(logits, np.repeat(logits, 4).reshape(-1, 2, 2) if explain else None, None)
+
+
+class FakeEngine:
+    """An archive's engine without a model: a file's first byte is its probability of fake, in 256ths. An empty file
+    cannot be judged. judged: the paths that it was given and judged, in their order."""
+
+    def __init__(self) -> None:
+        self.judged: list[tuple[str, str]] = []
+
+    def run(self, desk: Desk) -> Iterator[Outcome]:
+        """As `Engine.run`."""
+        with TemporaryDirectory() as spool, Fetcher(Path(spool)) as fetcher:
+            yield from self._run(desk, fetcher)
+
+    def _run(self, desk: Desk, fetcher: Fetcher) -> Iterator[Outcome]:
+        while not desk.stopping:
+            tasks = desk.take()
+            if not tasks:
+                if desk.finished:
+                    return
+                sleep(0.001)
+                continue
+            files = []
+            for task in tasks:
+                try:
+                    files.append(fetcher.fetch(task))
+                except MediaError as error:
+                    yield Outcome(task.file, None, task.look, error_kind=error.kind, error_message=str(error))
+            wanted = desk.decide([(file.task, file.sha256) for file in files])
+            for file in files:
+                if file.task.file in wanted:
+                    self.judged.append((file.task.path, file.task.look))
+                    yield self._outcome(file)
+                file.discard()
+
+    @staticmethod
+    def _outcome(file: Fetched) -> Outcome:
+        task, data = file.task, Path(file.path).read_bytes()
+        p = data[0] / 256
+        label = Label.FAKE if p >= 0.9 else Label.REAL if p <= 0.2 else Label.INCONCLUSIVE
+        report = {
+            "schema": "unmask.report/1",
+            "media": {"path": task.path, "sha256": file.sha256, "kind": "image", "duration_s": None},
+            "verdict": {"label": label, "probability_fake": p, "reasons": ["between_thresholds"]},
+            "timing_s": {"decode": 0.01, "find": 0.02, "score": 0.03, "evidence": 0.0, "total": 0.06},
+        }
+        return Outcome(task.file, file.sha256, task.look, report)
+
+
+def fake_look(name: str = "example", frames: int = 32) -> Look:
+    """A look by a bundle that there is not."""
+    digest = sha256(name.encode()).hexdigest()
+    return Look(name, "yunet", ModelId(name, "1", digest), Settings(frames))
 
 
 def example_card(**changes: Any) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from unmask.archive.fetch import Fetcher
@@ -33,11 +35,9 @@ def judge_again(row: Mapping[str, Any], model: str) -> tuple[Report, Card]:
     settings = json.loads(row["settings"])
     detector = load_detector(model, faces=settings["faces"], engine=settings["engine"])
     path = unshown(row["path"], row["raw"])
-    file = Fetcher().fetch(Task(row["id"], path, row["stamp"], row["size"], "full", ""))
-    try:
+    with tempfile.TemporaryDirectory(prefix="unmask-") as spool, Fetcher(Path(spool)) as fetcher:
+        file = fetcher.fetch(Task(row["id"], path, row["stamp"], row["size"], "full", ""))
         if file.sha256 != row["sha256"]:
             raise ChangedFileError(f"{row['path']} has changed since it was judged: scan the archive again first")
         report = detector.scan(file.path, frames=settings["frames"], explain=True, stability=settings["stability"])
-    finally:
-        file.discard()
     return replace(report, media=replace(report.media, path=path)), detector.bundle.card

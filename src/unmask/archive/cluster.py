@@ -213,7 +213,7 @@ class Judging:
         remote = {
             self._folder.paths[model]: Remote(self._folder.paths[model], actors) for model, actors in scorers.items()
         }
-        self._judge = Judge({**asked, "looks": looks, "spool": None}, remote or None)
+        self._judge = Judge({**asked, "looks": looks, "spool": self._folder.spool}, remote or None)
 
     def __call__(self, batch: Any) -> Any:
         import pyarrow
@@ -278,6 +278,7 @@ class _Models:
 
         self._folder = tempfile.TemporaryDirectory(prefix="unmask-")
         self.paths = {}
+        self.spool = str(Path(self._folder.name) / "spool")
         for number, (name, content) in enumerate(contents.items()):
             path = Path(self._folder.name) / f"{number}.onnx"
             path.write_bytes(content)

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import tarfile
-import tempfile
 import time
 import zipfile
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from unmask.archive.sources import filesystem, open_bytes, reason, stamp_of
 from unmask.archive.words import Task, split
@@ -69,13 +68,25 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches one file at a time. spool: folder for what does not lie on this machine as a file of its own."""
+    """Fetches one file at a time. spool: folder, made when it is needed, for what is no file of this machine."""
 
-    def __init__(self, spool: Path | None = None) -> None:
-        self._made = tempfile.TemporaryDirectory(prefix="unmask-") if spool is None else None
-        self._spool = Path(self._made.name) if self._made is not None else spool or Path()
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
         self._archives: OrderedDict[tuple[str, str], tuple[Any, IO[bytes]]] = OrderedDict()
         self._count = 0
+
+    def close(self) -> None:
+        """Let go of archives."""
+        for parts in self._archives.values():
+            for part in parts:
+                part.close()
+        self._archives.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def fetch(self, task: Task) -> Fetched:
         """Raises a MediaError where it cannot be had, OutputError where there is no room for it."""

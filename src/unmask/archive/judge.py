@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Judge:
     """asked: JSON values. looks: by name `model`, `faces`, `engine`, `frames`, `explain`, `stability`; max_pixels;
-    documents: whether `--report` asks for them; prevalence; sign: path of a key, or null; spool: folder, or null.
+    documents: whether `--report` asks for them; prevalence; sign: path of a key, or null; spool: folder.
 
     scorers: by model, where faces are not scored in this process. Raises as `load_detector`, and SignatureError.
     """
@@ -33,7 +33,7 @@ class Judge:
         for look in self._looks.values():
             if self._which(look) not in self._detectors:
                 self._detectors[self._which(look)] = self._load(look, scorers)
-        self._fetcher = Fetcher(Path(asked["spool"]) if asked["spool"] else None)
+        self._fetcher = Fetcher(Path(asked["spool"]))
         self._key = None
         if asked["sign"]:
             from unmask.report.sign import read_key

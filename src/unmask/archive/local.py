@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from time import monotonic, sleep
@@ -19,6 +19,8 @@ from unmask.archive.desk import Desk
 from unmask.archive.words import Outcome, Task
 from unmask.errors import EngineError
 from unmask.wire import Message, receive
+
+WORKER = (sys.executable, "-m", "unmask.archive.worker")
 
 AHEAD = 2
 """Lots that a worker has: one is judged while the next is fetched."""
@@ -49,6 +51,7 @@ class Hand:
 
     process: subprocess.Popen[bytes]
     began: float
+    listener: threading.Thread | None = None
     ready: bool = False
     lots: dict[int, Lot] = field(default_factory=dict)
     judged: int = 0
@@ -56,10 +59,15 @@ class Hand:
 
 
 class LocalPool:
-    """Engine: keeps `jobs` workers alive and busy. asked: as of `Judge`, and memory_bytes, time_s (for one file)."""
+    """Engine: keeps `jobs` workers alive and busy. asked: as of `Judge`, and memory_bytes, time_s (for one file);
+    command: what starts a worker."""
 
-    def __init__(self, asked: Mapping[str, Any], jobs: int) -> None:
+    def __init__(self, asked: Mapping[str, Any], jobs: int, command: Sequence[str] = WORKER) -> None:
         self._asked, self._jobs, self._time_s = asked, jobs, float(asked["time_s"])
+        self._command = command
+        self._begin()
+
+    def _begin(self) -> None:
         self._news: queue.SimpleQueue[tuple[Hand, Message | None]] = queue.SimpleQueue()
         self._hands: list[Hand] = []
         self._again: deque[list[Task]] = deque()  # lots of workers that died
@@ -70,6 +78,7 @@ class LocalPool:
     def run(self, desk: Desk) -> Iterator[Outcome]:
         """Judge what the desk gives, until it has no more or is stopping. Raises EngineError, and what workers were
         refused with."""
+        self._begin()
         try:
             while not (first := desk.take()):  # no worker is started before there is work
                 if desk.finished or desk.stopping:
@@ -129,7 +138,7 @@ class LocalPool:
     def _bury(self, hand: Hand) -> Iterator[Outcome]:
         """A worker has died. What it was judging may be why: each of those files is tried again alone, and given up
         after it has killed two."""
-        hand.process.wait()
+        _end(hand)
         self._hands.remove(hand)
         self._born_dead += not hand.judged
         if self._born_dead >= BORN_DEAD and not hand.lots:
@@ -166,9 +175,8 @@ class LocalPool:
                 hand.process.kill()
 
     def _start(self) -> Hand:
-        command = [sys.executable, "-m", "unmask.archive.worker", json.dumps(self._asked)]
         process = subprocess.Popen(
-            command,
+            [*self._command, json.dumps(self._asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -176,7 +184,8 @@ class LocalPool:
             env=os.environ | {"MALLOC_ARENA_MAX": "2"},
         )
         hand = Hand(process, monotonic())
-        threading.Thread(target=self._listen, args=(hand,), daemon=True).start()
+        hand.listener = threading.Thread(target=self._listen, args=(hand,), daemon=True)
+        hand.listener.start()
         return hand
 
     def _listen(self, hand: Hand) -> None:
@@ -196,8 +205,15 @@ class LocalPool:
         for hand in self._hands:
             hand.process.kill()
         for hand in self._hands:
-            hand.process.wait()
-            for stream in (hand.process.stdin, hand.process.stdout):
-                assert stream is not None
-                with suppress(OSError):
-                    stream.close()
+            _end(hand)
+
+
+def _end(hand: Hand) -> None:
+    """Wait until it has ended, and let go of its lines."""
+    hand.process.wait()
+    if hand.listener is not None:
+        hand.listener.join()
+    for stream in (hand.process.stdin, hand.process.stdout):
+        if stream is not None:
+            with suppress(OSError):  # what could not be sent any more
+                stream.close()

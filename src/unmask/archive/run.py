@@ -67,7 +67,7 @@ def ask(
     looks: Mapping[str, Look],
     *,
     max_pixels: int,
-    spool: Path | None = None,
+    spool: Path,
     documents: bool = False,
     prevalence: float | None = None,
     sign: Path | None = None,
@@ -88,7 +88,7 @@ def ask(
             for name, look in looks.items()
         },
         "max_pixels": max_pixels,
-        "spool": None if spool is None else str(spool),
+        "spool": str(spool),
         "documents": documents,
         "prevalence": prevalence,
         "sign": None if sign is None else str(sign),

@@ -157,7 +157,7 @@ class Remote:
             return False
 
     def _files(self) -> Iterator[Entry | Failure]:
-        if is_media(self.root) or archive_kind(self.root) is not None or self._fs.isfile(self._path):
+        if is_media(self.root) or archive_kind(self.root) is not None:
             rows: Iterator[dict[str, Any]] = iter([self._fs.info(self._path)])
         else:
             rows = self._walk()
@@ -176,8 +176,10 @@ class Remote:
         for _, _, found in self._fs.walk(self._path, detail=True, on_error="raise"):
             rows = [
                 row
-                for name, row in sorted(found.items())
-                if row["type"] == "file" and not _hidden(name) and (is_media(name) or archive_kind(name) is not None)
+                for _, row in sorted(found.items())
+                if row["type"] == "file"
+                and not _hidden(row["name"].removeprefix(self._path))
+                and (is_media(row["name"]) or archive_kind(row["name"]) is not None)
             ]
             if all(row.get("size") is not None for row in rows):
                 yield from rows

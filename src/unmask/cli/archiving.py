@@ -82,7 +82,6 @@ def run(asked: Asked) -> None:
         if not asked.as_json:
             _conclude(asked, run, counts)
         if run.desk.stopping:
-            complain("stopped; the same command goes on")
             raise typer.Exit(INTERRUPTED)
     unjudged = counts.get("failed", 0) + counts.get("postponed", 0) + failed
     raise typer.Exit(SOME_UNJUDGED if unjudged else DONE)
@@ -91,6 +90,8 @@ def run(asked: Asked) -> None:
 def _plan(asked: Asked) -> tuple[Plan, dict[str, Look]]:
     from unmask.archive import Order, Plan, Wanted, Why, make_look, open_source
 
+    if asked.budget is not None and not 0 < asked.budget <= 1:
+        raise typer.BadParameter("--budget is a share of the files above 0 and up to 1, like 0.2")
     chosen = {word.strip() for word in asked.again.split(",") if word.strip()}
     known = {Why.CHANGED, Why.PASSING, Why.MODEL, Why.FAILED, Why.ALL}
     if unknown := chosen - {*known, "none"}:
@@ -144,7 +145,7 @@ def _words(asked: Asked, looks: dict[str, Look]) -> dict[str, Any]:
     return ask(
         looks,
         max_pixels=asked.max_pixels,
-        spool=None if asked.ray else spool_of(asked.ledger),
+        spool=spool_of(asked.ledger),
         documents=asked.report is not None,
         prevalence=asked.prevalence,
         sign=asked.sign,
@@ -242,7 +243,7 @@ def _graceful(run: Run) -> Iterator[None]:
         if run.desk.stopping:
             raise KeyboardInterrupt
         run.desk.stopping = True
-        complain("stopping after the files under way (again: at once)")
+        complain("stopping after the files under way (again: at once); the same command goes on")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
