@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import queue
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +27,8 @@ from unmask.types import Failure
 
 ARCHIVES = {".zip": "zip", ".tar": "tar", ".tgz": "tar", ".tar.gz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar"}
 
-WAITING = {"config_kwargs": {"connect_timeout": 8, "read_timeout": 60, "retries": {"mode": "standard"}}}
-"""For S3: an address that does not answer is told within 15 s, not minutes."""
+ANSWER_S = 12.0
+"""For a storage to say anything at all."""
 
 ASKING = 16
 """Questions to a web server at a time, for what its listing does not say."""
@@ -143,6 +145,7 @@ class Remote:
     def files(self) -> Iterator[Entry | Failure]:
         """As `Source.files`."""
         try:
+            self._knock()
             yield from self._files()
         except SourceError:
             raise
@@ -155,6 +158,26 @@ class Remote:
             return bool(self._fs.exists(self._path))
         except Exception:
             return False
+
+    def _knock(self) -> None:
+        """Raises SourceError where nothing is there, or nobody answers within ANSWER_S: libraries try for minutes."""
+        answers: queue.SimpleQueue[bool | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(bool(self._fs.exists(self._path)))
+            except Exception as error:  # each kind of storage has errors of its own
+                answers.put(error)
+
+        threading.Thread(target=ask, name="unmask-knock", daemon=True).start()
+        try:
+            answer = answers.get(timeout=ANSWER_S)
+        except queue.Empty:
+            raise SourceError(f"{self.root} does not answer within {ANSWER_S:g} s; is the address right?") from None
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:
+            raise SourceError(f"there is nothing at {self.root}")
 
     def _files(self) -> Iterator[Entry | Failure]:
         if is_media(self.root) or archive_kind(self.root) is not None:
@@ -171,8 +194,6 @@ class Remote:
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         """Folder by folder, so that only one folder's listing is held."""
-        if not self._fs.exists(self._path):
-            raise SourceError(f"there is nothing at {self.root}")
         for _, _, found in self._fs.walk(self._path, detail=True, on_error="raise"):
             rows = [
                 row
@@ -196,16 +217,13 @@ class Remote:
 
 def filesystem(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it. Raises SourceError, MissingExtraError."""
-    import fsspec
     from fsspec.core import url_to_fs
 
     protocol = url.split("://", maxsplit=1)[0]
     if protocol in ("file", "local"):
         raise SourceError(f"name files of this machine by their path, not as {url!r}")
-    known = fsspec.config.conf.get(protocol, {})
-    options = WAITING if protocol in ("s3", "s3a") and "config_kwargs" not in known else {}
     try:
-        fs, path = url_to_fs(url, use_listings_cache=False, **options)
+        fs, path = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         raise MissingExtraError(f"reading {protocol}:// ({error})", "archive") from error
     except Exception as error:
