@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
@@ -106,19 +107,10 @@ class RayCluster:
         contents = _contents(ray, desk)
         rows = [{"tasks": json.dumps([asdict(task) for task in lot])} for lot in lots]
         data = ray.data.from_items(rows, override_num_blocks=len(rows))
-        judged = data.map_batches(
-            Judging,
-            batch_size=1,
-            batch_format="pyarrow",
-            num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=self._pool(ray), max_tasks_in_flight_per_actor=2),
-            # an actor that died is replaced; what it had is for us to try again, file by file
-            ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
-            fn_constructor_kwargs={
-                "asked": dict(self._asked), "models": dict(models), "contents": contents, "scorers": dict(scorers),
-                "version": unmask.__version__,
-            },
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            # Ray has no other word yet for how often an actor is restarted; from 2.64 on it has none at all
+            warnings.simplefilter("ignore", DeprecationWarning)
+            judged = self._mapped(ray, data, models, contents, scorers)
         try:
             for row in judged.iter_rows():
                 message = receive(BytesIO(row["message"]))
@@ -140,6 +132,22 @@ class RayCluster:
             ray.kill(contents)
         desk.disband()
         yield from self._after_deaths(left, alone)
+
+    def _mapped(self, ray: Any, data: Any, models: Mapping[str, Any], contents: Any, scorers: Mapping[str, Any]) -> Any:
+        """The data set of what is judged; nothing is done before it is iterated."""
+        return data.map_batches(
+            Judging,
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=self._pool(ray), max_tasks_in_flight_per_actor=2),
+            # an actor that died is replaced; what it had is for us to try again, file by file
+            ray_remote_args_fn=lambda: {"max_restarts": 0, "max_task_retries": 0},
+            fn_constructor_kwargs={
+                "asked": dict(self._asked), "models": dict(models), "contents": contents, "scorers": dict(scorers),
+                "version": unmask.__version__,
+            },
+        )  # fmt: skip
 
     def _after_deaths(self, left: Mapping[int, Task], alone: set[int]) -> Iterator[Outcome]:
         """What did not come back is tried again, each file alone."""
@@ -297,9 +305,9 @@ def connect(address: str | None, cpus: int = 0) -> Any:
 
     def begin() -> None:
         try:
-            options = (
-                {"num_cpus": cpus or None, "include_dashboard": False} if address is None else {"address": address}
-            )
+            options: dict[str, Any] = {"address": address}
+            if address is None:  # without "local", Ray looks for one that may be long gone
+                options = {"address": "local", "num_cpus": cpus or None, "include_dashboard": False}
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
             said.append(None)
         except BaseException as error:
