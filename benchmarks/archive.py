@@ -132,7 +132,7 @@ def overhead() -> None:
             plain.scan(path)
         work = (perf_counter() - began) / len(paths)
         seconds, first = run(folder, root / "pool.ledger", lambda asked: LocalPool(asked, CORES, command))
-        each = (seconds - first) * CORES / (count - 16 * CORES)
+        each = (seconds - first) * CORES / (count - CORES)  # the first of each is done by then
         print(
             f"pool: {each * 1000:.1f} ms a file and worker, of which 100 asleep and {work * 1000:.1f} of judging alone"
         )

@@ -1,8 +1,9 @@
 """python -m benchmarks.cascade clips DATA [--count 300] [--split test]
 python -m benchmarks.cascade pictures FIRST FULL DATA …
 
-What a first look costs in fakes. clips: made of the faces in a data set, one each, moving before a background; looked at
-in 4 frames (without the stability test) and in 32. pictures: face crops, judged by one bundle first and another in full.
+What a first look costs in fakes. clips: made of the faces in a data set, one each, moving before a background; looked
+at in 4 frames (without the stability test) and in 32. pictures: face crops, judged by one bundle first and another in
+full.
 
 For each budget: the share of all work that is spent, and how many of the fakes that the full look calls fake it still
 sees, where nearly all files are real (as in an archive), so that the budget alone sets the bar.
@@ -34,8 +35,8 @@ BUDGETS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def make_clip(path: Path, face: Image, number: int) -> None:
-    """Five seconds at 15 frames a second, 640×360, H.264 at crf 28: the face drifts, turns a little, comes nearer, and the
-    light changes, each clip in its own way."""
+    """Five seconds at 15 frames a second, 640×360, H.264 at crf 28: the face drifts, turns a little, comes nearer, and
+    the light changes, each clip in its own way."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(60, 190, (12, 20, 3), dtype=np.uint8)
     ground = cv2.resize(coarse, (640, 360), interpolation=cv2.INTER_CUBIC)
@@ -123,9 +124,8 @@ def tell(first: Any, fakes: Any, labels: Any, cost: float) -> None:
     print(
         f"{len(labels)} files, {int(real.sum())} real; the full look calls {int(found.sum())} of {int((~real).sum())}"
     )
-    print(
-        f"fakes fake, and {int((real & fakes).sum())} real ones; a first look takes {cost:.0%} of the work of a full one"
-    )
+    print(f"fakes fake, and {int((real & fakes).sum())} real ones", end="; ")
+    print(f"a first look takes {cost:.0%} of the work of a full one")
     for budget in BUDGETS:
         bar = np.quantile(first[real], 1 - budget)
         kept, of = int((first[found] >= bar).sum()), int(found.sum())

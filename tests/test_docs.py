@@ -33,16 +33,18 @@ def test_the_python_example_runs(tmp_path: Path, demo: Path) -> None:
 
 def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "footage").mkdir()
     for name, source in (
         ("photo.jpg", "1-photograph.jpg"),
         ("clip.mp4", "5-generated.mp4"),
         ("folder/a.jpg", "2-generated.jpg"),
+        ("footage/a.mp4", "5-generated.mp4"),
     ):
         (tmp_path / name).write_bytes((demo / source).read_bytes())
     commands = [
         line
         for line in shell_lines(README)
-        if line.startswith(("unmask scan", "unmask report", "unmask models", "unmask doctor"))
+        if line.startswith(("unmask scan", "unmask report", "unmask ledger", "unmask models", "unmask doctor"))
     ]
     assert len(commands) >= 5
     for command in commands:
@@ -52,9 +54,12 @@ def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> N
 
 
 LAB = (ROOT / "docs" / "lab.md").read_text()
+ARCHIVE = (ROOT / "docs" / "archive.md").read_text()
 
 
-@pytest.mark.parametrize("line", [line for line in shell_lines(README + LAB) if "unmask " in line.split("#")[0][:90]])
+@pytest.mark.parametrize(
+    "line", [line for line in shell_lines(README + LAB + ARCHIVE) if "unmask " in line.split("#")[0][:90]]
+)
 def test_commands_and_options_of_the_docs_exist(line: str) -> None:
     import typer
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_scan import contents, pictures, reports, run
+from archives import contents, pictures, reports, run
 
 from unmask.archive import LocalPool, Plan, Run, ask, make_look, open_source, read_ledger, spool_of
 from unmask.archive.cluster import Contents, connect

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from unmask.bundle import Scorer, load_bundle
 from unmask.bundle.session import MAX_BATCH
@@ -413,14 +414,8 @@ def load_detector(
     _require_positive("max_pixels", max_pixels)
     bundle = load_bundle(model, threads=threads, engine=engine)
     finder = load_finder(faces)
-    return Detector(
-        bundle,
-        finder,
-        engine=engine,
-        max_pixels=max_pixels,
-        max_duration_s=max_duration_s,
-        decode_threads=decode_threads,
-    )
+    bounds: dict[str, Any] = {"max_pixels": max_pixels, "max_duration_s": max_duration_s}
+    return Detector(bundle, finder, engine=engine, decode_threads=decode_threads, **bounds)
 
 
 def _timed(items: Iterable[Frame], clock: Clock) -> Generator[Frame]:
