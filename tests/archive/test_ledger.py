@@ -6,18 +6,19 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unmask.archive import Ledger, Order, Outcome, Wanted, Why, read_ledger, schema
+from unmask.archive import Desk, Ledger, Order, Outcome, Wanted, Why, read_ledger, schema
 from unmask.archive.asking import Filter, rows
 from unmask.archive.ledger import told
 from unmask.archive.words import Entry, shown, unshown
 from unmask.errors import LedgerError, SourceError
-from unmask.testing import fake_look
+from unmask.testing import FakeEngine, fake_look
 
 ALL = ["a.jpg", "c.jpg", "d.png", "f.mp4"]  # e.png has the bytes of a.jpg
 
@@ -113,6 +114,32 @@ def test_files_that_are_no_more_there_are_told_apart(scan: Any, folder: Path, tm
     assert scan()[1] == []  # back again: known by its bytes
     with closing(read_ledger(tmp_path / "scan.ledger")) as database:
         assert database.execute("SELECT count(*) FROM files WHERE gone").fetchone()[0] == 0
+
+
+def test_roots_that_overlap(scan: Any, folder: Path) -> None:
+    counts, judged, _ = scan(roots=[folder, folder / "b", folder])
+    assert (counts, names(judged)) == ({"judged": 5}, ALL)
+
+
+class Changing(FakeEngine):
+    """The first file of all changes while it is judged."""
+
+    def run(self, desk: Desk) -> Iterator[Outcome]:
+        for outcome in super().run(desk):
+            if len(self.judged) == 1:
+                yield Outcome(outcome.file, outcome.sha256, "full", error_kind="changed", error_message="it changed")
+            else:
+                yield outcome
+
+
+def test_a_copy_is_judged_where_the_first_one_changed_meanwhile(scan: Any, tmp_path: Path) -> None:
+    counts, judged, _ = scan(engine=Changing())
+    assert counts == {"judged": 4, "postponed": 1}
+    assert names(judged) == ["a.jpg", "c.jpg", "d.png", "e.png", "f.mp4"]
+    found = table(tmp_path / "scan.ledger")
+    assert (found["a.jpg"]["state"], found["a.jpg"]["error_kind"]) == ("postponed", "changed")
+    assert (found["e.png"]["state"], found["e.png"]["label"]) == ("judged", "fake")
+    assert scan()[0] == {"judged": 5}
 
 
 def test_an_empty_mount_point_is_no_empty_archive(scan: Any, folder: Path, tmp_path: Path) -> None:

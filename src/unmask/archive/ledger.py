@@ -44,6 +44,7 @@ ON CONFLICT (path, raw) DO UPDATE SET
     sha256 = CASE WHEN files.stamp <> excluded.stamp AND :changed THEN NULL ELSE files.sha256 END,
     stamp = CASE WHEN :changed THEN excluded.stamp ELSE files.stamp END,
     size = excluded.size, modified_at = excluded.modified_at, rank = excluded.rank, run = excluded.run, gone = 0
+WHERE files.run <> excluded.run -- listed twice, as where roots overlap: it may be under way by now
 """
 
 _JUDGEMENT = (
