@@ -1,9 +1,10 @@
 """python -m benchmarks.cascade clips DATA [--count 300] [--split test]
 python -m benchmarks.cascade pictures FIRST FULL DATA …
+python -m benchmarks.cascade cost CLIP …
 
 What a first look costs in fakes. clips: made of the faces in a data set, one each, moving before a background; looked
 at in 4 frames (without the stability test) and in 32. pictures: face crops, judged by one bundle first and another in
-full.
+full. cost: the work of a first look at clips of one's own, as a share of a full one.
 
 For each budget: the share of all work that is spent, and how many of the fakes that the full look calls fake it still
 sees, where nearly all files are real (as in an archive), so that the budget alone sets the bar.
@@ -81,6 +82,18 @@ def clips(data: Path, count: int, split: str | None) -> None:
     tell(np.array(first), np.array(fakes), np.array(labels), spent["first"] / spent["full"])
 
 
+def cost(paths: Sequence[Path]) -> None:
+    """Processor seconds, the second time that each is read."""
+    detector = load_detector(threads=1, decode_threads=1)
+    for path in paths:
+        spent = []
+        for frames, stability in ((32, True), (4, False), (32, True)):
+            began = process_time()
+            detector.scan(path, frames=frames, stability=stability)
+            spent.append(process_time() - began)
+        print(f"{path.name}: first look {spent[1]:.2f} s, full {spent[2]:.2f} s: {spent[1] / spent[2]:.0%}")
+
+
 def pictures(first: str, full: str, data: Sequence[Path], count: int, split: str | None) -> None:
     """Two bundles on the same face crops, each set by itself."""
     from unmask.crop import crop_face
@@ -141,13 +154,15 @@ def tell(first: Any, fakes: Any, labels: Any, cost: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["clips", "pictures"])
+    parser.add_argument("what", choices=["clips", "pictures", "cost"])
     parser.add_argument("words", nargs="+")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--split", default="test")
     asked = parser.parse_args()
     if asked.what == "clips":
         clips(Path(asked.words[0]), asked.count, asked.split)
+    elif asked.what == "cost":
+        cost([Path(word) for word in asked.words])
     else:
         first, full, *data = asked.words
         pictures(first, full, [Path(path) for path in data], asked.count, asked.split)
