@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import pytest
 from archives import contents, pictures, reports, run
 
 from unmask.archive import LocalPool, Plan, Run, ask, make_look, open_source, read_ledger, spool_of
-from unmask.archive.cluster import Contents, connect
-from unmask.errors import MissingExtraError
+from unmask.archive.cluster import Contents, Judging, connect
+from unmask.errors import MissingExtraError, OutputError
+from unmask.wire import receive
 
 pytest.importorskip("ray", reason="Ray is an extra")
 
@@ -105,6 +107,21 @@ def test_an_address_that_does_not_answer_is_told_soon(tiny_bundle: Path, tmp_pat
     said = [line for line in done.stderr.splitlines() if line.startswith("unmask: ")]
     assert len(said) == 1
     assert address in said[0]
+
+
+def test_a_full_disk_of_a_node_is_no_files_fault() -> None:
+    import pyarrow
+
+    class Full:
+        def fetch(self, tasks: object) -> None:
+            raise OutputError("no room in /tmp for a.jpg")
+
+    actor = object.__new__(Judging)
+    actor._judge = Full()  # type: ignore[assignment]
+    (row,) = actor(pyarrow.table({"tasks": ["[]"]})).to_pylist()
+    message = receive(BytesIO(row["message"]))
+    assert message is not None
+    assert (message.kind, message.words["message"]) == ("broken", "no room in /tmp for a.jpg")
 
 
 def test_each_content_has_one_owner() -> None:

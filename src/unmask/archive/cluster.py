@@ -24,7 +24,7 @@ from unmask.archive.desk import Desk
 from unmask.archive.fetch import Fetched
 from unmask.archive.words import Outcome, Task, Why
 from unmask.bundle.session import find_bundle
-from unmask.errors import EngineError, MissingExtraError
+from unmask.errors import EngineError, MissingExtraError, UnmaskError
 from unmask.wire import Message, receive
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class RayCluster:
                 message = receive(BytesIO(row["message"]))
                 if message is None:
                     raise EngineError("an actor speaks nonsense")
+                if message.kind == "broken":
+                    raise EngineError(str(message.words["message"]))
                 task = left.pop(message.words["file"], None)
                 if task is None:
                     continue
@@ -226,6 +228,13 @@ class Judging:
     def __call__(self, batch: Any) -> Any:
         import pyarrow
 
+        try:
+            messages = self._messages(batch)
+        except UnmaskError as error:  # not a file's fault; raised, it would pass for the death of an actor
+            messages = [Message("broken", {"message": str(error)})]
+        return pyarrow.table({"message": pyarrow.array([m.pack() for m in messages], pyarrow.large_binary())})
+
+    def _messages(self, batch: Any) -> list[Message]:
         messages = []
         for text in batch["tasks"].to_pylist():
             tasks = [Task(**task) for task in json.loads(text)]
@@ -235,7 +244,7 @@ class Judging:
             wanted = self._wanted(files)
             messages += [_same(file) for file in files if file.task.file not in wanted]
             messages += [o.message() for o in self._judge.judge([f for f in files if f.task.file in wanted])]
-        return pyarrow.table({"message": pyarrow.array([m.pack() for m in messages], pyarrow.large_binary())})
+        return messages
 
     def _wanted(self, files: Sequence[Fetched]) -> set[int]:
         asked = [(f.task.file, f.sha256, f.task.look, f.task.why in (Why.ALL, Why.FAILED)) for f in files]
