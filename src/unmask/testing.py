@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +58,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.judged: list[tuple[str, str]] = []
 
-    def run(self, desk: Desk) -> Iterator[Outcome]:
+    def run(self, desk: Desk) -> Generator[Outcome]:
         """As `Engine.run`."""
         with TemporaryDirectory() as spool, Fetcher(Path(spool)) as fetcher:
             yield from self._run(desk, fetcher)

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def test_roots_that_overlap(scan: Any, folder: Path) -> None:
 class Changing(FakeEngine):
     """The first file of all changes while it is judged."""
 
-    def run(self, desk: Desk) -> Iterator[Outcome]:
+    def run(self, desk: Desk) -> Generator[Outcome]:
         for outcome in super().run(desk):
             if len(self.judged) == 1:
                 yield Outcome(outcome.file, outcome.sha256, "full", error_kind="changed", error_message="it changed")

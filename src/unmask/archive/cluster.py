@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -62,7 +62,7 @@ class RayCluster:
         self._deaths: dict[int, int] = {}
         self._alone: list[Task] = []
 
-    def run(self, desk: Desk) -> Iterator[Outcome]:
+    def run(self, desk: Desk) -> Generator[Outcome]:
         """As `Engine.run`. Raises EngineError where the cluster cannot be used, MissingExtraError without Ray."""
         while not (lots := self._lots(desk)):
             if desk.finished or desk.stopping:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -59,7 +59,7 @@ class Plan:
 class Engine(Protocol):
     """Does the work."""
 
-    def run(self, desk: Desk) -> Iterator[Outcome]:
+    def run(self, desk: Desk) -> Generator[Outcome]:
         """Judge what the desk gives, until it has no more or is stopping."""
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from time import monotonic, sleep
@@ -75,7 +75,7 @@ class LocalPool:
         self._born_dead = 0
         self._lots = 0
 
-    def run(self, desk: Desk) -> Iterator[Outcome]:
+    def run(self, desk: Desk) -> Generator[Outcome]:
         """Judge what the desk gives, until it has no more or is stopping. Raises EngineError, and what workers were
         refused with."""
         self._begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ class Run:
     def outcomes(self, engine: Engine) -> Iterator[tuple[Task, Outcome, int]]:
         """What comes of each file as it is written down, and how many files that settles. Raises SourceError,
         EngineError, LedgerError, OutputError; what was written down stays."""
-        for outcome in engine.run(self.desk):
-            yield self.desk.done(outcome)
+        with closing(engine.run(self.desk)) as found:
+            for outcome in found:
+                yield self.desk.done(outcome)
         self._how = "stopped" if self.desk.stopping else "done"
 
     def counts(self) -> dict[str, int]:
