@@ -54,6 +54,12 @@ def test_origins_can_be_allowed(serve: Callable[..., Served], portrait: bytes) -
         assert refused(send(client, portrait, headers=other)) == (403, "cross_site")
 
 
+def test_who_is_refused_hears_why_while_still_sending(client: httpx.Client) -> None:
+    other = {"origin": "https://other.example", "sec-fetch-site": "cross-site"}
+    for _ in range(20):
+        assert refused(send(client, bytes(900_000), headers=other)) == (403, "cross_site")
+
+
 def test_keys(serve: Callable[..., Served], portrait: bytes) -> None:
     server = serve(workers=1, keys=["sesame", "open"], limits={"per_client": 2})
     with httpx.Client(base_url=server.url, timeout=60) as client:

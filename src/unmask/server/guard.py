@@ -35,6 +35,9 @@ LINGER_S, FORM_BYTES = 5.0, 64_000
 """Before a large upload is refused, it is read for so long, or its sender would see a broken line, not the reason;
 what a form may have beside its file."""
 
+STRANGERS_BYTES = 1_000_000
+"""What is read, and thrown away, of somebody who may not ask at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -97,9 +100,7 @@ class Guard:
             await send(message)
 
         try:
-            self._access.check_host(headers)
-            self._access.check_origin(scope, headers)
-            client = self._access.who(scope, headers)
+            client = await self._welcome(scope, headers, receive)
             body = await self._body(scope, headers, client, receive)
             await self._app(scope, body, reply)
         except ProblemError as problem:
@@ -115,6 +116,17 @@ class Guard:
         finally:
             if "place" in state:
                 state["place"].leave()
+
+    async def _welcome(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> str:
+        """Who asks. Raises ProblemError where they may not; what a refused one sends is read first, as far as that is
+        little, or the line would break before the answer has come."""
+        try:
+            self._access.check_host(headers)
+            self._access.check_origin(scope, headers)
+            return self._access.who(scope, headers)
+        except ProblemError:
+            await _drain(headers, receive, STRANGERS_BYTES)
+            raise
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], client: str, receive: Receive) -> Receive:
         """What gives the body, within limits."""
