@@ -119,6 +119,12 @@ def test_usage(tiny_bundle: Path, tmp_path: Path) -> None:
     done = run("scan", "--model", tiny_bundle, "--ledger", tmp_path / "x", tmp_path / "none")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "cannot look into" in done.stderr
+    (tmp_path / "empty").mkdir()
+    done = run("scan", "--model", tiny_bundle, "--ledger", tmp_path / "x", tmp_path / "empty")
+    assert (done.returncode, done.stderr) == (
+        3,
+        f"unmask: {tmp_path}/empty: it holds no picture or video, by their suffixes\n",
+    )
     done = run("scan", "--model", "nonesuch", "--ledger", tmp_path / "x", tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
 

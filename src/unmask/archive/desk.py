@@ -223,10 +223,13 @@ class Desk:
     def _close_listing(self) -> None:
         """What earlier runs knew and this one did not find is gone, unless something was left out."""
         for root, count in self._listing.counts.items():
-            if not count and (known := self._ledger.known_below(root)):
+            if count:
+                continue
+            if known := self._ledger.known_below(root):
                 raise SourceError(
                     f"{root} holds no picture or video, though the ledger knows {known} from there: is it mounted?"
                 )
+            self.unlisted.append(Failure(root, "nothing_to_judge", "it holds no picture or video, by their suffixes"))
         if self._plan.wanted.everything and not self.unlisted:
             for source in self._plan.sources:
                 self._ledger.lose(source.root)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Judge:
     """asked: JSON values. looks: by name `model`, `faces`, `engine`, `frames`, `explain`, `stability`; max_pixels;
-    documents: whether `--report` asks for them; prevalence; sign: path of a key, or null; spool: folder.
+    documents: whether `--report` asks for them, of full looks; prevalence; sign: path of a key, or null; spool: folder.
 
     scorers: by model, where faces are not scored in this process. Raises as `load_detector`, and SignatureError.
     """
@@ -89,7 +89,8 @@ class Judge:
             file.check(result.media.sha256)
             report = replace(result, media=replace(result.media, path=task.path))
             tree = to_json(report, self._asked["prevalence"])
-            made = dict(self._documents(report, detector)) if self._asked["documents"] else {}
+            wanted = self._asked["documents"] and task.look == "full"
+            made = dict(self._documents(report, detector)) if wanted else {}
             return Outcome(task.file, file.sha256, task.look, tree, documents=made, fetch_s=file.fetch_s)
         except MediaError as error:
             return _failed(task, file, error.kind, str(error))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from unmask.cli.output import DONE, INTERRUPTED, SOME_UNJUDGED, complain, tell, uninterrupted
+from unmask.cli.output import DONE, INTERRUPTED, SOME_UNJUDGED, complain, say, tell
 
 if TYPE_CHECKING:
     from unmask.archive import Engine, Look, Outcome, Plan, Run, Task
@@ -69,12 +69,14 @@ class Asked:
 
 def run(asked: Asked) -> None:
     """Do it. Ends with the exit code."""
+    from unmask.archive import Run
+
     plan, looks = _plan(asked)
     if asked.dry_run:
         _rehearse(asked, plan)
         raise typer.Exit(DONE)
     with ExitStack() as stack:
-        run = stack.enter_context(_open(asked, plan))
+        run = stack.enter_context(Run(asked.ledger, plan))
         engine = _engine(asked, looks)
         stack.enter_context(_graceful(run))
         failed = _work(asked, run, engine)
@@ -133,12 +135,6 @@ def _plan(asked: Asked) -> tuple[Plan, dict[str, Look]]:
     return plan, looks
 
 
-def _open(asked: Asked, plan: Plan) -> Run:
-    from unmask.archive import Run
-
-    return Run(asked.ledger, plan)
-
-
 def _words(asked: Asked, looks: dict[str, Look]) -> dict[str, Any]:
     from unmask.archive import ask, spool_of
 
@@ -188,10 +184,7 @@ def _show(asked: Asked, task: Task, outcome: Outcome) -> None:
         if not asked.as_json:
             complain(f"{printable(task.path)}: {failure.message}")
     if asked.as_json:
-        line = json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n"
-        with uninterrupted():
-            sys.stdout.write(line)
-            sys.stdout.flush()
+        say(json.dumps(tree, ensure_ascii=False, allow_nan=False))
 
 
 def _show_unlisted(asked: Asked, run: Run, told: int) -> int:
