@@ -156,6 +156,7 @@ def states(ledger: Path) -> Counter[str]:
         return Counter(row["state"] for row in database.execute("SELECT state FROM results"))
 
 
+@pytest.mark.slow
 def test_a_bucket_over_a_bad_line(
     bucket: str, line: Line, tiny_bundle: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_bucket_that_there_is_not(line: Line, tiny_bundle: Path, tmp_path: Pat
     assert "s3://nonesuch" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_answer_is_told_soon(tiny_bundle: Path, tmp_path: Path) -> None:
     with socket.socket() as silent:  # takes connections, and says nothing
         silent.bind(("127.0.0.1", 0))

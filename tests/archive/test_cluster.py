@@ -91,6 +91,7 @@ def test_without_ray_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
         connect(None)
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_answer_is_told_soon(tiny_bundle: Path, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "p", 1)
     with socket.socket() as silent:  # takes connections, and says nothing
