@@ -100,7 +100,7 @@ class LocalPool:
             self._end()
 
     def _feed(self, desk: Desk) -> None:
-        """Give lots to whoever has room for one; those that killed a worker go alone, to an idle one."""
+        """Give lots to whoever has room for one, those of dead workers first."""
         for hand in self._hands:
             while hand.ready and len(hand.lots) < AHEAD and not desk.stopping:
                 tasks = self._again.popleft() if self._again else desk.take()
@@ -132,6 +132,8 @@ class LocalPool:
             self._tell(hand, Message("judge", {"lot": lot.number, "files": sorted(wanted)}))
         elif message.kind == "done":
             del hand.lots[message.words["lot"]]
+            for lot in hand.lots.values():
+                lot.since = monotonic()  # its turn begins
         else:  # refused or broken: not the fault of a file
             raise EngineError(str(message.words.get("message", "a worker speaks nonsense")))
 
@@ -143,11 +145,11 @@ class LocalPool:
         self._born_dead += not hand.judged
         if self._born_dead >= BORN_DEAD and not hand.lots:
             raise EngineError(f"worker processes die at once (the last with exit code {hand.process.returncode})")
-        lots = sorted(hand.lots.values(), key=lambda lot: not lot.judging)
+        lots = sorted((lot for lot in hand.lots.values() if lot.left), key=lambda lot: not lot.judging)
         for place, lot in enumerate(lots):
             tasks = list(lot.left.values())
-            if place or not tasks:
-                self._again.extend([tasks] if tasks else [])
+            if place:
+                self._again.append(tasks)
             elif len(tasks) > 1:
                 self._again.extend([task] for task in tasks)
             else:
@@ -170,7 +172,9 @@ class LocalPool:
         for hand in self._hands:
             if not hand.ready and now - hand.began > START_S:
                 raise EngineError(f"a worker process is not ready after {START_S:g} s")
-            if any(lot.judging and now - lot.since > self._time_s for lot in hand.lots.values()) and not hand.too_slow:
+            first = next(iter(hand.lots.values()), None)  # a worker judges its lots in their order
+            late = first is not None and first.judging and now - first.since > self._time_s
+            if late and not hand.too_slow:
                 hand.too_slow = True
                 hand.process.kill()
 
