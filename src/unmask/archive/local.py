@@ -125,7 +125,7 @@ class LocalPool:
                     yield outcome
         elif message.kind == "fetched":
             lot = hand.lots[message.words["lot"]]
-            tasks = [(lot.left[file], digest) for file, digest, _ in message.words["digests"]]
+            tasks = [(lot.left[file], digest) for file, digest in message.words["digests"]]
             wanted = frozenset() if desk.stopping else desk.decide(tasks)
             lot.left = {file: task for file, task in lot.left.items() if file in wanted}
             lot.judging, lot.since = True, monotonic()

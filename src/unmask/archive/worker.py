@@ -58,7 +58,7 @@ class Worker:
                 if isinstance(outcome, Outcome):
                     self._say(outcome.message())
             self._fetched[lot] = [file for file in found if isinstance(file, Fetched)]
-            digests = [[file.task.file, file.sha256, file.fetch_s] for file in self._fetched[lot]]
+            digests = [[file.task.file, file.sha256] for file in self._fetched[lot]]
             self._say(Message("fetched", {"lot": lot, "digests": digests}))
 
     def _judge_lots(self) -> None:
