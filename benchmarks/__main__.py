@@ -17,7 +17,8 @@ from unmask.faces import YUNET_SHA256, YuNet, carried_model
 
 
 def take_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median seconds of each way, after one warm-up, the ways taking turns so that a drift hits all alike."""
+    """The median seconds of each way, after one warm-up, the ways taking turns so that a drift hits
+    all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
@@ -35,13 +36,17 @@ def show(title: str, seconds: dict[str, float], floor: str) -> None:
 
 
 def peak_megabytes(arguments: list[str]) -> float:
-    """Of one `unmask` process; asked by a small process, since a child starts with its parent's peak."""
+    """Of one `unmask` process; asked by a small process, since a child starts with its parent's
+    peak."""
     code = (
-        "import resource, subprocess, sys;"
-        "subprocess.run([sys.executable, '-m', 'unmask', *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+        "import resource, subprocess, sys;subprocess.run([sys.executable, '-m', 'unmask',"
+        " *sys.argv[1:]], check=True,"
+        " stdout=subprocess.DEVNULL);print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss"
+        " / 1024)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+    )
     return float(done.stdout)
 
 
@@ -60,17 +65,24 @@ def clip(path: Path | None, rounds: int) -> None:
         seconds = take_turns(ways, rounds)
         show(f"{path.name}, 32 frames", seconds, "plain decode")
         slow = origin.Origin()
-        turns = take_turns({"scan": ways["scan"], "origin": lambda: slow.judge(path, 32)}, max(1, rounds // 4))
+        turns = take_turns(
+            {"scan": ways["scan"], "origin": lambda: slow.judge(path, 32)}, max(1, rounds // 4)
+        )
         show(
-            "the origin systems' parts: OpenCV, MTCNN on whole frames, InceptionResNetV2 in torch, one by one",
+            "the origin systems' parts: OpenCV, MTCNN on whole frames, InceptionResNetV2 in torch,"
+            " one by one",
             turns,
             "scan",
         )
-        print(f"\npeak memory of `unmask scan`: {peak_megabytes(['scan', '--json', str(path)]):.0f} MB")
+        print(
+            "\npeak memory of `unmask scan`:"
+            f" {peak_megabytes(['scan', '--json', str(path)]):.0f} MB"
+        )
 
 
 def folder(_: Path | None, rounds: int) -> None:
-    """A folder of 1,000 pictures: `scan_many` against plain loops over the same stages, one picture after the other."""
+    """A folder of 1,000 pictures: `scan_many` against plain loops over the same stages, one picture
+    after the other."""
     with tempfile.TemporaryDirectory() as name:
         paths = media.make_pictures(Path(name), 1000)
         detector = load_detector()
@@ -78,8 +90,12 @@ def folder(_: Path | None, rounds: int) -> None:
         library = YuNet(carried_model("face_detection_yunet_2023mar_int8bq.onnx", YUNET_SHA256))
         plain = Detector(detector.bundle, library)
         ways: dict[str, Callable[[], object]] = {
-            "plain loop, YuNet as OpenCV runs it": lambda: [plain.scan(path, stability=False) for path in paths],
-            "plain loop, our YuNet": lambda: [detector.scan(path, stability=False) for path in paths],
+            "plain loop, YuNet as OpenCV runs it": lambda: [
+                plain.scan(path, stability=False) for path in paths
+            ],
+            "plain loop, our YuNet": lambda: [
+                detector.scan(path, stability=False) for path in paths
+            ],
             "scan_many": lambda: list(beside.scan_many(paths, stability=False)),
             "scan_many, judging again after changes": lambda: list(beside.scan_many(paths)),
         }

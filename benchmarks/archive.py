@@ -1,10 +1,9 @@
 """python -m benchmarks.archive loop|overhead|memory|ray …
 
-loop [CLIP …] [--pictures 1000]  the pool against a plain loop of Detector.scan, and the share of each stage
-overhead                         what ledger and engine add to a file of 100 ms
-memory [--files 100000]          peak memory over many small generated pictures, and scanning the finished ledger again
-ray [--pictures 1000]            a Ray cluster of this machine against the pool
-"""
+loop [CLIP …] [--pictures 1000]  the pool against a plain loop of Detector.scan, and the share of
+each stage overhead                         what ledger and engine add to a file of 100 ms memory
+[--files 100000]          peak memory over many small generated pictures, and scanning the finished
+ledger again ray [--pictures 1000]            a Ray cluster of this machine against the pool"""
 
 from __future__ import annotations
 
@@ -25,17 +24,27 @@ import numpy as np
 
 from benchmarks import media
 from benchmarks.serve import megabytes
-from unmask.archive import Engine, LocalPool, Plan, Run, ask, make_look, open_source, read_ledger, spool_of
-from unmask.archive.cluster import RayCluster
+from unmask.archive import (
+    Executor,
+    ProcessExecutor,
+    Run,
+    ScanJob,
+    ScanPlan,
+    make_pass,
+    open_source,
+    read_ledger,
+    spool_of,
+)
+from unmask.archive.executors.ray_cluster import RayExecutor
 from unmask.detector import load_detector
-from unmask.testing import FakeEngine
+from unmask.testing import FakeExecutor
 
 CORES = os.cpu_count() or 1
 
 SLEEPING = """
 import time
-from unmask.archive import worker
-from unmask.archive.judge import Judge
+from unmask.archive.executors import worker
+from unmask.archive.executors.batch import Judge
 judge = Judge.judge
 def slow(self, files):
     for file in files:
@@ -46,16 +55,22 @@ worker.main()
 """
 
 
-def plan_for(folder: Path) -> Plan:
+def plan_for(folder: Path) -> ScanPlan:
     """The folder, with the settings of `unmask scan`."""
-    looks = {"full": make_look("default", "yunet", frames=32, engine="onnxruntime", explain=False, stability=True)}
-    return Plan([open_source(str(folder))], looks)
+    passes = {
+        "full": make_pass(
+            "default", "yunet", frames=32, engine="onnxruntime", explain=False, stability=True
+        )
+    }
+    return ScanPlan([open_source(str(folder))], passes)
 
 
-def run(folder: Path, ledger: Path, make: Callable[[dict[str, Any]], Engine]) -> tuple[float, float]:
+def run(
+    folder: Path, ledger: Path, make: Callable[[dict[str, Any]], Executor]
+) -> tuple[float, float]:
     """Scan the folder: seconds in all, and until the first outcome."""
     plan = plan_for(folder)
-    engine = make(ask(plan.looks, max_pixels=10**8, spool=spool_of(ledger)))
+    engine = make(ScanJob(plan.passes, max_pixels=10**8, spool=spool_of(ledger)))
     began = perf_counter()
     first = 0.0
     with Run(ledger, plan) as archive:
@@ -68,7 +83,9 @@ def stages(ledger: Path) -> str:
     """The mean of each stage, and its share in all work."""
     with closing(read_ledger(ledger)) as database:
         names = ("fetch", "decode", "find", "score", "evidence")
-        means = database.execute(f"SELECT {', '.join(f'avg({name}_s)' for name in names)} FROM judgements").fetchone()
+        means = database.execute(
+            f"SELECT {', '.join(f'avg({name}_s)' for name in names)} FROM judgements"
+        ).fetchone()
     total = sum(means)
     told = zip(names, means, strict=True)
     return ", ".join(f"{name} {value * 1000:.1f} ms ({value / total:.0%})" for name, value in told)
@@ -85,7 +102,9 @@ def cases(root: Path, clips: list[Path], pictures: int) -> dict[str, Path]:
         found[f"{len(clips)} clips"] = root / "clips"
         (root / "clips").mkdir()
         for number, clip in enumerate(clips):  # other bytes each, or they would be judged once
-            (root / "clips" / f"{number:03}.mp4").write_bytes(clip.read_bytes() + bytes(divmod(number, 256)))
+            (root / "clips" / f"{number:03}.mp4").write_bytes(
+                clip.read_bytes() + bytes(divmod(number, 256))
+            )
     return found
 
 
@@ -102,13 +121,20 @@ def loop(clips: list[Path], pictures: int, rounds: int) -> None:
                 reports = [detector.scan(path) for path in paths]
                 plain.append(perf_counter() - began)
                 ledger = root / f"{folder.name}-{number}.ledger"
-                seconds, first = run(folder, ledger, lambda asked: LocalPool(asked, CORES))
+                seconds, first = run(folder, ledger, lambda job: ProcessExecutor(job, CORES))
                 whole.append(seconds)
                 starting.append(first)
             video = sum(report.media.duration_s or 0 for report in reports)
             a, b, c = median(plain), median(whole), median(starting)
-            print(f"{case}: loop {a:.2f} s; pool {b:.2f} s, {c:.2f} s of it until the first outcome", end="; ")
-            print(f"ratio {a / b:.2f}, without that start {a / (b - c):.2f}; {len(paths) / b:.2f} files/s", end="")
+            print(
+                f"{case}: loop {a:.2f} s; pool {b:.2f} s, {c:.2f} s of it until the first outcome",
+                end="; ",
+            )
+            print(
+                f"ratio {a / b:.2f}, without that start {a / (b - c):.2f}; {len(paths) / b:.2f}"
+                " files/s",
+                end="",
+            )
             print(f", {video / b:.1f} seconds of video a second" if video else "")
             print(f"  stages: {stages(ledger)}")
 
@@ -122,7 +148,7 @@ def overhead() -> None:
         tiny(folder, 600)
         began = perf_counter()
         with Run(root / "fake.ledger", plan_for(folder)) as archive:
-            count = sum(1 for _ in archive.outcomes(FakeEngine()))
+            count = sum(1 for _ in archive.outcomes(FakeExecutor()))
         alone = (perf_counter() - began) / count
         print(f"ledger, with listing and reading digests, no judging: {alone * 1000:.2f} ms a file")
         command = (sys.executable, "-c", SLEEPING)
@@ -132,10 +158,13 @@ def overhead() -> None:
         for path in paths:
             plain.scan(path)
         work = (perf_counter() - began) / len(paths)
-        seconds, first = run(folder, root / "pool.ledger", lambda asked: LocalPool(asked, CORES, command))
+        seconds, first = run(
+            folder, root / "pool.ledger", lambda job: ProcessExecutor(job, CORES, command)
+        )
         each = (seconds - first) * CORES / (count - CORES)  # the first of each is done by then
         print(
-            f"pool: {each * 1000:.1f} ms a file and worker, of which 100 asleep and {work * 1000:.1f} of judging alone"
+            f"pool: {each * 1000:.1f} ms a file and worker, of which 100 asleep and"
+            f" {work * 1000:.1f} of judging alone"
         )
         print(f"  engine and ledger add {(each - 0.1 - work) * 1000:.1f} ms to them")
 
@@ -151,7 +180,8 @@ def tiny(folder: Path, count: int) -> None:
 
 
 def memory(files: int) -> None:
-    """Master and workers, sampled twice a second; what is theirs alone and their share of the rest (PSS)."""
+    """Master and workers, sampled twice a second; what is theirs alone and their share of the rest
+    (PSS)."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for count in (1000, files):
@@ -168,10 +198,17 @@ def memory(files: int) -> None:
                 sleep(0.5)
             took = perf_counter() - began
             third = len(sizes) // 3
-            print(f"{count} files: {took:.0f} s, {count / took:.0f} files/s; peak {max(sizes):.0f} MB,", end=" ")
+            print(
+                f"{count} files: {took:.0f} s, {count / took:.0f} files/s; peak {max(sizes):.0f}"
+                " MB,",
+                end=" ",
+            )
             print(f"its master alone {max(own):.0f} MB;", end=" ")
             print(f"median of the second third {median(sizes[third : 2 * third]):.0f} MB,", end=" ")
-            print(f"of the last {median(sizes[2 * third :]):.0f} MB; ledger {ledger.stat().st_size / 1e6:.0f} MB")
+            print(
+                f"of the last {median(sizes[2 * third :]):.0f} MB; ledger"
+                f" {ledger.stat().st_size / 1e6:.0f} MB"
+            )
             began = perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             print(f"  the finished ledger again: {perf_counter() - began:.2f} s", flush=True)
@@ -191,20 +228,28 @@ def ray(clips: list[Path], pictures: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for case, folder in cases(root, clips, pictures).items():
-            engines: dict[str, Callable[[dict[str, Any]], Engine]] = {
-                "pool": lambda asked: LocalPool(asked, CORES),
-                "ray": lambda asked: RayCluster(asked, None),
+            engines: dict[str, Callable[[dict[str, Any]], Executor]] = {
+                "pool": lambda job: ProcessExecutor(job, CORES),
+                "ray": lambda job: RayExecutor(job, None),
             }
             rest = {}
             for engine, make in engines.items():
                 seconds, first = run(folder, root / f"{folder.name}-{engine}.ledger", make)
                 rest[engine] = seconds - first
-                print(f"{case}, {engine}: {seconds:.2f} s, {first:.2f} s of it until the first outcome")
-            print(f"  after that, Ray takes {rest['ray'] / rest['pool']:.2f} × the pool's time", flush=True)
+                print(
+                    f"{case}, {engine}: {seconds:.2f} s, {first:.2f} s of it until the first"
+                    " outcome"
+                )
+            print(
+                f"  after that, Ray takes {rest['ray'] / rest['pool']:.2f} × the pool's time",
+                flush=True,
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["loop", "overhead", "memory", "ray"])
     parser.add_argument("clips", type=Path, nargs="*")
     parser.add_argument("--pictures", type=int, default=1000)

@@ -2,13 +2,14 @@
 python -m benchmarks.cascade pictures FIRST FULL DATA …
 python -m benchmarks.cascade cost CLIP …
 
-What a first look costs in fakes. clips: made of the faces in a data set, one each, moving before a background; looked
-at in 4 frames (without the stability test) and in 32. pictures: face crops, judged by one bundle first and another in
-full. cost: the work of a first look at clips of one's own, as a share of a full one.
+What a first look costs in fakes. clips: made of the faces in a data set, one each, moving before a
+background; looked at in 4 frames (without the stability test) and in 32. pictures: face crops,
+judged by one bundle first and another in full. cost: the work of a first look at clips of one's
+own, as a share of a full one.
 
-For each budget: the share of all work that is spent, and how many of the fakes that the full look calls fake it still
-sees, where nearly all files are real (as in an archive), so that the budget alone sets the bar.
-"""
+For each budget: the share of all work that is spent, and how many of the fakes that the full look
+calls fake it still sees, where nearly all files are real (as in an archive), so that the budget
+alone sets the bar."""
 
 from __future__ import annotations
 
@@ -29,26 +30,30 @@ import numpy as np
 from unmask.bundle import load_bundle
 from unmask.detector import load_detector
 from unmask.faces import load_finder
-from unmask.lab.manifest import Item, read_manifests, select
+from unmask.lab.data.manifest import Item, read_manifests, select
 from unmask.types import Image
 
 BUDGETS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def make_clip(path: Path, face: Image, number: int) -> None:
-    """Five seconds at 15 frames a second, 640×360, H.264 at crf 28: the face drifts, turns a little, comes nearer, and
-    the light changes, each clip in its own way."""
+    """Five seconds at 15 frames a second, 640×360, H.264 at crf 28: the face drifts, turns a
+    little, comes nearer, and the light changes, each clip in its own way."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(60, 190, (12, 20, 3), dtype=np.uint8)
     ground = cv2.resize(coarse, (640, 360), interpolation=cv2.INTER_CUBIC)
     phase, swing = rng.uniform(0, 6.28, 4), rng.uniform(0.3, 1.0, 4)
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(15), options={"crf": "28", "preset": "fast"})
+        stream: Any = container.add_stream(
+            "libx264", rate=Fraction(15), options={"crf": "28", "preset": "fast"}
+        )
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
         for n in range(75):
             x, y, turn, light = np.sin(phase + swing * n / 8)
             side = 200 * (1 + 0.15 * float(np.sin(phase[0] + n / 25)))
-            matrix = cv2.getRotationMatrix2D((face.shape[1] / 2, face.shape[0] / 2), 6 * turn, side / face.shape[1])
+            matrix = cv2.getRotationMatrix2D(
+                (face.shape[1] / 2, face.shape[0] / 2), 6 * turn, side / face.shape[1]
+            )
             matrix[:, 2] += (320 + 120 * x - face.shape[1] / 2, 180 + 40 * y - face.shape[0] / 2)
             picture = ground.copy()
             cv2.warpAffine(face, matrix, (640, 360), dst=picture, borderMode=cv2.BORDER_TRANSPARENT)
@@ -91,13 +96,16 @@ def cost(paths: Sequence[Path]) -> None:
             began = process_time()
             detector.scan(path, frames=frames, stability=stability)
             spent.append(process_time() - began)
-        print(f"{path.name}: first look {spent[1]:.2f} s, full {spent[2]:.2f} s: {spent[1] / spent[2]:.0%}")
+        print(
+            f"{path.name}: first look {spent[1]:.2f} s, full {spent[2]:.2f} s:"
+            f" {spent[1] / spent[2]:.0%}"
+        )
 
 
 def pictures(first: str, full: str, data: Sequence[Path], count: int, split: str | None) -> None:
     """Two bundles on the same face crops, each set by itself."""
-    from unmask.crop import crop_face
     from unmask.faces import find_main_face
+    from unmask.faces.alignment import crop_face
 
     finder = load_finder("yunet")
     small, large = load_bundle(first), load_bundle(full)
@@ -105,7 +113,9 @@ def pictures(first: str, full: str, data: Sequence[Path], count: int, split: str
     labels: list[int] = []
     spent = {"first": 0.0, "full": 0.0}
     for path in data:
-        for item in balanced(read_manifests([path]), split if path.stem.startswith(("dfdc", "ffhq")) else None, count):
+        for item in balanced(
+            read_manifests([path]), split if path.stem.startswith(("dfdc", "ffhq")) else None, count
+        ):
             image = item.decode()
             face = find_main_face(finder, image)
             if face is None:
@@ -135,7 +145,8 @@ def tell(first: Any, fakes: Any, labels: Any, cost: float) -> None:
     """The table. first: probabilities of the first look; fakes: which the full look calls fake."""
     real, found = labels == 0, (labels == 1) & fakes
     print(
-        f"{len(labels)} files, {int(real.sum())} real; the full look calls {int(found.sum())} of {int((~real).sum())}"
+        f"{len(labels)} files, {int(real.sum())} real; the full look calls {int(found.sum())} of"
+        f" {int((~real).sum())}"
     )
     print(f"fakes fake, and {int((real & fakes).sum())} real ones", end="; ")
     print(f"a first look takes {cost:.0%} of the work of a full one")
@@ -153,7 +164,9 @@ def tell(first: Any, fakes: Any, labels: Any, cost: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["clips", "pictures", "cost"])
     parser.add_argument("words", nargs="+")
     parser.add_argument("--count", type=int, default=300)

@@ -1,7 +1,8 @@
-"""The same network in float, in int8 and through OpenVINO in bf16: time for one face and for sixteen, and AUC on crops.
+"""The same network in float, in int8 and through OpenVINO in bf16: time for one face and for sixteen,
+and AUC on crops.
 
-python -m benchmarks.engines --bundle default --int8 INT8.onnx --data dfdc_faces-test.parquet [--data …]
-"""
+python -m benchmarks.engines --bundle default --int8 INT8.onnx --data dfdc_faces-test.parquet
+[--data …]"""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from unmask.bundle import Bundle
 from unmask.bundle.session import find_bundle
 from unmask.detector import Detector
 from unmask.faces import load_finder
-from unmask.lab.evaluate import score_items
-from unmask.lab.manifest import read_manifests
+from unmask.lab.data.manifest import read_manifests
+from unmask.lab.evaluation.evaluate import score_items
 
 
 def main() -> None:
@@ -34,13 +35,19 @@ def main() -> None:
     engines["OpenVINO, bf16"] = Bundle(path, engine="openvino")
     size = engines["ONNX Runtime, float"].card.crop.size
     crops = list(np.random.default_rng(0).integers(0, 256, (16, size, size, 3), dtype=np.uint8))
-    one = take_turns({name: lambda e=e: e.score(crops[:1]) for name, e in engines.items()}, options.rounds)
-    many = take_turns({name: lambda e=e: e.score(crops) for name, e in engines.items()}, options.rounds)
+    one = take_turns(
+        {name: lambda e=e: e.score(crops[:1]) for name, e in engines.items()}, options.rounds
+    )
+    many = take_turns(
+        {name: lambda e=e: e.score(crops) for name, e in engines.items()}, options.rounds
+    )
     items = read_manifests(options.data) if options.data else []
     for name, engine in engines.items():
         line = f"{name:22} one face {one[name] * 1e3:6.1f} ms   sixteen {many[name] * 1e3:6.1f} ms"
         if items:
-            scores = score_items(Detector(engine, load_finder("yunet")), items, crops=True).probabilities
+            scores = score_items(
+                Detector(engine, load_finder("yunet")), items, crops=True
+            ).probabilities
             line += f"   AUC {roc_auc_score([item.label for item in items], scores):.4f}"
         print(line, flush=True)
 

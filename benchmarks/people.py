@@ -1,8 +1,7 @@
 """Clips made by code in which it is known who is where, to measure how people are told apart.
 
-Made of pictures of faces, several of each person if there are: cuts, people crossing, leaving and coming back,
-changing places.
-"""
+Made of pictures of faces, several of each person if there are: cuts, people crossing, leaving and
+coming back, changing places."""
 
 from __future__ import annotations
 
@@ -78,7 +77,8 @@ SHOTS: Mapping[str, int] = {"cuts": 20, "places": 60}
 
 
 def faces_of(path: Path, count: int = 40) -> list[Image]:
-    """Square pictures of the main face of a clip or a picture, with its surroundings, (SIDE, SIDE, 3)."""
+    """Square pictures of the main face of a clip or a picture, with its surroundings, (SIDE, SIDE,
+    3)."""
     finder, found = load_finder("yunet"), []
     with open_media(path) as source:
         for frame in source.frames(count):
@@ -88,19 +88,34 @@ def faces_of(path: Path, count: int = 40) -> list[Image]:
             x0, y0, x1, y1 = face.box
             reach, cx, cy = 0.8 * max(x1 - x0, y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
             matrix = np.array(
-                [[SIDE / 2 / reach, 0, SIDE / 2 * (1 - cx / reach)], [0, SIDE / 2 / reach, SIDE / 2 * (1 - cy / reach)]]
+                [
+                    [SIDE / 2 / reach, 0, SIDE / 2 * (1 - cx / reach)],
+                    [0, SIDE / 2 / reach, SIDE / 2 * (1 - cy / reach)],
+                ]
             )
             found.append(
-                cv2.warpAffine(frame.image, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+                cv2.warpAffine(
+                    frame.image,
+                    matrix,
+                    (SIDE, SIDE),
+                    flags=cv2.INTER_AREA,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )
             )
     return found  # type: ignore[return-value]
 
 
-def make_clip(path: Path, case: str, people: Mapping[str, Sequence[Image]], frames: int = 120) -> Path:
+def make_clip(
+    path: Path, case: str, people: Mapping[str, Sequence[Image]], frames: int = 120
+) -> Path:
     """Write the clip of a case. people: pictures of `a`, `b` and `c`, shown in turn."""
     rng = np.random.default_rng(0)
     backgrounds = [
-        cv2.resize(rng.integers(40, 200, (6, 12, 3), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        cv2.resize(
+            rng.integers(40, 200, (6, 12, 3), dtype=np.uint8),
+            (WIDTH, HEIGHT),
+            interpolation=cv2.INTER_CUBIC,
+        )
         for _ in range(8)
     ]
     with av.open(str(path), "w") as container:
@@ -112,7 +127,9 @@ def make_clip(path: Path, case: str, people: Mapping[str, Sequence[Image]], fram
             for place in CASES[case](n):
                 pictures = people[place.who]
                 _paste(image, pictures[n // 3 % len(pictures)], place, tilt_deg=8 * np.sin(n / 7))
-            frame = av.VideoFrame.from_ndarray(np.clip(image, 0, 255).astype(np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.clip(image, 0, 255).astype(np.uint8), format="rgb24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
@@ -124,12 +141,15 @@ def _paste(image: np.ndarray, picture: Image, place: Place, tilt_deg: float) -> 
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     round_mask = np.clip(4 * (1 - np.hypot(x, y)), 0, 1).astype(np.float32)
     mask = cv2.warpAffine(round_mask, matrix, (WIDTH, HEIGHT))[..., None]
-    image[:] = image * (1 - mask) + cv2.warpAffine(picture.astype(np.float32), matrix, (WIDTH, HEIGHT)) * mask
+    image[:] = (
+        image * (1 - mask)
+        + cv2.warpAffine(picture.astype(np.float32), matrix, (WIDTH, HEIGHT)) * mask
+    )
 
 
 def measure(report: Report, case: str) -> tuple[float, float, int]:
-    """Purity (share of faces whose person is mostly of their kind), completeness (share of faces that are in the
-    person who holds most of their kind) and the number of people found."""
+    """Purity (share of faces whose person is mostly of their kind), completeness (share of faces
+    that are in the person who holds most of their kind) and the number of people found."""
     kinds: list[Counter[str]] = []
     by_kind: dict[str, list[int]] = defaultdict(list)
     for person in report.people:
@@ -137,7 +157,11 @@ def measure(report: Report, case: str) -> tuple[float, float, int]:
         for score in person.scores:
             x0, y0, x1, y1 = score.face.box
             places = CASES[case](score.face.frame)
-            near = min(places, key=lambda p: np.hypot(p.x - (x0 + x1) / 2, p.y - (y0 + y1) / 2), default=None)
+            near = min(
+                places,
+                key=lambda p: np.hypot(p.x - (x0 + x1) / 2, p.y - (y0 + y1) / 2),
+                default=None,
+            )
             kind[near.who if near else "nobody"] += 1
         kinds.append(kind)
         for who, count in kind.items():

@@ -1,7 +1,8 @@
 """python -m benchmarks.serve [--users 32] [--seconds 60] [--page]
 
-The server under load, against `Detector.scan` in a loop; the load comes from the same machine, so the server has less
-than all of it. --page: instead, what the page weighs and how soon Chromium paints it."""
+The server under load, against `Detector.scan` in a loop; the load comes from the same machine, so
+the server has less than all of it. --page: instead, what the page weighs and how soon Chromium
+paints it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,14 @@ from unmask.detector import Detector, load_detector
 from unmask.report import to_json
 
 DEMO = Path(unmask.demo.__file__).parent
-MIX = ("1-photograph.jpg", "2-generated.jpg", "3-generated.jpg", "4-swapped.jpg", "6-no-face.jpg", "5-generated.mp4")
+MIX = (
+    "1-photograph.jpg",
+    "2-generated.jpg",
+    "3-generated.jpg",
+    "4-swapped.jpg",
+    "6-no-face.jpg",
+    "5-generated.mp4",
+)
 """Five pictures and a clip of three seconds, in turn."""
 
 
@@ -36,7 +44,9 @@ def start() -> tuple[subprocess.Popen[str], int, float]:
     """A server, its port, and the seconds until it answers that it is ready."""
     began = perf_counter()
     command = [sys.executable, "-m", "unmask", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     port = int(process.stdout.readline().split("http://")[1].split("/")[0].split(":")[1])
     line = http.client.HTTPConnection("127.0.0.1", port)
@@ -74,15 +84,24 @@ class Load:
             if monotonic() >= self._end:
                 return
             began = perf_counter()
-            line.request("POST", "/v1/scans", self._bodies[name], {"Content-Type": "multipart/form-data; boundary=x"})
+            line.request(
+                "POST",
+                "/v1/scans",
+                self._bodies[name],
+                {"Content-Type": "multipart/form-data; boundary=x"},
+            )
             answer = line.getresponse()
             text = answer.read()
             self.statuses[answer.status] += 1
             if answer.status in (429, 503):
                 sleep(min(float(answer.headers["Retry-After"]), 1))
                 continue
-            self.seconds["clip" if name.endswith("mp4") else "picture"].append(perf_counter() - began)
-            self.differing += answer.status != 200 or essence(json.loads(text)["report"]) != self._expected[name]
+            self.seconds["clip" if name.endswith("mp4") else "picture"].append(
+                perf_counter() - began
+            )
+            self.differing += (
+                answer.status != 200 or essence(json.loads(text)["report"]) != self._expected[name]
+            )
 
     def run(self, users: int) -> None:
         """All of them."""
@@ -123,11 +142,17 @@ def page() -> None:
     weight = sum(path.stat().st_size for path in folder.iterdir())
     painted = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         for _ in range(5):
             visit = browser.new_context().new_page()
             visit.goto(f"http://127.0.0.1:{port}/", wait_until="networkidle")
-            painted.append(visit.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+            painted.append(
+                visit.evaluate(
+                    "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+                )
+            )
             visit.context.close()
         browser.close()
     process.send_signal(signal.SIGTERM)
@@ -163,17 +188,26 @@ def main() -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     single, rate = statistics.mean((before, after)), sum(map(len, load.seconds.values())) / took
-    print(f"ready after {ready:.2f} s; {os.cpu_count()} cores; {asked.users} users for {took:.0f} s")
+    print(
+        f"ready after {ready:.2f} s; {os.cpu_count()} cores; {asked.users} users for {took:.0f} s"
+    )
     print(f"answers: {dict(load.statuses)}; differing from those alone: {load.differing}")
-    print(f"server {rate:.1f} files/s, Detector.scan in a loop {single:.1f} ({before:.1f} before, {after:.1f} after)")
+    print(
+        f"server {rate:.1f} files/s, Detector.scan in a loop {single:.1f} ({before:.1f} before,"
+        f" {after:.1f} after)"
+    )
     print(f"ratio {rate / single:.2f}")
     for kind, values in load.seconds.items():
         cuts = statistics.quantiles(values, n=100)
-        print(f"{kind}: {len(values)}, p50 {cuts[49]:.2f} s, p95 {cuts[94]:.2f} s, longest {max(values):.2f} s")
+        print(
+            f"{kind}: {len(values)}, p50 {cuts[49]:.2f} s, p95 {cuts[94]:.2f} s, longest"
+            f" {max(values):.2f} s"
+        )
     quarter = len(sizes) // 4
     early, late = statistics.mean(sizes[quarter : 2 * quarter]), statistics.mean(sizes[-quarter:])
     print(
-        f"memory: {first:.0f} MB at first, peak {max(sizes):.0f} MB; second quarter {early:.0f} MB, last {late:.0f} MB"
+        f"memory: {first:.0f} MB at first, peak {max(sizes):.0f} MB; second quarter {early:.0f}"
+        f" MB, last {late:.0f} MB"
     )
 
 

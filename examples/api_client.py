@@ -1,7 +1,8 @@
-"""Ask a running server (`unmask serve`) about files: python examples/api_client.py FILE... [--server URL] [--key KEY]
+"""Ask a running server (`unmask serve`) about files: python examples/api_client.py FILE... [--server
+URL] [--key KEY]
 
-Needs httpx. Small files are answered at once; for others the server is asked until the verdict is there.
-"""
+Needs httpx. Small files are answered at once; for others the server is asked until the verdict is
+there."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ def judge(client: httpx.Client, path: Path) -> dict[str, Any]:
     """The scan of this file, once it is over."""
     while True:
         with path.open("rb") as file:
-            answer = client.post("/v1/scans", files={"file": (path.name, file)}, data={"frames": 10})
+            answer = client.post(
+                "/v1/scans", files={"file": (path.name, file)}, data={"frames": 10}
+            )
         if answer.status_code not in (429, 503):
             break
         time.sleep(float(answer.headers["retry-after"]))  # too many wait: come back

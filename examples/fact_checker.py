@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import unmask
-from unmask.report import sentence
-from unmask.report.write import prepare_folder, write_report
+from unmask.report import sentence, write_report
 
-path, out = Path(sys.argv[1]), prepare_folder(Path(sys.argv[2]))
+path, out = Path(sys.argv[1]), Path(sys.argv[2])
 detector = unmask.load_detector()
 report = detector.scan(path, explain=True)
 print(sentence(report.verdict))

@@ -1,10 +1,10 @@
-"""A small Gradio page: upload a picture or a video, see the verdict, the confidence per class and the heat map.
+"""A small Gradio page: upload a picture or a video, see the verdict, the confidence per class and the
+heat map.
 
     pip install -r examples/gradio-requirements.txt .
     python examples/gradio_app.py
 
-`unmask serve` has the full page; this one shows how little it takes to build one's own.
-"""
+`unmask serve` has the full page; this one shows how little it takes to build one's own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody else learns
 import gradio as gr
 
 from unmask import UnmaskError, load_detector
-from unmask.report.draw import enlarge, overlay
-from unmask.report.words import MEANS, headline
+from unmask.report.figures import enlarge, overlay
+from unmask.report.phrases import MEANS, headline
 
 detector = load_detector()
 
@@ -38,9 +38,13 @@ def judge(path: str | None) -> tuple[str, dict[str, float] | None, list[tuple[An
     for person in report.people:
         for exhibit in person.exhibits[:1]:
             crop, score = enlarge(exhibit.crop, 384), exhibit.score
-            shown.append((crop, f"Person {person.id}: probability of fake {score.probability_fake:.3f}"))
+            shown.append(
+                (crop, f"Person {person.id}: probability of fake {score.probability_fake:.3f}")
+            )
             if score.heatmap is not None and exhibit.faithfulness is not None:
-                tested = "passed" if exhibit.faithfulness.faithful else "failed, no better than chance"
+                tested = (
+                    "passed" if exhibit.faithfulness.faithful else "failed, no better than chance"
+                )
                 shown.append((overlay(crop, score.heatmap), f"Heat map, tested: {tested}"))
     return words, None if p is None else {"fake": p, "real": 1 - p}, shown
 

@@ -1,9 +1,9 @@
-"""A platform with many files: JSON Lines on stdout, one object a file, whatever happens to single ones.
+"""A platform with many files: JSON Lines on stdout, one object a file, whatever happens to single
+ones.
 
 python examples/many_files.py folder/ > verdicts.jsonl
 
-For more files than one sitting judges: unmask scan folder/ --ledger FILE (docs/archive.md).
-"""
+For more files than one sitting judges: unmask scan folder/ --ledger FILE (docs/archive.md)."""
 
 import json
 import sys

@@ -1,15 +1,16 @@
-"""A researcher with labelled data on disk: look for leaks, measure a model, and read the figures with their intervals.
+"""A researcher with labelled data on disk: look for leaks, measure a model, and read the figures with
+their intervals.
 
-python examples/researcher.py MANIFEST out/        MANIFEST: Parquet, CSV, or a folder with real/ and fake/
-"""
+python examples/researcher.py MANIFEST out/        MANIFEST: Parquet, CSV, or a folder with real/
+and fake/"""
 
 import sys
 from pathlib import Path
 
 from unmask import load_detector
-from unmask.lab.evaluate import evaluate_detectors
-from unmask.lab.leaks import find_leaks
-from unmask.lab.manifest import read_manifests
+from unmask.lab.audit.leakage import find_leaks
+from unmask.lab.data.manifest import read_manifests
+from unmask.lab.evaluation.evaluate import evaluate_detectors
 
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 items = read_manifests([data])
@@ -19,4 +20,7 @@ for words in find_leaks(items).words():
 found = evaluate_detectors({"default": load_detector()}, items, out)
 overall = found.metrics["default"]["overall"]
 low, high = overall["auc_ci95"] or (None, None)
-print(f"AUC {overall['auc']} ({low} to {high}), {overall['coverage']:.0%} of the files judged; more in {out}")
+print(
+    f"AUC {overall['auc']} ({low} to {high}), {overall['coverage']:.0%} of the files judged; more"
+    f" in {out}"
+)

@@ -1,16 +1,16 @@
 """A student who retrains: a recipe, a run, a bundle, and what it says of a picture.
 
-python examples/student.py MANIFEST out/ picture.jpg [key=value …]       for example train.max_images=20000
-"""
+python examples/student.py MANIFEST out/ picture.jpg [key=value …]       for example
+train.max_images=20000"""
 
 import sys
 from pathlib import Path
 
 import unmask
-from unmask.lab.export import export_run
-from unmask.lab.manifest import read_manifests
+from unmask.lab.data.manifest import read_manifests
+from unmask.lab.export.export import export_run
 from unmask.lab.recipe import load_recipe
-from unmask.lab.train import train
+from unmask.lab.training.train import train
 from unmask.report import sentence
 
 if __name__ == "__main__":  # data are loaded by processes of their own, which read this file again

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from bundles import write_bundle
+from helpers.bundles import write_bundle
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 

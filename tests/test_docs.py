@@ -20,14 +20,19 @@ README = (ROOT / "README.md").read_text()
 def shell_lines(text: str) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     return [
-        line.split("  #")[0].split(" #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()
+        line.split("  #")[0].split(" #")[0].strip()
+        for block in blocks
+        for line in block.splitlines()
+        if line.strip()
     ]
 
 
 def test_the_python_example_runs(tmp_path: Path, demo: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "clip.mp4").write_bytes((demo / "5-generated.mp4").read_bytes())
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split()[0] in ("real", "fake", "inconclusive")
 
 
@@ -44,7 +49,9 @@ def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> N
     commands = [
         line
         for line in shell_lines(README)
-        if line.startswith(("unmask scan", "unmask report", "unmask ledger", "unmask models", "unmask doctor"))
+        if line.startswith(
+            ("unmask scan", "unmask report", "unmask ledger", "unmask models", "unmask doctor")
+        )
     ]
     assert len(commands) >= 5
     for command in commands:
@@ -58,7 +65,8 @@ ARCHIVE = (ROOT / "docs" / "archive.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "line", [line for line in shell_lines(README + LAB + ARCHIVE) if "unmask " in line.split("#")[0][:90]]
+    "line",
+    [line for line in shell_lines(README + LAB + ARCHIVE) if "unmask " in line.split("#")[0][:90]],
 )
 def test_commands_and_options_of_the_docs_exist(line: str) -> None:
     import typer
@@ -81,7 +89,11 @@ def test_the_makefile_has_the_two_commands() -> None:
 
 def test_every_reason_is_explained_in_the_docs_as_in_the_program() -> None:
     text = (ROOT / "docs" / "verdicts.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", text[text.index("## Reason codes") :], flags=re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| `(\w+)` \| (.+?) \|$", text[text.index("## Reason codes") :], flags=re.MULTILINE
+        )
+    )
     assert rows == {str(reason): words for reason, words in EXPLANATIONS.items()}
 
 
@@ -106,7 +118,10 @@ def test_dependencies_are_explained_and_pinned() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(w for extra in project["optional-dependencies"].values() for w in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(w for extra in project["optional-dependencies"].values() for w in extra),
+    ]
     names = {re.split(r"[<>=; \[]", text)[0] for text in wanted} - {"unmask", "types-PyYAML"}
     explained = (ROOT / "docs" / "dependencies.md").read_text()
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
@@ -123,9 +138,8 @@ def test_the_card_says_what_the_readme_says() -> None:
     for name in ("dfdc_faces", "ffhq_stylegan"):
         low, high = metrics[name]["auc_ci95"]
         assert (
-            f"{metrics[name]['auc']:.3f} ({low:.3f}–{high:.3f}) | {metrics[name]['fpr_at_threshold']:.1%}".replace(
-                "%", " %"
-            )
+            f"{metrics[name]['auc']:.3f} ({low:.3f}–{high:.3f}) |"
+            f" {metrics[name]['fpr_at_threshold']:.1%}".replace("%", " %")
             in README
         )
     assert f"{metrics['lfw']['fpr_at_threshold']:.1%}".replace("%", " %") in README

@@ -25,7 +25,11 @@ def test_unknown_names_are_told() -> None:
 
 
 def test_the_error_tree_is_drawn_as_it_is() -> None:
-    classes = {name: c for name, c in vars(errors).items() if isinstance(c, type) and issubclass(c, errors.UnmaskError)}
+    classes = {
+        name: c
+        for name, c in vars(errors).items()
+        if isinstance(c, type) and issubclass(c, errors.UnmaskError)
+    }
     parents: list[tuple[int, str]] = []
     drawn = {}
     for line in (errors.__doc__ or "").splitlines():

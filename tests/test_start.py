@@ -1,4 +1,5 @@
-"""The one-click start and the Gradio page, each in an environment of its own, as somebody who just got the files."""
+"""The one-click start and the Gradio page, each in an environment of its own, as somebody who just
+got the files."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.slow
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files as they come, without what was built."""
     folder = tmp_path_factory.mktemp("fresh") / "unmask"
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in names.strip("\0").split("\0"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
@@ -39,7 +42,12 @@ def test_one_click_makes_the_environment_and_opens_the_page(copy: Path, tmp_path
         opened.unlink(missing_ok=True)
         with (tmp_path / "log").open("w+") as log:
             process = subprocess.Popen(
-                ["./start.sh", "--port", "0"], cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+                ["./start.sh", "--port", "0"],
+                cwd=copy,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
             assert process.stdout is not None
             said = ""
@@ -61,7 +69,13 @@ def test_one_click_makes_the_environment_and_opens_the_page(copy: Path, tmp_path
 def test_the_windows_start_says_the_same() -> None:
     shell, batch = (ROOT / "start.sh").read_text(), (ROOT / "start.bat").read_bytes()
     assert batch.count(b"\r\n") == batch.count(b"\n")
-    for part in ("--constraint constraints.txt", ".[web]", "serve --open", "sys.version_info < (3, 11)", ".venv"):
+    for part in (
+        "--constraint constraints.txt",
+        ".[web]",
+        "serve --open",
+        "sys.version_info < (3, 11)",
+        ".venv",
+    ):
         assert part in shell
         assert part.encode() in batch
 
@@ -92,8 +106,13 @@ print("well")
 def test_the_gradio_page(copy: Path, demo: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("pillow==")]
-    (tmp_path / "constraints.txt").write_text("\n".join(pins))  # Gradio asks for an older Pillow than ours
+    pins = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("pillow==")
+    ]
+    # Gradio asks for an older Pillow than ours
+    (tmp_path / "constraints.txt").write_text("\n".join(pins))
     wanted = [
         "-c",
         str(tmp_path / "constraints.txt"),
@@ -102,10 +121,16 @@ def test_the_gradio_page(copy: Path, demo: Path, tmp_path: Path) -> None:
         str(copy),
     ]
     python = str(environment / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *wanted], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *wanted], check=True
+    )
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     code = GRADIO.format(
-        examples=str(ROOT / "examples"), picture=str(demo / "2-generated.jpg"), broken=str(tmp_path / "broken.jpg")
+        examples=str(ROOT / "examples"),
+        picture=str(demo / "2-generated.jpg"),
+        broken=str(tmp_path / "broken.jpg"),
     )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    done = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path
+    )
     assert done.stdout.strip().endswith("well"), done.stderr[-3000:]

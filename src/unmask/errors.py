@@ -1,7 +1,7 @@
 """All errors that unmask raises on purpose.
 
     UnmaskError
-    ├── MediaError                 one file cannot be judged; the others of the call still are (exit code 3)
+    ├── MediaError                 one file cannot be judged; other files still are (exit code 3)
     │   ├── MissingFileError       there is no such file
     │   ├── UnreadableFileError    it is there, but cannot be opened or read
     │   ├── EmptyFileError         it has no bytes
@@ -18,14 +18,15 @@
     │   ├── BundleFormatError      no ONNX, no card, or a card that breaks the schema
     │   ├── BundleIntegrityError   the bytes differ from what the file says of itself
     │   └── CanaryError            it loads, but does not compute what its maker computed
-    ├── FinderError                a face finder is unknown, or its model file is not the expected one
+    ├── PluginError                a part that another installed package brings cannot be loaded
+    ├── FinderError                a face finder is unknown, or its model file is not as expected
     ├── MissingExtraError          an optional part is not installed
     ├── OutputError                a result cannot be written
     ├── SourceError                a place with files cannot be listed, or has gone away
     ├── LedgerError                a ledger cannot be used, or another process is at work on it
-    ├── EngineError                what judges the files cannot be started or reached
+    ├── ExecutorError              what does an archive scan's work cannot be started or reached
     ├── ServerError                the server cannot start
-    ├── SignatureError             a report is changed, unsigned or signed by another key; or a key cannot be used
+    ├── SignatureError             a report was changed, or is not signed by this key; or a bad key
     └── LabError                   making a bundle
         ├── ManifestError          a data set that cannot be used as it is
         └── RecipeError            a recipe with faults (all of them are listed)
@@ -43,7 +44,10 @@ class UnmaskError(Exception):
 
 
 class MediaError(UnmaskError):
-    """One file cannot be judged. `kind` is the machine-readable name used in JSON."""
+    """One file cannot be judged.
+
+    `kind` is the machine-readable name used in JSON.
+    """
 
     kind: ClassVar[str] = "media"
 
@@ -134,6 +138,10 @@ class CanaryError(BundleError):
     """The bundle does not compute what its maker computed."""
 
 
+class PluginError(UnmaskError):
+    """A part that another installed package brings cannot be loaded."""
+
+
 class FinderError(UnmaskError):
     """A face finder is unknown, or its model file is not the expected one."""
 
@@ -141,15 +149,22 @@ class FinderError(UnmaskError):
 class MissingExtraError(UnmaskError):
     """An optional part is not installed.
 
-    what: what was asked for; extra: the name in `pip install unmask[extra]`.
+    - what: what was asked for
+    - extra: the name in `pip install unmask[extra]`
     """
 
     def __init__(self, what: str, extra: str) -> None:
         self.what, self.extra = what, extra
-        super().__init__(f"{what} needs an optional part that is not installed: pip install 'unmask[{extra}]'")
+        super().__init__(
+            f"{what} needs an optional part that is not installed: pip install 'unmask[{extra}]'"
+        )
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return MissingExtraError, (self.what, self.extra)  # so that it comes back from a worker process
+        # so that it comes back from a worker process
+        return MissingExtraError, (
+            self.what,
+            self.extra,
+        )
 
 
 class OutputError(UnmaskError):
@@ -164,8 +179,8 @@ class LedgerError(UnmaskError):
     """A ledger cannot be used, or another process is at work on it."""
 
 
-class EngineError(UnmaskError):
-    """What judges the files cannot be started or reached."""
+class ExecutorError(UnmaskError):
+    """What does the work of an archive scan cannot be started or reached."""
 
 
 class ServerError(UnmaskError):

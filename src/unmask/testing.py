@@ -1,4 +1,6 @@
-"""Fakes for the protocols, for tests of what is built on a detector: no model, no picture of anyone, milliseconds."""
+"""Fakes for the protocols, for tests of what is built on a detector: no model, no picture of
+anyone, milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from unmask.archive import Desk, Look, Outcome
+from unmask.archive import Coordinator, Outcome, ScanPass
 from unmask.archive.fetch import Fetched, Fetcher
 from unmask.bundle.card import SCHEMA, Card, parse_card
 from unmask.bundle.session import Scored
-from unmask.crop import CANONICAL
 from unmask.errors import MediaError
+from unmask.faces.alignment import CANONICAL
 from unmask.types import Face, Floats, Frame, Image, Label, ModelId, Settings
 
 
 class FakeFinder:
-    """Finds the same faces in every frame. boxes: xyxy; landmarks are put where an upright face has them."""
+    """Finds the same faces in every frame.
+
+    boxes: xyxy; landmarks are put where an upright face has them.
+    """
 
     name = "fake"
 
@@ -30,7 +35,9 @@ class FakeFinder:
 
     def find(self, frame: Frame) -> list[Face]:
         """The faces, whatever the frame shows."""
-        return [Face(frame.index, frame.time_s, box, 0.9, self._landmarks(box)) for box in self._boxes]
+        return [
+            Face(frame.index, frame.time_s, box, 0.9, self._landmarks(box)) for box in self._boxes
+        ]
 
     @staticmethod
     def _landmarks(box: tuple[float, float, float, float]) -> Floats:
@@ -39,7 +46,9 @@ class FakeFinder:
 
 
 class FakeScorer:
-    """Scores a crop by its brightness: logit = (mean - 128) / 16, so white is fake and black is real."""
+    """Scores a crop by its brightness: logit = (mean - 128) / 16, so white is fake and black is
+    real.
+    """
 
     def __init__(self, card: Card | None = None) -> None:
         self.card = card or parse_card(example_card())
@@ -51,23 +60,26 @@ class FakeScorer:
         return Scored(logits, np.repeat(logits, 4).reshape(-1, 2, 2) if explain else None, None)
 
 
-class FakeEngine:
-    """An archive's engine without a model: a file's first byte is its probability of fake, in 256ths. An empty file
-    cannot be judged. judged: the paths that it was given and judged, in their order."""
+class FakeExecutor:
+    """An archive's engine without a model: a file's first byte is its probability of fake, in
+    256ths.
+
+    An empty file cannot be judged. judged: the paths that it was given and judged, in their order.
+    """
 
     def __init__(self) -> None:
         self.judged: list[tuple[str, str]] = []
 
-    def run(self, desk: Desk) -> Generator[Outcome]:
-        """As `Engine.run`."""
+    def run(self, coordinator: Coordinator) -> Generator[Outcome]:
+        """As `Executor.run`."""
         with TemporaryDirectory() as spool, Fetcher(Path(spool)) as fetcher:
-            yield from self._run(desk, fetcher)
+            yield from self._run(coordinator, fetcher)
 
-    def _run(self, desk: Desk, fetcher: Fetcher) -> Iterator[Outcome]:
-        while not desk.stopping:
-            tasks = desk.take()
+    def _run(self, coordinator: Coordinator, fetcher: Fetcher) -> Iterator[Outcome]:
+        while not coordinator.stopping:
+            tasks = coordinator.take()
             if not tasks:
-                if desk.finished:
+                if coordinator.finished:
                     return
                 sleep(0.001)
                 continue
@@ -76,11 +88,17 @@ class FakeEngine:
                 try:
                     files.append(fetcher.fetch(task))
                 except MediaError as error:
-                    yield Outcome(task.file, None, task.look, error_kind=error.kind, error_message=str(error))
-            wanted = desk.decide([(file.task, file.sha256) for file in files])
+                    yield Outcome(
+                        task.file,
+                        None,
+                        task.scan_pass,
+                        error_kind=error.kind,
+                        error_message=str(error),
+                    )
+            wanted = coordinator.decide([(file.task, file.sha256) for file in files])
             for file in files:
                 if file.task.file in wanted:
-                    self.judged.append((file.task.path, file.task.look))
+                    self.judged.append((file.task.path, file.task.scan_pass))
                     yield self._outcome(file)
                 file.discard()
 
@@ -91,21 +109,35 @@ class FakeEngine:
         label = Label.FAKE if p >= 0.9 else Label.REAL if p <= 0.2 else Label.INCONCLUSIVE
         report = {
             "schema": "unmask.report/1",
-            "media": {"path": task.path, "sha256": file.sha256, "kind": "image", "duration_s": None},
+            "media": {
+                "path": task.path,
+                "sha256": file.sha256,
+                "kind": "image",
+                "duration_s": None,
+            },
             "verdict": {"label": label, "probability_fake": p, "reasons": ["between_thresholds"]},
-            "timing_s": {"decode": 0.01, "find": 0.02, "score": 0.03, "evidence": 0.0, "total": 0.06},
+            "timing_s": {
+                "decode": 0.01,
+                "find": 0.02,
+                "score": 0.03,
+                "evidence": 0.0,
+                "total": 0.06,
+            },
         }
-        return Outcome(task.file, file.sha256, task.look, report)
+        return Outcome(task.file, file.sha256, task.scan_pass, report)
 
 
-def fake_look(name: str = "example", frames: int = 32) -> Look:
+def fake_pass(name: str = "example", frames: int = 32) -> ScanPass:
     """A look by a bundle that there is not."""
     digest = sha256(name.encode()).hexdigest()
-    return Look(name, "yunet", ModelId(name, "1", digest), Settings(frames))
+    return ScanPass(name, "yunet", ModelId(name, "1", digest), Settings(frames))
 
 
 def example_card(**changes: Any) -> dict[str, Any]:
-    """A card without faults, whose gates let every face pass. changes: top-level keys to replace."""
+    """A card without faults, whose gates let every face pass.
+
+    changes: top-level keys to replace.
+    """
     return {
         "schema": SCHEMA,
         "name": "example",
@@ -128,7 +160,13 @@ def example_card(**changes: Any) -> dict[str, Any]:
             "fake": {"probability": 0.9, "false_positive_rate": 0.01},
             "real": {"probability": 0.2, "false_negative_rate": 0.05},
         },
-        "gates": {"min_size_px": 0, "min_inside": 0, "min_brightness": 0, "max_brightness": 255, "min_sharpness": 0},
+        "gates": {
+            "min_size_px": 0,
+            "min_inside": 0,
+            "min_brightness": 0,
+            "max_brightness": 255,
+            "min_sharpness": 0,
+        },
         "canaries": {"seed": 1, "tolerance": 0.01, "logits": [0.0]},
         "training_data": [],
         "metrics": {},

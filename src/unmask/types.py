@@ -1,7 +1,8 @@
 """The words of unmask: Media → Frame → Face → Score → Verdict → Report, and Person.
 
-Frozen values that flow one way. Images are RGB, uint8, (height, width, 3), read-only; boxes are xyxy in pixels of the
-frame; times are seconds; there is one polarity: the probability that a face is *fake*.
+Frozen values that flow one way. Images are RGB, uint8, (height, width, 3), read-only; boxes are
+xyxy in pixels of the frame; times are seconds; there is one polarity: the probability that a face
+is *fake*.
 """
 
 from __future__ import annotations
@@ -64,8 +65,14 @@ class Reason(StrEnum):
 class Media:
     """A file, and what was read of it.
 
-    duration_s and fps are None for pictures. read_share is the part of the file that could be read, in [0, 1]: below 1
-    for a truncated one. frames_read counts the frames that were looked at.
+    - path: as it was given
+    - sha256: of its content, in hexadecimal
+    - width, height: in pixels, upright
+    - duration_s: seconds; None for pictures
+    - fps: frames per second, exact (30000/1001, never 29); None for pictures
+    - frames_read: frames that were looked at
+    - read_share: part of the file that could be read, 0–1; below 1 for a truncated one
+    - notes: what a reader should know about how it was read
     """
 
     path: str
@@ -91,7 +98,8 @@ class Frame:
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(
-                f"a frame is uint8 of shape (height, width, 3), but got {self.image.dtype} {self.image.shape}"
+                f"a frame is uint8 of shape (height, width, 3), but got {self.image.dtype}"
+                f" {self.image.shape}"
             )
         self.image.flags.writeable = False
 
@@ -100,10 +108,14 @@ class Frame:
 class Quality:
     """How well a face can be seen, measured on the crop that the bundle sees.
 
-    size_px: shorter side of the face box in pixels of the frame. brightness: mean luma, 0–255. sharpness: variance of
-    the Laplacian of the luma at 112×112, so that it does not depend on the crop's size. inside: share of the box that
-    lies in the frame, 0–1. unusable: why the face is not judged, or None. novelty: how far the face lies from those the
-    bundle was trained on, in the bundle's own features (see `unmask.lab.familiar`), or None where it does not tell.
+    - size_px: shorter side of the face box in pixels of the frame
+    - brightness: mean luma, 0–255
+    - sharpness: variance of the Laplacian of the luma at 112×112, so that it does not depend on the
+      crop's size
+    - inside: share of the box that lies in the frame, 0–1
+    - unusable: why the face is not judged, or None
+    - novelty: how far the face lies from those the bundle was trained on, in the bundle's own
+      features (see `unmask.lab.models.novelty`), or None where it does not tell
     """
 
     size_px: float
@@ -116,9 +128,18 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A face in a frame. landmarks: (5, 2) float32, pixels of the frame, in the order right eye, left eye, nose, right
-    and left corner of the mouth (right: the person's own), or None where the finder gives none. confidence: of the
-    finder, 0–1."""
+    """A face in a frame.
+
+    - frame: the frame's index
+    - time_s: when the frame is shown, seconds from the beginning of the file
+    - box: x0, y0, x1, y1 in pixels of the frame; may reach over its border
+    - landmarks: (5, 2) float32, pixels of the frame, in the order right eye, left eye, nose, right
+      and left corner of the mouth (right: the person's own), or None where the finder gives none
+    - confidence: of the finder, 0–1
+    - quality: how well it can be seen; None until it was measured
+    - id: its number among the faces of the file, from 0, in the order in which they were found; −1
+      until the detector numbers it
+    """
 
     frame: int
     time_s: float
@@ -126,14 +147,34 @@ class Face:
     confidence: float
     landmarks: Floats | None = None
     quality: Quality | None = None
+    id: int = -1
+
+    @property
+    def area_px(self) -> float:
+        """Area of the box, in square pixels of the frame."""
+        x0, y0, x1, y1 = self.box
+        return (x1 - x0) * (y1 - y0)
+
+    @property
+    def shorter_side_px(self) -> float:
+        """Shorter side of the box, in pixels of the frame."""
+        x0, y0, x1, y1 = self.box
+        return min(x1 - x0, y1 - y0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
-    """What the bundle says of one face. probability_fake is calibrated; logit is the bundle's raw output.
-    heatmap: (h, w) float32, the part of each place in the logit (its mean is the logit), or None if not asked for;
-    corners: (4, 2) float32, the square that it covers in pixels of the frame, clockwise from its upper left, with it.
-    A face that could not be judged has a Score with both None, and its quality says why."""
+    """What the bundle says of one face.
+
+    - logit: the bundle's raw output; rises with the probability of fake
+    - probability_fake: calibrated, 0–1
+    - heatmap: (h, w) float32, the part of each place in the logit (its mean is the logit), or None
+      if not asked for
+    - corners: (4, 2) float32, the square that it covers in pixels of the frame, clockwise from its
+      upper left, with it
+
+    A face that could not be judged has a Score with both None, and its quality says why.
+    """
 
     face: Face
     logit: float | None
@@ -153,8 +194,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The probability of fake around a moment, from the faces near it, with its 95 % interval. The interval tells how
-    much the model's answers differ from frame to frame, not how far the model may be wrong as a whole."""
+    """The probability of fake around a moment, from the faces near it.
+
+    - time_s: of a judged face
+    - probability_fake: 0–1
+    - low, high: its 95 % interval, which shows how much the model's answers differ from frame to
+      frame, not how far the model may be wrong as a whole
+    """
 
     time_s: float
     probability_fake: float
@@ -164,8 +210,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A time in which a face looks fake. within_s: how far each end may lie from the truth, as nothing was looked at in
-    between. faces: judged in it; share: theirs of all judged faces of the person."""
+    """A time in which a face looks fake.
+
+    - within_s: how far each end may lie from the truth, as nothing was looked at in between
+    - faces: judged in it
+    - share: theirs of all judged faces of the person
+    """
 
     start_s: float
     end_s: float
@@ -177,7 +227,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A person judged again after a mild change of the pictures (`unmask.stability`)."""
+    """A person judged again after a mild change of the pictures (`unmask.analysis.stability`)."""
 
     change: str
     probability_fake: float
@@ -186,12 +236,16 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """Whether a heat map names the places that the score rests on (`unmask.faithful`).
+    """Whether a heat map names the places that the score rests on (`unmask.analysis.faithfulness`).
 
-    shares: parts of the face, from 0 to 1; deletion: the logit with that part, as the map names it, taken away;
-    insertion: with it alone left; random_deletion, random_insertion: the mean of the same over `trials` random maps.
-    effect: insertion less deletion, the mean between the ends; random_effect: of the random maps; p: the share of maps,
-    this one among them, with at least its effect; faithful: whether that is small enough.
+    - shares: parts of the face, from 0 to 1
+    - deletion: the logit with that part, as the map names it, taken away
+    - insertion: with it alone left
+    - random_deletion, random_insertion: the mean of the same over `trials` random maps
+    - effect: insertion less deletion, the mean between the ends
+    - random_effect: of the random maps
+    - p: the share of maps, this one among them, with at least its effect
+    - faithful: whether that is small enough
     """
 
     shares: tuple[float, ...]
@@ -206,17 +260,22 @@ class Faithfulness:
     faithful: bool
 
 
+ExhibitRole = Literal["strongest", "middle", "weakest"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Exhibit:
     """A face to be shown, with why it was judged so.
 
-    role: `strongest`, `middle` or `weakest` evidence for fake; crop: (size, size, 3), what the bundle saw; picture:
-    the frame as JPEG, at most PICTURE_SIDE wide and high; corners: (4, 2), where the
-    crop's corners lie in `picture`, clockwise from its upper left; faithfulness: None where no heat map was asked for.
+    - role: `strongest`, `middle` or `weakest` evidence for fake
+    - crop: (size, size, 3), what the bundle saw
+    - picture: the frame as JPEG, at most PICTURE_SIDE wide and high
+    - corners: (4, 2), where the crop's corners lie in `picture`, clockwise from its upper left
+    - faithfulness: None where no heat map was asked for
     """
 
     score: Score
-    role: str
+    role: ExhibitRole
     crop: Image
     picture: bytes | None
     corners: Floats | None
@@ -227,8 +286,9 @@ class Exhibit:
 class Person:
     """The faces of one human being in one file, in order of time.
 
-    timeline and segments are empty for pictures; stability is empty where it was not asked for; exhibits are there if
-    evidence was asked for."""
+    timeline and segments are empty for pictures; stability is empty where it was not asked for;
+    exhibits are there if evidence was asked for.
+    """
 
     id: int
     verdict: Verdict
@@ -241,25 +301,34 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class ModelId:
-    """Which bundle judged. sha256 is that of the whole file."""
+    """Which bundle judged.
+
+    - sha256: of the whole file, in hexadecimal
+    """
 
     name: str
     version: str
     sha256: str
 
 
+CredentialsState = Literal["absent", "valid", "tampered", "invalid", "unreadable"]
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """The Content Credentials (C2PA) of a file.
 
-    state: `absent`; `valid`, the signature and all hashes fit; `tampered`, the file was changed after it was signed;
-    `invalid`, something else does not fit; `unreadable`, broken or too large to be read. What follows is as the
-    manifest says it: signer and issuer (names in the certificate), generator (what made the claim), actions, source
-    (IPTC digital source type of the picture), ai_generated. problems: codes of the C2PA specification. No list of
-    trusted signers is used: anyone can make a certificate with any name.
+    - state: `absent`; `valid`, the signature and all hashes fit; `tampered`, the file was changed
+      after it was signed; `invalid`, something else does not fit; `unreadable`, broken or too large
+      to be read. What follows is as the manifest says it: signer and issuer (names in the
+      certificate), generator (what made the claim), actions, source (IPTC digital source type of
+      the picture), ai_generated
+    - problems: codes of the C2PA specification
+
+    No list of trusted signers is used: anyone can make a certificate with any name.
     """
 
-    state: str = "absent"
+    state: CredentialsState = "absent"
     signer: str = ""
     issuer: str = ""
     generator: str = ""
@@ -272,16 +341,38 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the file says of itself: plain names (software, camera, created, …) and its words. Claims, not proof.
+    """What the file says of itself: plain names (software, camera, created, …) and its words.
 
-    credentials: its Content Credentials; traces: codes and words of what was noticed in its wrapping, as
-    `unmask.provenance` explains them; ai_generated: it says that it was made by a generator.
+    Claims, not proof.
+
+    - credentials: its Content Credentials
+    - traces: codes and words of what was noticed in its wrapping, as `unmask.provenance` explains
+      them
+    - ai_generated: it says that it was made by a generator
     """
 
     said: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials = Credentials()
     traces: Mapping[str, str] = field(default_factory=dict)
     ai_generated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an analyzer found out about a file.
+
+    - analyzer: who found it: `faces`, `provenance`, or the name of a further analyzer
+    - code: what it is, for programs; `failed` where the analysis could not be completed
+    - summary: the same for people, in a sentence or less
+    - points_to: `fake` or `real`; None where it says nothing about that
+    - probability_fake: where the analyzer gives one; calibrated by it, 0–1
+    """
+
+    analyzer: str
+    code: str
+    summary: str
+    points_to: Label | None = None
+    probability_fake: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +388,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of work in each stage. Stages overlap, so their sum may exceed total, the time on the clock. evidence:
-    telling people apart, judging again, grading heat maps, reading credentials."""
+    """Seconds of work in each stage.
+
+    Stages overlap, so their sum may exceed total, the time on the clock. evidence: telling people
+    apart, judging again, grading heat maps, reading credentials.
+    """
 
     decode: float = 0.0
     find: float = 0.0
@@ -309,9 +403,19 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """All that a scan of one file found. contradictions: where the file's words and the pixels disagree, in words.
-    pictures: frames of a video by their number, as JPEG, at most PICTURE_SIDE wide and high, spread over it; there if
-    evidence was asked for."""
+    """All that a scan of one file found.
+
+    - media: the file, and what was read of it
+    - verdict: on the file as a whole
+    - people: whose faces are in it, the most often seen first
+    - model: the bundle that judged
+    - provenance: what the file says of itself
+    - settings: what was asked for
+    - findings: of all analyzers, the faces' and the provenance's first
+    - contradictions: where the file's words and the pixels disagree, in words
+    - pictures: frames of a video by their number, as JPEG, at most PICTURE_SIDE wide and high,
+      spread over it; there if evidence was asked for
+    """
 
     media: Media
     verdict: Verdict
@@ -319,30 +423,16 @@ class Report:
     model: ModelId
     provenance: Provenance = Provenance()
     settings: Settings = Settings()
+    findings: tuple[Finding, ...] = ()
     contradictions: tuple[str, ...] = ()
     timing_s: Timing = Timing()
     pictures: Mapping[int, bytes] = field(default_factory=dict)
 
-
-class Stage(StrEnum):
-    """What is being done with a file."""
-
-    OPENING = "opening"
-    LOOKING = "looking"
-    CHECKING = "checking"
-    EXPLAINING = "explaining"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a scan has come. frames: looked at, of at most `frames_asked`; faces: found so far; scores: time in
-    seconds and probability of fake of the faces judged since the last one."""
-
-    stage: Stage
-    frames: int = 0
-    frames_asked: int = 1
-    faces: int = 0
-    scores: tuple[tuple[float, float], ...] = ()
+    @property
+    def further_findings(self) -> tuple[Finding, ...]:
+        """Those of further analyzers: faces and provenance are shown by `people` and `provenance`."""
+        own = ("faces", "provenance")
+        return tuple(finding for finding in self.findings if finding.analyzer not in own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ SLOW_DOWN = (
 
 
 class Line(http.server.ThreadingHTTPServer):
-    """Passes requests on to the server at `port`. Of those for objects, `throttled` get 503, and of `dropped` the
-    connection ends in the middle of the answer."""
+    """Passes requests on to the server at `port`. Of those for objects, `throttled` get 503, and of
+    `dropped` the connection ends in the middle of the answer."""
 
     daemon_threads = True
 
@@ -124,9 +124,12 @@ def bucket(line: Line, environment: dict[str, str], tmp_path: Path) -> Iterator[
     import boto3
 
     client = boto3.client(
-        "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], aws_access_key_id="test", aws_secret_access_key="test",
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
         region_name="us-east-1",
-    )  # fmt: skip
+    )
     client.create_bucket(Bucket="clips")
     rng = np.random.default_rng(1)
     for number in range(32):
@@ -146,9 +149,23 @@ def bucket(line: Line, environment: dict[str, str], tmp_path: Path) -> Iterator[
     client.close()
 
 
-def scan(root: str, bundle: Path, ledger: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unmask", "scan", root, "--model", str(bundle), "--ledger", str(ledger)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+def scan(
+    root: str, bundle: Path, ledger: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "unmask",
+        "scan",
+        root,
+        "--model",
+        str(bundle),
+        "--ledger",
+        str(ledger),
+    ]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 def states(ledger: Path) -> Counter[str]:
@@ -190,7 +207,9 @@ def test_a_bucket_over_a_bad_line(
     assert line.counts["answered"] - before < 20  # the listing, and the archive's; no picture
 
 
-def test_a_bucket_that_there_is_not(line: Line, tiny_bundle: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_bucket_that_there_is_not(
+    line: Line, tiny_bundle: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
     done = scan("s3://nonesuch", tiny_bundle, tmp_path / "a.ledger", environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "s3://nonesuch" in done.stderr

@@ -66,14 +66,23 @@ class Api(http.server.BaseHTTPRequestHandler):
     def described(self, name: str) -> dict[str, object]:
         size = str(len(self.server.objects[name]))
         return {
-            "kind": "storage#object", "name": name, "bucket": "clips", "size": size, "etag": f"tag-{size}",
-            "updated": "2026-11-20T10:00:00.000Z", "generation": "1", "contentType": "image/png",
-        }  # fmt: skip
+            "kind": "storage#object",
+            "name": name,
+            "bucket": "clips",
+            "size": size,
+            "etag": f"tag-{size}",
+            "updated": "2026-11-20T10:00:00.000Z",
+            "generation": "1",
+            "contentType": "image/png",
+        }
 
     def send(self, what: bytes | dict[str, object], status: int = 200) -> None:
         data = what if isinstance(what, bytes) else json.dumps(what).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/octet-stream" if isinstance(what, bytes) else "application/json")
+        self.send_header(
+            "Content-Type",
+            "application/octet-stream" if isinstance(what, bytes) else "application/json",
+        )
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -101,18 +110,35 @@ def test_a_bucket_of_google(store: Store, tiny_bundle: Path, tmp_path: Path) -> 
     environment = os.environ | {
         "STORAGE_EMULATOR_HOST": address,
         "FSSPEC_GS_TOKEN": "anon",
-        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # asks Google's control service, which is none of the stand-in's
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": (
+            "false"
+        ),  # asks Google's control service, which is none of the stand-in's
     }
-    command = [sys.executable, "-m", "unmask", "scan", "gs://clips/2026", "--model", str(tiny_bundle)]
+    command = [
+        sys.executable,
+        "-m",
+        "unmask",
+        "scan",
+        "gs://clips/2026",
+        "--model",
+        str(tiny_bundle),
+    ]
     ledger = str(tmp_path / "a.ledger")
     for judged in ("judged 6", "judged 0"):
         done = subprocess.run(
-            [*command, "--ledger", ledger], env=environment, capture_output=True, text=True, timeout=90, check=False
+            [*command, "--ledger", ledger],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert judged in done.stdout
     with closing(read_ledger(Path(ledger))) as database:
-        rows = database.execute("SELECT path, state, modified_at FROM results ORDER BY path").fetchall()
+        rows = database.execute(
+            "SELECT path, state, modified_at FROM results ORDER BY path"
+        ).fetchall()
     names = sorted(name for name in store.objects if name != "notes.txt")
     assert [tuple(row) for row in rows] == [
         (f"gs://clips/{name}", "judged", "2026-11-20T10:00:00+00:00") for name in names

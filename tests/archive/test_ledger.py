@@ -13,12 +13,21 @@ from typing import Any
 
 import pytest
 
-from unmask.archive import Desk, Ledger, Order, Outcome, Wanted, Why, read_ledger, schema
-from unmask.archive.asking import Filter, rows
-from unmask.archive.ledger import told
-from unmask.archive.words import Entry, shown, unshown
+from unmask.archive import (
+    Cause,
+    Coordinator,
+    FileFilter,
+    Ledger,
+    Order,
+    Outcome,
+    read_ledger,
+    schema,
+)
+from unmask.archive.database import translate_errors
+from unmask.archive.model import Entry, decode_path, encode_path
+from unmask.archive.queries import Filter, rows
 from unmask.errors import LedgerError, SourceError
-from unmask.testing import FakeEngine, fake_look
+from unmask.testing import FakeExecutor, fake_pass
 
 ALL = ["a.jpg", "c.jpg", "d.png", "f.mp4"]  # e.png has the bytes of a.jpg
 
@@ -29,10 +38,14 @@ def names(judged: list[tuple[str, str]]) -> list[str]:
 
 def table(ledger: Path) -> dict[str, dict[str, Any]]:
     with closing(read_ledger(ledger)) as database:
-        return {Path(row["path"]).name: row for row in rows(database, str(ledger), Filter(gone=True))}
+        return {
+            Path(row["path"]).name: row for row in rows(database, str(ledger), Filter(gone=True))
+        }
 
 
-def test_each_content_is_judged_once_and_each_path_has_its_verdict(scan: Any, tmp_path: Path) -> None:
+def test_each_content_is_judged_once_and_each_path_has_its_verdict(
+    scan: Any, tmp_path: Path
+) -> None:
     counts, judged, _ = scan()
     assert counts == {"judged": 5}
     assert names(judged) == ALL
@@ -74,9 +87,11 @@ def test_changed_can_be_left_alone(scan: Any, folder: Path) -> None:
     assert names(scan()[1]) == ["a.jpg"]  # it was not forgotten
 
 
-def test_another_bundle_judges_all_again_and_the_first_is_remembered(scan: Any, tmp_path: Path) -> None:
+def test_another_bundle_judges_all_again_and_the_first_is_remembered(
+    scan: Any, tmp_path: Path
+) -> None:
     scan()
-    assert scan(model="other", again=frozenset({Why.CHANGED}))[1] == []
+    assert scan(model="other", again=frozenset({Cause.CHANGED}))[1] == []
     assert names(scan(model="other")[1]) == ALL
     assert table(tmp_path / "scan.ledger")["a.jpg"]["model_name"] == "other"
     assert scan()[1] == []  # back: the ledger still has what the first said
@@ -85,31 +100,47 @@ def test_another_bundle_judges_all_again_and_the_first_is_remembered(scan: Any, 
 
 def test_all_again(scan: Any) -> None:
     scan()
-    assert names(scan(again=frozenset({Why.ALL}))[1]) == ALL
+    assert names(scan(again=frozenset({Cause.ALL}))[1]) == ALL
 
 
-def test_passing_errors_are_tried_again_and_others_when_asked(scan: Any, folder: Path, tmp_path: Path) -> None:
+def test_passing_errors_are_tried_again_and_others_when_asked(
+    scan: Any, folder: Path, tmp_path: Path
+) -> None:
     (folder / "empty.jpg").touch()
     (folder / "nowhere.jpg").symlink_to(folder / "later")
     counts, _, outcomes = scan()
     assert counts == {"judged": 5, "failed": 1, "postponed": 1}
-    assert {outcome.error_kind for outcome in outcomes if outcome.error_kind} == {"empty", "missing"}
+    assert {outcome.error_kind for outcome in outcomes if outcome.error_kind} == {
+        "empty",
+        "missing",
+    }
     assert [o.error_kind for o in scan()[2]] == ["missing"]
-    assert sorted(o.error_kind for o in scan(again=frozenset({Why.PASSING, Why.FAILED}))[2]) == ["empty", "missing"]
+    assert sorted(
+        o.error_kind for o in scan(again=frozenset({Cause.TRANSIENT, Cause.FAILED}))[2]
+    ) == [
+        "empty",
+        "missing",
+    ]
     (folder / "later").write_bytes(b"\x207")
     counts, judged, _ = scan()
     assert (names(judged), counts) == (["nowhere.jpg"], {"judged": 6, "failed": 1})
     assert table(tmp_path / "scan.ledger")["nowhere.jpg"]["error_kind"] is None
 
 
-def test_files_that_are_no_more_there_are_told_apart(scan: Any, folder: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_more_there_are_told_apart(
+    scan: Any, folder: Path, tmp_path: Path
+) -> None:
     scan()
     (folder / "a.jpg").unlink()
-    assert scan(wanted=Wanted(include=("*.png",)))[0] == {"judged": 2}  # what was not looked for is not gone
+    assert scan(wanted=FileFilter(include=("*.png",)))[0] == {
+        "judged": 2
+    }  # what was not looked for is not gone
     assert table(tmp_path / "scan.ledger")["a.jpg"]["state"] == "judged"
     scan()
     with closing(read_ledger(tmp_path / "scan.ledger")) as database:
-        assert [row["path"] for row in database.execute("SELECT path FROM files WHERE gone")] == [str(folder / "a.jpg")]
+        assert [row["path"] for row in database.execute("SELECT path FROM files WHERE gone")] == [
+            str(folder / "a.jpg")
+        ]
     (folder / "a.jpg").write_bytes(b"\xff1")
     assert scan()[1] == []  # back again: known by its bytes
     with closing(read_ledger(tmp_path / "scan.ledger")) as database:
@@ -121,13 +152,19 @@ def test_roots_that_overlap(scan: Any, folder: Path) -> None:
     assert (counts, names(judged)) == ({"judged": 5}, ALL)
 
 
-class Changing(FakeEngine):
+class Changing(FakeExecutor):
     """The first file of all changes while it is judged."""
 
-    def run(self, desk: Desk) -> Generator[Outcome]:
-        for outcome in super().run(desk):
+    def run(self, coordinator: Coordinator) -> Generator[Outcome]:
+        for outcome in super().run(coordinator):
             if len(self.judged) == 1:
-                yield Outcome(outcome.file, outcome.sha256, "full", error_kind="changed", error_message="it changed")
+                yield Outcome(
+                    outcome.file,
+                    outcome.sha256,
+                    "full",
+                    error_kind="changed",
+                    error_message="it changed",
+                )
             else:
                 yield outcome
 
@@ -150,7 +187,10 @@ def test_an_empty_mount_point_is_no_empty_archive(scan: Any, folder: Path, tmp_p
         scan()
     with closing(read_ledger(tmp_path / "scan.ledger")) as database:
         assert database.execute("SELECT count(*) FROM files WHERE gone").fetchone()[0] == 0
-        assert [row[0] for row in database.execute("SELECT how FROM runs ORDER BY id")] == ["done", "failed"]
+        assert [row[0] for row in database.execute("SELECT how FROM runs ORDER BY id")] == [
+            "done",
+            "failed",
+        ]
 
 
 def test_orders(scan: Any, folder: Path) -> None:
@@ -158,14 +198,16 @@ def test_orders(scan: Any, folder: Path) -> None:
         (folder / "b" / name).write_bytes(bytes(100 * (number + 1)))
         os.utime(folder / "b" / name, (2e9 + number, 2e9 + number))  # newer than any clock says
     assert [name for name, _ in scan(order=Order.LARGEST)[1]][:2] == ["d.png", "c.jpg"]
-    judged = scan(order=Order.NEWEST, again=frozenset({Why.ALL}))[1]
+    judged = scan(order=Order.NEWEST, again=frozenset({Cause.ALL}))[1]
     assert [name for name, _ in judged][:2] == ["d.png", "c.jpg"]
 
 
 def test_what_a_killed_run_was_at_is_judged_by_the_next(scan: Any, tmp_path: Path) -> None:
     scan()
     with closing(sqlite3.connect(tmp_path / "scan.ledger")) as database, database:
-        database.execute("UPDATE files SET state = 'under_way', sha256 = NULL WHERE path LIKE '%d.png'")
+        database.execute(
+            "UPDATE files SET state = 'under_way', sha256 = NULL WHERE path LIKE '%d.png'"
+        )
     counts, judged, _ = scan()
     assert counts == {"judged": 5}
     assert judged == []  # its content was judged before the kill, and is known again
@@ -175,29 +217,44 @@ def test_the_most_suspected_get_the_full_look(scan: Any, folder: Path, tmp_path:
     for number in range(8):
         (folder / f"{number}.mp4").write_bytes(bytes([10 * number, 77]))
     _, judged, _ = scan(budget=0.25)
-    first = [name for name, look in judged if look == "first"]
-    full = [name for name, look in judged if look == "full"]
+    first = [name for name, scan_pass in judged if scan_pass == "first"]
+    full = [name for name, scan_pass in judged if scan_pass == "full"]
     assert len(first) == 9
     # pictures have one frame, so their first look is the full one; a quarter of nine videos are two
     assert full == ["a.jpg", "c.jpg", "d.png", "f.mp4", "7.mp4"]
     assert scan(budget=0.25)[1] == []
     assert scan(budget=0.5)[1] == [("6.mp4", "full"), ("5.mp4", "full")]  # four of nine: two more
-    assert sorted(scan()[1]) == [(f"{number}.mp4", "full") for number in range(5)]  # without a budget: the rest
+    assert sorted(scan()[1]) == [
+        (f"{number}.mp4", "full") for number in range(5)
+    ]  # without a budget: the rest
 
 
 def test_a_first_look_by_another_bundle_is_one_at_pictures_too(scan: Any) -> None:
     _, judged, _ = scan(budget=0.4, first="small")
-    assert sorted(judged) == [("a.jpg", "first"), ("a.jpg", "full"), ("c.jpg", "first"), ("d.png", "first"),
-                              ("f.mp4", "first")]  # fmt: skip
+    assert sorted(judged) == [
+        ("a.jpg", "first"),
+        ("a.jpg", "full"),
+        ("c.jpg", "first"),
+        ("d.png", "first"),
+        ("f.mp4", "first"),
+    ]
 
 
 def test_two_processes_on_one_ledger(scan: Any, tmp_path: Path, folder: Path) -> None:
     scan()
     with Ledger(tmp_path / "scan.ledger") as ledger:
-        ledger.begin({"full": fake_look()}, ["somewhere"])
-        code = f"from unmask.archive import Ledger; from pathlib import Path; Ledger(Path({str(ledger.name)!r}))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert f"another process is at work on {ledger.name} (run 2: process {os.getpid()} on" in done.stderr
+        ledger.begin({"full": fake_pass()}, ["somewhere"])
+        code = (
+            "from unmask.archive import Ledger; from pathlib import Path;"
+            f" Ledger(Path({str(ledger.name)!r}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert (
+            f"another process is at work on {ledger.name} (run 2: process {os.getpid()} on"
+            in done.stderr
+        )
         with closing(read_ledger(tmp_path / "scan.ledger")) as database:  # but it can be asked
             assert database.execute("SELECT count(*) FROM results").fetchone()[0] == 5
     assert scan()[1] == []
@@ -208,7 +265,10 @@ def test_a_newer_ledger_is_refused_and_left_alone(scan: Any, tmp_path: Path) -> 
     with closing(sqlite3.connect(tmp_path / "scan.ledger")) as database:
         database.execute("PRAGMA user_version = 99")
     for use in (scan, lambda: read_ledger(tmp_path / "scan.ledger")):
-        with pytest.raises(LedgerError, match=f"version 99, made by a newer unmask.* up to {len(schema.MIGRATIONS)}"):
+        with pytest.raises(
+            LedgerError,
+            match=f"version 99, made by a newer unmask.* up to {len(schema.MIGRATIONS)}",
+        ):
             use()
 
 
@@ -230,7 +290,9 @@ def test_other_files_are_refused(scan: Any, tmp_path: Path) -> None:
         read_ledger(tmp_path / "empty")
 
 
-def test_an_older_ledger_is_brought_up(scan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_ledger_is_brought_up(
+    scan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scan()
     change = "ALTER TABLE files ADD COLUMN note TEXT; UPDATE files SET note = path"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, change))
@@ -240,7 +302,9 @@ def test_an_older_ledger_is_brought_up(scan: Any, tmp_path: Path, monkeypatch: p
         assert database.execute("SELECT count(*) FROM files WHERE note = path").fetchone() == (5,)
 
 
-def test_a_migration_that_fails_changes_nothing(scan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_changes_nothing(
+    scan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scan()
     before = len(schema.MIGRATIONS)
     broken = "ALTER TABLE files ADD COLUMN note TEXT; INSERT INTO nonesuch VALUES (1)"
@@ -261,7 +325,8 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
 
     def small(self: Ledger, path: Path | None) -> None:
         opened(self, path)
-        self._db.execute("PRAGMA max_page_count = 50")  # SQLite says the same as where the disk is full
+        # SQLite says the same as where the disk is full
+        self._db.execute("PRAGMA max_page_count = 50")
 
     monkeypatch.setattr(Ledger, "__init__", small)
     with pytest.raises(LedgerError, match=r"full.*make room, and give the same command again"):
@@ -272,9 +337,12 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(
     assert scan()[0] == {"judged": 205}
 
 
-def test_a_clock_that_jumps_changes_nothing(scan: Any, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_clock_that_jumps_changes_nothing(
+    scan: Any, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     scan()
-    monkeypatch.setattr("unmask.archive.ledger._now", lambda: "1970-01-01T00:00:00+00:00")
+    for module in ("ledger", "rows"):
+        monkeypatch.setattr(f"unmask.archive.{module}.now_utc", lambda: "1970-01-01T00:00:00+00:00")
     assert scan()[1] == []
     (folder / "a.jpg").write_bytes(b"\x009")
     os.utime(folder / "a.jpg", (5, 5))  # changed, though its date went back
@@ -282,18 +350,20 @@ def test_a_clock_that_jumps_changes_nothing(scan: Any, monkeypatch: pytest.Monke
     assert scan()[1] == []
 
 
-@pytest.mark.parametrize("path", ["/a/plain.jpg", "/a/line\nbreak.jpg", os.fsdecode(b"/a/\xff\xfe.jpg"), "/ä/ö.jpg"])
+@pytest.mark.parametrize(
+    "path", ["/a/plain.jpg", "/a/line\nbreak.jpg", os.fsdecode(b"/a/\xff\xfe.jpg"), "/ä/ö.jpg"]
+)
 def test_names_survive(path: str) -> None:
-    text, raw = shown(path)
+    text, raw = encode_path(path)
     text.encode()  # valid
-    assert unshown(text, raw) == path
+    assert decode_path(text, raw) == path
 
 
 def test_names_that_are_not_utf8_are_told_apart_from_those_that_spell_them(tmp_path: Path) -> None:
     with Ledger(None) as ledger:
-        ledger.begin({"full": fake_look()}, [])
+        ledger.begin({"full": fake_pass()}, [])
         paths = [os.fsdecode(b"/a/\xff.jpg"), "/a/\\xff.jpg"]
-        ledger.see([(Entry(path, stamp="1"), 0.0) for path in paths], frozenset())
+        ledger.upsert([(Entry(path, stamp="1"), 0.0) for path in paths], frozenset())
         assert [row[1] for row in ledger.claim(10)] == paths
 
 
@@ -303,5 +373,5 @@ def test_a_judgement_needs_a_content() -> None:
 
 
 def test_errors_of_sqlite_are_told_in_words() -> None:
-    with pytest.raises(LedgerError, match="cannot use x: oh no"), told("x"):
+    with pytest.raises(LedgerError, match="cannot use x: oh no"), translate_errors("x"):
         raise sqlite3.OperationalError("oh no")

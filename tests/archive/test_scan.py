@@ -12,22 +12,39 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import COMMAND, contents, pictures, reports, run
 
-from unmask.archive import LocalPool, Plan, Run, ask, make_look, open_source, read_ledger, spool_of
-from unmask.archive.asking import Filter, rows
-from unmask.errors import EngineError, SourceError
+from helpers.archives import COMMAND, contents, pictures, reports, run
+from unmask.archive import (
+    ProcessExecutor,
+    Run,
+    ScanJob,
+    ScanPlan,
+    make_pass,
+    open_source,
+    read_ledger,
+    spool_of,
+)
+from unmask.archive.queries import Filter, rows
+from unmask.errors import ExecutorError, SourceError
 
 
 @pytest.fixture
 def plan(tiny_bundle: Path) -> Any:
-    def make(folder: Path) -> Plan:
-        look = make_look(str(tiny_bundle), "yunet", frames=4, engine="onnxruntime", explain=False, stability=False)
-        return Plan([open_source(str(folder))], {"full": look})
+    def make(folder: Path) -> ScanPlan:
+        scan_pass = make_pass(
+            str(tiny_bundle),
+            "yunet",
+            frames=4,
+            engine="onnxruntime",
+            explain=False,
+            stability=False,
+        )
+        return ScanPlan([open_source(str(folder))], {"full": scan_pass})
 
     return make
 
@@ -39,8 +56,12 @@ def hostile(plan: Any, tmp_path: Path) -> Any:
     def scan(folder: Path, jobs: int = 1, time_s: float = 60.0) -> dict[str, Any]:
         made = plan(folder)
         ledger = tmp_path / "scan.ledger"
-        words = ask(made.looks, max_pixels=10**8, spool=spool_of(ledger), time_s=time_s)
-        engine = LocalPool(words, jobs, (sys.executable, str(Path(__file__).parent / "hostile_worker.py")))
+        job = ScanJob(made.passes, max_pixels=10**8, spool=spool_of(ledger), time_s=time_s)
+        engine = ProcessExecutor(
+            job,
+            jobs,
+            (sys.executable, str(Path(__file__).parents[1] / "helpers" / "hostile_worker.py")),
+        )
         with Run(ledger, made) as archive:
             list(archive.outcomes(engine))
         with closing(read_ledger(ledger)) as database:
@@ -60,10 +81,14 @@ def test_from_a_folder_to_a_ledger(tiny_bundle: Path, demo: Path, tmp_path: Path
     assert done.stderr.splitlines() == [
         f"unmask: {folder}/broken.jpg: neither a picture nor a video that can be decoded"
     ]
-    assert "8 files: 1 failed, 7 judged; this run judged 7 and knew 1 by their content" in done.stdout
+    assert (
+        "8 files: 1 failed, 7 judged; this run judged 7 and knew 1 by their content" in done.stdout
+    )
     again = run("scan", *options, "--json", folder)
     assert (again.returncode, again.stdout, again.stderr) == (3, "", "")
-    plain = [json.loads(line) for line in run("scan", "--json", *options[:4], folder).stdout.splitlines()]
+    plain = [
+        json.loads(line) for line in run("scan", "--json", *options[:4], folder).stdout.splitlines()
+    ]
     with closing(read_ledger(ledger)) as database:
         found = {row["path"]: row for row in rows(database, str(ledger), Filter())}
     for row in plain:  # word for word what a plain scan says
@@ -82,7 +107,9 @@ def test_json_lines_of_what_this_run_did(tiny_bundle: Path, tmp_path: Path) -> N
     done = run("scan", *options)
     assert done.returncode == 0
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sorted(row["media"]["path"] for row in found) == [f"{folder}/{n:03}.png" for n in range(3)]
+    assert sorted(row["media"]["path"] for row in found) == [
+        f"{folder}/{n:03}.png" for n in range(3)
+    ]
     assert all(row["schema"] == "unmask.report/1" for row in found)
     (folder / "003.png").write_bytes(b"")
     done = run("scan", *options)
@@ -90,14 +117,20 @@ def test_json_lines_of_what_this_run_did(tiny_bundle: Path, tmp_path: Path) -> N
     assert [json.loads(line)["error"]["kind"] for line in done.stdout.splitlines()] == ["empty"]
 
 
-def test_reports_are_written_as_by_a_plain_scan(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+def test_reports_are_written_as_by_a_plain_scan(
+    tiny_bundle: Path, demo: Path, tmp_path: Path
+) -> None:
     picture = demo / "2-generated.jpg"
     options = ("scan", "--model", tiny_bundle, "--report")
-    assert run(*options, tmp_path / "many", "--ledger", tmp_path / "a.ledger", picture).returncode == 0
+    assert (
+        run(*options, tmp_path / "many", "--ledger", tmp_path / "a.ledger", picture).returncode == 0
+    )
     assert run(*options, tmp_path / "one", picture).returncode == 0
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == names
-    one, many = (json.loads(next((tmp_path / n).glob("*.json")).read_text()) for n in ("one", "many"))
+    one, many = (
+        json.loads(next((tmp_path / n).glob("*.json")).read_text()) for n in ("one", "many")
+    )
     assert one["people"] == many["people"]
     assert one["settings"] == many["settings"]
 
@@ -110,7 +143,10 @@ def test_usage(tiny_bundle: Path, tmp_path: Path) -> None:
         (("--ledger", "x", "--again", "sometimes", "."), "not sometimes"),
         (("--ledger", "x", "--newer-than", "soon", "."), "not 'soon'"),
         (("--ledger", "x", "--budget", "2", "."), "--budget"),
-        (("--engine", "openvino", "--engine", "onnxruntime", "."), "one of onnxruntime and openvino"),
+        (
+            ("--engine", "openvino", "--engine", "onnxruntime", "."),
+            "one of onnxruntime and openvino",
+        ),
     ):
         done = run("scan", *arguments, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
@@ -170,23 +206,27 @@ def test_a_file_that_takes_too_long_is_given_up(hostile: Any, tmp_path: Path) ->
 
 def test_workers_that_cannot_work_are_told_at_once(plan: Any, tmp_path: Path) -> None:
     made = plan(pictures(tmp_path / "p", 1))
-    words = ask(made.looks, max_pixels=10**8, spool=tmp_path / "spool")
+    job = ScanJob(made.passes, max_pixels=10**8, spool=tmp_path / "spool")
     for command, said in (
         ((sys.executable, "-c", "pass"), "die at once"),
         ((sys.executable, "-c", "import sys; sys.stdout.write('nonsense')"), "die at once"),
     ):
-        with Run(tmp_path / "a.ledger", made) as archive, pytest.raises(EngineError, match=said):
-            list(archive.outcomes(LocalPool(words, 1, command)))
-    words["looks"]["full"]["model"] = str(tmp_path / "gone.onnx")
-    with Run(tmp_path / "a.ledger", made) as archive, pytest.raises(EngineError, match="no bundle"):
-        list(archive.outcomes(LocalPool(words, 1)))
+        with Run(tmp_path / "a.ledger", made) as archive, pytest.raises(ExecutorError, match=said):
+            list(archive.outcomes(ProcessExecutor(job, 1, command)))
+    gone = replace(made.passes["full"], model=str(tmp_path / "gone.onnx"))
+    job = replace(job, passes={"full": gone})
+    with (
+        Run(tmp_path / "a.ledger", made) as archive,
+        pytest.raises(ExecutorError, match="no bundle"),
+    ):
+        list(archive.outcomes(ProcessExecutor(job, 1)))
 
 
 def test_a_folder_that_goes_away_stops_the_run(plan: Any, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "p", 200)
     made = plan(folder)
     ledger = tmp_path / "a.ledger"
-    engine = LocalPool(ask(made.looks, max_pixels=10**8, spool=spool_of(ledger)), 1)
+    engine = ProcessExecutor(ScanJob(made.passes, max_pixels=10**8, spool=spool_of(ledger)), 1)
 
     def scan_while_it_goes_away() -> None:
         with Run(ledger, made) as archive:
@@ -221,14 +261,21 @@ def wait_for(ledger: Path, judged: int) -> None:
     while time.monotonic() < end:
         if ledger.exists():
             with closing(sqlite3.connect(ledger)) as database:
-                tables = database.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'judgements'").fetchone()
-                if tables[0] and database.execute("SELECT count(*) FROM judgements").fetchone()[0] >= judged:
+                tables = database.execute(
+                    "SELECT count(*) FROM sqlite_schema WHERE name = 'judgements'"
+                ).fetchone()
+                if (
+                    tables[0]
+                    and database.execute("SELECT count(*) FROM judgements").fetchone()[0] >= judged
+                ):
                     return
         time.sleep(0.01)
     raise AssertionError("nothing is judged")
 
 
-def test_ctrl_c_finishes_what_is_under_way_and_the_next_run_goes_on(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_ctrl_c_finishes_what_is_under_way_and_the_next_run_goes_on(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
     folder, ledger = pictures(tmp_path / "p", 400, side=256), tmp_path / "a.ledger"
     options = ("scan", "--model", tiny_bundle, "--ledger", ledger, "--jobs", 1, folder)
     with start(*options) as process:
@@ -263,7 +310,9 @@ def test_no_worker_outlives_its_master(tiny_bundle: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_leave_the_ledger_of_an_undisturbed_run(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_kills_at_random_moments_leave_the_ledger_of_an_undisturbed_run(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
     folder = pictures(tmp_path / "p", 300, side=200)
     for number in range(0, 300, 10):
         shutil.copy(folder / f"{number:03}.png", folder / f"copy-{number:03}.png")

@@ -15,7 +15,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from unmask.archive import Entry, Task, Wanted, open_source
+from unmask.archive import Entry, FileFilter, Task, open_source
 from unmask.archive.fetch import Fetcher
 from unmask.archive.sources import filesystem, is_picture, split
 from unmask.errors import (
@@ -41,7 +41,9 @@ def task(entry: Entry) -> Task:
 
 def entry_of(root: object, ending: str) -> Entry:
     (found,) = (
-        item for item in open_source(str(root)).files() if item.path.endswith(ending) or f"{ending}::" in item.path
+        item
+        for item in open_source(str(root)).files()
+        if item.path.endswith(ending) or f"{ending}::" in item.path
     )
     assert isinstance(found, Entry)
     return found
@@ -58,7 +60,12 @@ def packed(tmp_path: Path) -> Path:
     """A folder with archives of each kind, each with a picture, a video, and what is neither."""
     root = tmp_path / "packed"
     root.mkdir()
-    members = {"in/a.jpg": b"picture", "b.mp4": b"video" * 100, "notes.txt": b"x", ".hidden.jpg": b"x"}
+    members = {
+        "in/a.jpg": b"picture",
+        "b.mp4": b"video" * 100,
+        "notes.txt": b"x",
+        ".hidden.jpg": b"x",
+    }
     for name, data in members.items():
         (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "m" / name).write_bytes(data)
@@ -77,9 +84,13 @@ def test_a_folder(folder: Path) -> None:
     (folder / ".git").mkdir()
     (folder / ".git" / "x.jpg").touch()
     (folder / "notes.txt").touch()
-    assert listed(folder) == [str(folder / name) for name in ("a.jpg", "b/c.jpg", "b/d.png", "b/e.png", "f.mp4")]
+    assert listed(folder) == [
+        str(folder / name) for name in ("a.jpg", "b/c.jpg", "b/d.png", "b/e.png", "f.mp4")
+    ]
     assert entry_of(folder, "f.mp4").size == 2
-    assert listed(folder / "notes.txt") == [str(folder / "notes.txt")]  # whoever names a file means it
+    assert listed(folder / "notes.txt") == [
+        str(folder / "notes.txt")
+    ]  # whoever names a file means it
 
 
 def test_links_lead_in_no_circle(folder: Path) -> None:
@@ -103,7 +114,9 @@ def test_names_of_any_bytes(folder: Path, fetcher: Fetcher) -> None:
     assert all(fetcher.fetch(task(entry)).sha256 for entry in entries)
 
 
-def test_a_folder_that_cannot_be_listed_costs_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_costs_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scandir = os.scandir
 
     def closed(path: str) -> object:
@@ -133,7 +146,9 @@ def test_members_of_archives(packed: Path, fetcher: Fetcher) -> None:
         assert (item.size, fetched.sha256) == (len(data), sha256(data).hexdigest())
         fetched.discard()
         assert not Path(fetched.path).exists()
-    assert listed(packed / "z.zip") == [f"zip://{name}::{packed}/z.zip" for name in ("in/a.jpg", "b.mp4")]
+    assert listed(packed / "z.zip") == [
+        f"zip://{name}::{packed}/z.zip" for name in ("in/a.jpg", "b.mp4")
+    ]
 
 
 def test_a_member_changes_with_its_content(packed: Path) -> None:
@@ -175,16 +190,21 @@ def test_what_is_wanted(folder: Path) -> None:
     os.utime(folder / "a.jpg", (1000, 1000))
 
     def chosen(**asked: object) -> list[str]:
-        wanted, source = Wanted(**asked), open_source(str(folder))  # type: ignore[arg-type]
-        return [Path(e.path).name for e in source.files() if isinstance(e, Entry) and wanted(e, source.root)]
+        wanted, source = FileFilter(**asked), open_source(str(folder))  # type: ignore[arg-type]
+        return [
+            Path(e.path).name
+            for e in source.files()
+            if isinstance(e, Entry) and wanted(e, source.root)
+        ]
 
     assert chosen(include=("*.png", "*.mp4")) == ["d.png", "e.png", "f.mp4"]
     assert chosen(include=("b/*",), exclude=("*.png",)) == ["c.jpg"]
     assert chosen(exclude=("b/*",)) == ["a.jpg", "f.mp4"]
     assert chosen(newer_than_s=2000.0) == ["c.jpg", "d.png", "e.png", "f.mp4"]
     member = Entry(f"zip://in/a.jpg::{folder}/z.zip", 1)
-    assert Wanted(include=("z.zip/in/*",), newer_than_s=5.0)(member, str(folder))  # without a date: wanted
-    assert Wanted().everything
+    # without a date: wanted
+    assert FileFilter(include=("z.zip/in/*",), newer_than_s=5.0)(member, str(folder))
+    assert FileFilter().everything
 
 
 def test_paths() -> None:
@@ -237,9 +257,14 @@ def shaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Storage]]:
 
 def test_a_storage_that_throttles_is_asked_again(shaky: type[Storage], fetcher: Fetcher) -> None:
     shaky.failures = 3
-    assert fetcher.fetch(Task(1, "shaky://a.jpg", "", 4, "full", "new")).sha256 == sha256(b"data").hexdigest()
+    assert (
+        fetcher.fetch(Task(1, "shaky://a.jpg", "", 4, "full", "new")).sha256
+        == sha256(b"data").hexdigest()
+    )
     shaky.failures = 4
-    with pytest.raises(UnreachableError, match=r"asked 4 times: SlowDown: reduce your request rate$"):
+    with pytest.raises(
+        UnreachableError, match=r"asked 4 times: SlowDown: reduce your request rate$"
+    ):
         fetcher.fetch(Task(1, "shaky://a.jpg", "", 4, "full", "new"))
 
 
@@ -302,7 +327,9 @@ def web(folder: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(folder))
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -312,7 +339,9 @@ def web(folder: Path) -> Iterator[str]:
 
 
 def test_a_web_listing(web: str, fetcher: Fetcher) -> None:
-    assert sorted(listed(web)) == [f"{web}/{name}" for name in ("a.jpg", "b/c.jpg", "b/d.png", "b/e.png", "f.mp4")]
+    assert sorted(listed(web)) == [
+        f"{web}/{name}" for name in ("a.jpg", "b/c.jpg", "b/d.png", "b/e.png", "f.mp4")
+    ]
     entry = entry_of(web, "f.mp4")
     assert entry.size == 2
     assert fetcher.fetch(task(entry)).sha256 == sha256(b"\xf04").hexdigest()

@@ -73,7 +73,9 @@ def test_all_faults_at_once() -> None:
 
 def test_temperature_by_hand() -> None:
     # logit 2 at temperature 2 and bias 1: sigmoid(2) = 0.880797
-    assert Calibration("temperature", 2.0, 1.0).probability(2.0) == pytest.approx(0.880797, abs=1e-6)
+    assert Calibration("temperature", 2.0, 1.0).probability(2.0) == pytest.approx(
+        0.880797, abs=1e-6
+    )
     assert Calibration("temperature").probability(0.0) == 0.5
 
 
@@ -85,7 +87,9 @@ def test_isotonic_by_hand() -> None:
     assert found == pytest.approx([0.1, 0.15, 0.5, 0.8])
 
 
-@pytest.mark.parametrize("knots", [None, [], [[0, 0.5]], [[0, 0.5], [0, 0.6]], [[0, 0.5], [1, 0.4]], [[0, 0], [1, 2]]])
+@pytest.mark.parametrize(
+    "knots", [None, [], [[0, 0.5]], [[0, 0.5], [0, 0.6]], [[0, 0.5], [1, 0.4]], [[0, 0], [1, 2]]]
+)
 def test_bad_knots(knots: Any) -> None:
     with pytest.raises(BundleFormatError, match="knots"):
         parse_card(example_card(calibration={"method": "isotonic", "knots": knots}))
@@ -93,7 +97,9 @@ def test_bad_knots(knots: Any) -> None:
 
 @pytest.mark.parametrize("polarity", [1, -1])
 def test_polarity_rises_with_the_logit(polarity: int) -> None:
-    low, high = Calibration("temperature", 1.5, 0.1).probabilities(np.array([-1, 1], np.float32) * polarity)
+    low, high = Calibration("temperature", 1.5, 0.1).probabilities(
+        np.array([-1, 1], np.float32) * polarity
+    )
     assert (low < high) == (polarity == 1)
 
 

@@ -5,7 +5,7 @@ import json
 import onnx
 import pytest
 
-from bundles import brightness_graph
+from helpers.bundles import brightness_graph
 from unmask.bundle import read_seal, seal
 from unmask.errors import BundleError, BundleFormatError, BundleIntegrityError
 from unmask.testing import example_card

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from bundles import brightness_graph, write_bundle
+from helpers.bundles import brightness_graph, write_bundle
 from unmask.bundle import Bundle, load_bundle, read_seal, seal, shipped_bundles
 from unmask.bundle.session import MAX_BATCH, canary_crops
 from unmask.errors import (
@@ -52,12 +52,16 @@ def test_more_than_a_batch(tiny_bundle: Path) -> None:
 
 def test_a_float_graph_gets_normalised_crops(tmp_path: Path) -> None:
     where = {**example_card()["preprocessing"], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-    path = write_bundle(tmp_path / "b.onnx", brightness_graph(kind=TensorProto.FLOAT), preprocessing=where)
+    path = write_bundle(
+        tmp_path / "b.onnx", brightness_graph(kind=TensorProto.FLOAT), preprocessing=where
+    )
     # 255 → (1 - 0.5) / 0.25 = 2, and the graph gives (2 - 128) / 16
     assert Bundle(path).score([grey(255)]).logits == pytest.approx([(2 - 128) / 16])
 
 
-@pytest.mark.parametrize("crop", [np.zeros((31, 32, 3), np.uint8), np.zeros((32, 32, 3), np.float32)])
+@pytest.mark.parametrize(
+    "crop", [np.zeros((31, 32, 3), np.uint8), np.zeros((32, 32, 3), np.float32)]
+)
 def test_a_crop_of_another_shape_or_type_is_refused(tiny_bundle: Path, crop: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"\(32, 32, 3\)"):
         Bundle(tiny_bundle).score([crop])
@@ -80,7 +84,9 @@ def test_flipped_labels_are_caught_by_the_canaries(tiny_bundle: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("change", [{"margin": 1.1}, {"centre_y": 0.6}])
-def test_another_preprocessing_is_caught_by_the_canaries(tiny_bundle: Path, tmp_path: Path, change: dict) -> None:
+def test_another_preprocessing_is_caught_by_the_canaries(
+    tiny_bundle: Path, tmp_path: Path, change: dict
+) -> None:
     card = copy.deepcopy(read_seal(tiny_bundle.read_bytes()))
     card["preprocessing"] |= change
     (tmp_path / "b.onnx").write_bytes(seal(tiny_bundle.read_bytes(), card))

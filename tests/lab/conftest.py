@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 import unmask.demo
-from lab_tools import encoded
-from unmask.lab.augment import jpeg
+from helpers.lab import encoded
+from unmask._internal.jpeg import recompress
 
 
 @pytest.fixture(scope="session")
 def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the demo's generated faces; the greenish ones are the fakes: easy, and without anybody in it. Turned, scaled
-    and lit so differently that no two are near-duplicates."""
+    """Of the demo's generated faces; the greenish ones are the fakes: easy, and without anybody in
+    it. Turned, scaled and lit so differently that no two are near-duplicates."""
     folder = Path(unmask.demo.__file__).parent
     faces = [
         np.array(Image.open(folder / name).convert("RGB").resize((200, 200)))
@@ -29,12 +29,19 @@ def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fake = number % 2
         image = faces[number // 2 % 2].astype(float) * rng.uniform(0.7, 1.1)
         image[..., 1] *= 1.25 if fake else 0.95
-        image *= np.exp(cv2.resize(rng.normal(0, 0.6, (5, 5)), (200, 200), interpolation=cv2.INTER_CUBIC))[..., None]
+        image *= np.exp(
+            cv2.resize(rng.normal(0, 0.6, (5, 5)), (200, 200), interpolation=cv2.INTER_CUBIC)
+        )[..., None]
         turn = cv2.getRotationMatrix2D((100, 100), rng.uniform(-25, 25), rng.uniform(0.75, 1.1))
-        image = cv2.warpAffine(np.clip(image, 0, 255).astype(np.uint8), turn, (200, 200), borderValue=(90, 90, 90))
+        image = cv2.warpAffine(
+            np.clip(image, 0, 255).astype(np.uint8), turn, (200, 200), borderValue=(90, 90, 90)
+        )
         rows.append(
             {
-                "image": {"bytes": encoded(jpeg(image, int(rng.integers(60, 95)))), "path": f"{number}.jpg"},
+                "image": {
+                    "bytes": encoded(recompress(image, int(rng.integers(60, 95)))),
+                    "path": f"{number}.jpg",
+                },
                 "label": "fake" if fake else "real",
                 "method": "green" if fake else "",
                 "dataset": "toy",

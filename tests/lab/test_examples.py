@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_tools import TINY
+from helpers.lab import TINY
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -25,7 +25,11 @@ def run(name: str, *arguments: object) -> str:
 def test_the_fact_checker(demo: Path, tmp_path: Path) -> None:
     told = run("fact_checker.py", demo / "5-generated.mp4", tmp_path / "out")
     assert "Reason:" in told
-    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".html", ".json", ".pdf"]
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [
+        ".html",
+        ".json",
+        ".pdf",
+    ]
 
 
 def test_the_platform(demo: Path, tmp_path: Path) -> None:
@@ -36,7 +40,11 @@ def test_the_platform(demo: Path, tmp_path: Path) -> None:
 
 
 def test_the_researcher(demo: Path, tmp_path: Path) -> None:
-    for kind, name in (("real", "1-photograph.jpg"), ("fake", "2-generated.jpg"), ("fake", "4-swapped.jpg")):
+    for kind, name in (
+        ("real", "1-photograph.jpg"),
+        ("fake", "2-generated.jpg"),
+        ("fake", "4-swapped.jpg"),
+    ):
         (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
         shutil.copy(demo / name, tmp_path / "data" / kind)
     told = run("researcher.py", tmp_path / "data", tmp_path / "out")
@@ -58,7 +66,8 @@ def test_the_notebook() -> None:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
-    assert all(not cell.get("outputs") for cell in notebook.cells)  # what it shows is made where it is run
+    # what it shows is made where it is run
+    assert all(not cell.get("outputs") for cell in notebook.cells)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     text = json.dumps([cell.get("outputs") for cell in notebook.cells])
     for expected in ("2-generated.jpg", "segments that look fake", ".pdf", "mirrored", "image/png"):

@@ -18,7 +18,9 @@ def test_every_shipped_recipe_is_without_faults_and_opens_with_its_header() -> N
 
 
 def test_overrides() -> None:
-    recipe = load_recipe("unmask-lite0", ["train.batch=8", "data.weights={a: 1.5}", "augment.scale=[1, 1]"])
+    recipe = load_recipe(
+        "unmask-lite0", ["train.batch=8", "data.weights={a: 1.5}", "augment.scale=[1, 1]"]
+    )
     assert recipe.train.batch == 8
     assert recipe.data.weights == {"a": 1.5}
     assert recipe.augment.scale == (1, 1)

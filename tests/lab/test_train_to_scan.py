@@ -9,22 +9,28 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lab_tools import TINY
+from helpers.lab import TINY
 from unmask.bundle import load_bundle
 from unmask.detector import load_detector
 from unmask.errors import LabError, ManifestError, NoFramesError
 from unmask.faces import load_finder
-from unmask.lab.evaluate import evaluate_detectors
-from unmask.lab.export import choose, cut_faces, export_run
-from unmask.lab.manifest import Item, read_manifest, select
+from unmask.lab.data.manifest import Item, read_manifest, select
+from unmask.lab.evaluation.evaluate import evaluate_detectors
+from unmask.lab.export.export import choose, cut_faces, export_run
 from unmask.lab.recipe import load_recipe
-from unmask.lab.train import command_line, load_run, train
+from unmask.lab.training.train import command_line, load_run, train
 
 
 @pytest.fixture(scope="module")
 def run(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    return train(load_recipe("unmask-lite0", TINY), read_manifest(toy_set), folder, jobs=2, data_names=["toy"])
+    return train(
+        load_recipe("unmask-lite0", TINY),
+        read_manifest(toy_set),
+        folder,
+        jobs=2,
+        data_names=["toy"],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +44,17 @@ def test_a_run_tells_how_it_was_made(run: Path) -> None:
     facts = json.loads((run / "run.json").read_text())
     assert facts["best_validation_auc"] > 0.9
     assert facts["recipe"]["model"]["backbone"] == "test_resnet"
-    assert {(c["split"], c["real"], c["fake"]) for c in facts["counts"]} == {("train", 24, 24), ("validation", 12, 12)}
+    assert {(c["split"], c["real"], c["fake"]) for c in facts["counts"]} == {
+        ("train", 24, 24),
+        ("validation", 12, 12),
+    }
     assert (run / "metrics.csv").read_text().startswith("epoch,train_loss,train_accuracy")
     assert load_run(run)[1].training is False
 
 
-def test_the_bundle_computes_what_the_network_computed(run: Path, bundle: Path, toy_set: Path) -> None:
+def test_the_bundle_computes_what_the_network_computed(
+    run: Path, bundle: Path, toy_set: Path
+) -> None:
     import torch
 
     recipe, network, _ = load_run(run)
@@ -81,9 +92,9 @@ def test_the_card(bundle: Path) -> None:
 
 def test_evaluate(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
     items = select(read_manifest(toy_set), "test")
-    metrics = evaluate_detectors({"toy": load_detector(str(bundle))}, items, tmp_path / "out", crops=True).metrics[
-        "toy"
-    ]
+    metrics = evaluate_detectors(
+        {"toy": load_detector(str(bundle))}, items, tmp_path / "out", crops=True
+    ).metrics["toy"]
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert metrics["overall"] == metrics["datasets"]["toy"]
     assert metrics["overall"]["auc"] > 0.9
@@ -97,14 +108,17 @@ def test_evaluate(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
         assert (tmp_path / "out" / plot).read_bytes().startswith(b"\x89PNG")
 
 
-def test_crops_and_scan_agree_where_both_see_the_face(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
+def test_crops_and_scan_agree_where_both_see_the_face(
+    bundle: Path, toy_set: Path, tmp_path: Path
+) -> None:
     """One inference path: a picture judged as a crop and as a file gets the same probability."""
     items = select(read_manifest(toy_set), "test")
     detector = load_detector(str(bundle))
     evaluate_detectors({"toy": detector}, items, tmp_path / "crops", crops=True)
     evaluate_detectors({"toy": detector}, items, tmp_path / "scan", crops=False)
     crops, scan = (
-        pq.read_table(tmp_path / k / "scores.parquet")["probability_fake"].to_pylist() for k in ("crops", "scan")
+        pq.read_table(tmp_path / k / "scores.parquet")["probability_fake"].to_pylist()
+        for k in ("crops", "scan")
     )
     both = [(a, b) for a, b in zip(crops, scan, strict=True) if b is not None]
     assert len(both) >= 12  # the toy's gates, from 24 pictures, refuse a few
@@ -112,11 +126,15 @@ def test_crops_and_scan_agree_where_both_see_the_face(bundle: Path, toy_set: Pat
     assert [a for a, _ in both] == pytest.approx([b for _, b in both], abs=2e-3)
 
 
-def test_a_broken_picture_is_counted_and_the_others_are_judged(bundle: Path, toy_set: Path, tmp_path: Path) -> None:
+def test_a_broken_picture_is_counted_and_the_others_are_judged(
+    bundle: Path, toy_set: Path, tmp_path: Path
+) -> None:
     items = select(read_manifest(toy_set), "test")
     items.insert(3, Item("broken", 1, "toy", "test", "x", data=b"no picture"))
     for crops in (True, False):
-        found = evaluate_detectors({"toy": load_detector(str(bundle))}, items, tmp_path / str(crops), crops=crops)
+        found = evaluate_detectors(
+            {"toy": load_detector(str(bundle))}, items, tmp_path / str(crops), crops=crops
+        )
         metrics = found.metrics["toy"]
         rows = pq.read_table(tmp_path / str(crops) / "scores.parquet").to_pylist()
         assert rows[3]["probability_fake"] is None
@@ -126,10 +144,16 @@ def test_a_broken_picture_is_counted_and_the_others_are_judged(bundle: Path, toy
 
 
 def test_the_same_seed_trains_the_same(run: Path, toy_set: Path, tmp_path: Path) -> None:
-    again = train(load_recipe("unmask-lite0", TINY), read_manifest(toy_set), tmp_path / "again", jobs=2)
-    first, second = (json.loads((r / "run.json").read_text())["best_validation_auc"] for r in (run, again))
+    again = train(
+        load_recipe("unmask-lite0", TINY), read_manifest(toy_set), tmp_path / "again", jobs=2
+    )
+    first, second = (
+        json.loads((r / "run.json").read_text())["best_validation_auc"] for r in (run, again)
+    )
     assert first == second
-    assert (run / "weights.safetensors").read_bytes() == (again / "weights.safetensors").read_bytes()
+    assert (run / "weights.safetensors").read_bytes() == (
+        again / "weights.safetensors"
+    ).read_bytes()
 
 
 def test_flipped_labels_do_not_become_a_bundle(run: Path, toy_set: Path) -> None:
@@ -146,7 +170,8 @@ def test_thresholds_by_hand(run: Path, toy_set: Path) -> None:
     chosen = choose(faces, logits, recipe)
     # 12 reals and at most 1 % of them above: none but the highest itself
     assert chosen["thresholds"]["fake"]["false_positive_rate"] == pytest.approx(1 / 12)
-    assert chosen["thresholds"]["fake"]["ci95"] == pytest.approx([0.0021, 0.3848], abs=1e-3)  # Clopper and Pearson
+    # Clopper and Pearson
+    assert chosen["thresholds"]["fake"]["ci95"] == pytest.approx([0.0021, 0.3848], abs=1e-3)
     assert chosen["calibration"]["temperature"] > 0
 
 
@@ -155,7 +180,9 @@ def test_an_empty_split_and_one_class(toy_set: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="'nowhere'"):
         train(load_recipe("unmask-lite0", [*TINY, "data.train=nowhere"]), items, tmp_path)
     with pytest.raises(ManifestError, match="0 fake"):
-        train(load_recipe("unmask-lite0", TINY), [item for item in items if not item.label], tmp_path)
+        train(
+            load_recipe("unmask-lite0", TINY), [item for item in items if not item.label], tmp_path
+        )
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
@@ -164,10 +191,12 @@ def test_what_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_explained(run: Path, demo: Path, tmp_path: Path) -> None:
-    from unmask.lab.gradcam import explain_run
+    from unmask.lab.explanation.gradcam import explain_run
 
     told: list[str] = []
-    (row,) = explain_run(run, [demo / "2-generated.jpg"], tmp_path / "out", load_finder("yunet"), say=told.append)
+    (row,) = explain_run(
+        run, [demo / "2-generated.jpg"], tmp_path / "out", load_finder("yunet"), say=told.append
+    )
     assert {"Grad-CAM", "class-activation map", "logit"} <= set(row)
     assert "faithful" in told[0]
     assert (tmp_path / "out" / "2-generated.png").read_bytes().startswith(b"\x89PNG")

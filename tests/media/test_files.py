@@ -8,14 +8,18 @@ import pytest
 
 from unmask.errors import EmptyFileError, MissingFileError, NothingToJudgeError, UnreadableFileError
 from unmask.media import find_media
-from unmask.media.files import fingerprint
+from unmask.media.files import file_sha256
 
 
 def test_a_folder_gives_its_media_in_order(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.mp4", "notes.txt", ".hidden.jpg", "deep/c.webp", ".git/d.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [str(path.relative_to(tmp_path)) for path in find_media(tmp_path)] == ["a.mp4", "b.JPG", "deep/c.webp"]
+    assert [str(path.relative_to(tmp_path)) for path in find_media(tmp_path)] == [
+        "a.mp4",
+        "b.JPG",
+        "deep/c.webp",
+    ]
 
 
 def test_a_named_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
@@ -30,20 +34,20 @@ def test_a_folder_with_nothing_to_judge(tmp_path: Path) -> None:
 
 def test_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert fingerprint(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
-        fingerprint(tmp_path / "none.jpg")
+        file_sha256(tmp_path / "none.jpg")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(EmptyFileError):
-        fingerprint(tmp_path / "empty.jpg")
+        file_sha256(tmp_path / "empty.jpg")
     with pytest.raises(UnreadableFileError):
-        fingerprint(tmp_path)
+        file_sha256(tmp_path)
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(UnreadableFileError, match="not a regular file"):
-        fingerprint(tmp_path / "pipe.jpg")
+        file_sha256(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -51,7 +55,7 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "a.jpg").chmod(0)
     with pytest.raises(UnreadableFileError, match="Permission denied"):
-        fingerprint(tmp_path / "a.jpg")
+        file_sha256(tmp_path / "a.jpg")
 
 
 def test_a_read_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,4 +66,4 @@ def test_a_read_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UnreadableFileError, match="Permission denied"):
-        fingerprint(tmp_path / "a.jpg")
+        file_sha256(tmp_path / "a.jpg")

@@ -35,7 +35,9 @@ def near(pixel: np.ndarray, colour: tuple[int, int, int], tolerance: int = 12) -
     return bool((np.abs(pixel.astype(int) - colour) <= tolerance).all())
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tiff", "a.avif", "a.ppm"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tiff", "a.avif", "a.ppm"]
+)
 def test_formats(tmp_path: Path, name: str) -> None:
     if name == "a.avif" and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
@@ -53,7 +55,9 @@ def test_the_content_counts_not_the_name(tmp_path: Path) -> None:
     assert only_frame(tmp_path / "a.mp4").shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize(("orientation", "corner"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom")])
+@pytest.mark.parametrize(
+    ("orientation", "corner"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom")]
+)
 def test_exif_orientation(tmp_path: Path, orientation: int, corner: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -118,7 +122,8 @@ def test_palette_with_transparency(tmp_path: Path) -> None:
 
 def test_an_embedded_profile_is_brought_to_srgb(tmp_path: Path) -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    assert lab.tobytes()  # a profile that is not sRGB; it does not fit RGB, so it must be ignored without harm
+    # a profile that is not sRGB; it does not fit RGB, so it must be ignored without harm
+    assert lab.tobytes()
     halves().save(tmp_path / "odd.png", icc_profile=lab.tobytes())
     assert near(only_frame(tmp_path / "odd.png")[24, 8], RED)
     halves().save(tmp_path / "broken.png", icc_profile=b"no profile")
@@ -134,7 +139,9 @@ def test_an_animated_gif_is_a_short_video(tmp_path: Path) -> None:
         assert source.media.duration_s == pytest.approx(2.0)
     assert [frame.index for frame in frames] == [1, 3, 5, 7, 9]
     assert [frame.time_s for frame in frames] == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8])
-    assert [int(frame.image[0, 0, 0]) for frame in frames] == pytest.approx([20, 60, 100, 140, 180], abs=4)
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == pytest.approx(
+        [20, 60, 100, 140, 180], abs=4
+    )
 
 
 def test_further_pages_are_mentioned(tmp_path: Path) -> None:
@@ -172,7 +179,10 @@ def test_a_png_without_picture_data_is_refused(tmp_path: Path) -> None:
     halves(64, 64).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: content.index(b"IDAT") + 6])
-    with pytest.raises((NoFramesError, UnknownFormatError)), open_media(tmp_path / "a.png") as source:
+    with (
+        pytest.raises((NoFramesError, UnknownFormatError)),
+        open_media(tmp_path / "a.png") as source,
+    ):
         list(source.frames(1))
 
 
@@ -182,11 +192,15 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     path = tmp_path / "bomb.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(TooLargeError, match=r"60000×60000 pixels.*--max-pixels"):
@@ -218,15 +232,20 @@ def test_what_the_file_says(tmp_path: Path) -> None:
 
 
 def test_leniency_with_one_picture_hides_no_fault_of_another(tmp_path: Path) -> None:
-    """Whole and truncated pictures in many threads at once: each share is right, though Pillow's switch is global."""
+    """Whole and truncated pictures in many threads at once: each share is right, though Pillow's
+    switch is global."""
     from concurrent.futures import ThreadPoolExecutor
 
     rng = np.random.default_rng(0)
     buffer = io.BytesIO()
-    Image.fromarray(rng.integers(1, 256, (200, 200, 3), dtype=np.uint8)).save(buffer, "JPEG", quality=90)
+    Image.fromarray(rng.integers(1, 256, (200, 200, 3), dtype=np.uint8)).save(
+        buffer, "JPEG", quality=90
+    )
     content = buffer.getvalue()
     for number in range(80):
-        (tmp_path / f"{number}.jpg").write_bytes(content if number % 2 else content[: len(content) // 2])
+        (tmp_path / f"{number}.jpg").write_bytes(
+            content if number % 2 else content[: len(content) // 2]
+        )
 
     def share(number: int) -> float:
         with open_media(tmp_path / f"{number}.jpg") as source:
@@ -238,7 +257,9 @@ def test_leniency_with_one_picture_hides_no_fault_of_another(tmp_path: Path) -> 
     assert all((value == 1) == (number % 2 == 1) for number, value in enumerate(shares))
 
 
-def test_hostile_exif_costs_nothing_but_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_exif_costs_nothing_but_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     halves().save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff", quality=95)
     assert near(only_frame(tmp_path / "a.jpg")[24, 8], RED, 20)
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from clips import number_of, numbered, turn, write_sound, write_video
+from helpers.clips import number_of, numbered, turn, write_sound, write_video
 from unmask.errors import NoVideoError, TooLargeError, UnknownFormatError
 from unmask.media import open_media
 from unmask.media.video import SEEK_WORTH, Index, plan
@@ -36,7 +36,9 @@ ENCODERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt", "options"), ENCODERS, ids=[row[0] for row in ENCODERS])
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "options"), ENCODERS, ids=[row[0] for row in ENCODERS]
+)
 def test_every_codec_delivers_the_right_frames(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, options: dict[str, str]
 ) -> None:
@@ -71,10 +73,20 @@ def test_seeking_and_reading_on_deliver_the_same(tmp_path: Path, gop: int, count
     ],
 )
 def test_seeking_in_containers_that_seek_badly(tmp_path: Path, name: str, codec: str) -> None:
-    options = {"g": "30", "x265-params": "log-level=none:keyint=30", "cpu-used": "8", "deadline": "realtime"}
-    own = {"libx265": ["g", "x265-params"], "libvpx-vp9": ["g", "cpu-used", "deadline"]}.get(codec, ["g"])
-    path = write_video(tmp_path / name, 300, codec=codec, options={key: options[key] for key in own})
-    # spans of 60 frames with their middles at 30, 90, …, give or take the rounding of the container's clock
+    options = {
+        "g": "30",
+        "x265-params": "log-level=none:keyint=30",
+        "cpu-used": "8",
+        "deadline": "realtime",
+    }
+    own = {"libx265": ["g", "x265-params"], "libvpx-vp9": ["g", "cpu-used", "deadline"]}.get(
+        codec, ["g"]
+    )
+    path = write_video(
+        tmp_path / name, 300, codec=codec, options={key: options[key] for key in own}
+    )
+    # spans of 60 frames with their middles at 30, 90, …, give or take the rounding of the
+    # container's clock
     found = read(path, 5)
     assert len(found) == 5
     assert all(abs(a - b) <= 1 for a, b in zip(found, [30, 90, 150, 210, 270], strict=True))
@@ -84,7 +96,8 @@ def test_frames_are_the_same_as_when_all_are_decoded(tmp_path: Path) -> None:
     """Leaving out frames that nothing refers to must not change a pixel of the others."""
     rng = np.random.default_rng(0)
     noise = [
-        np.kron(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(50)
+        np.kron(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+        for _ in range(50)
     ]
     path = write_video(tmp_path / "clip.mp4", noise, options={"bf": "3", "g": "100"})
     with av.open(str(path)) as container:
@@ -96,7 +109,8 @@ def test_frames_are_the_same_as_when_all_are_decoded(tmp_path: Path) -> None:
 
 def test_the_plan_seeks_only_past_the_next_key_frame() -> None:
     every_100 = Index(tuple(range(400)), (0, 100, 200, 300), 400, Fraction(1, 30))
-    # 20 → 90 lie before key frame 100: read on; 90 → 110: only 10 frames to pass over: read on; 310: past 200 and 300
+    # 20 → 90 lie before key frame 100: read on; 90 → 110: only 10 frames to pass over: read on;
+    # 310: past 200 and 300
     assert plan([20, 90, 110, 310], every_100) == [(None, [20, 90, 110]), (300, [310])]
     one_key = Index(tuple(range(400)), (0,), 400, Fraction(1, 30))
     assert plan([20, 90, 110, 310], one_key) == [(None, [20, 90, 110, 310])]
@@ -127,7 +141,12 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
     assert image.shape[:2] == shape == (media.height, media.width)
     height, width = shape
     # turned clockwise the corner goes from upper left to upper right, lower right, lower left
-    row, column = {0: (8, 8), 90: (8, width - 8), 180: (height - 8, width - 8), 270: (height - 8, 8)}[degrees]
+    row, column = {
+        0: (8, 8),
+        90: (8, width - 8),
+        180: (height - 8, width - 8),
+        270: (height - 8, 8),
+    }[degrees]
     assert image[row, column, 0] > 200
     assert image[row, column, 1] < 80
 
@@ -167,7 +186,12 @@ def test_facts_of_a_clip(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", 60, fps=25)
     with open_media(path) as source:
         media = source.media
-        assert (media.kind, media.width, media.height, media.fps) == ("video", 160, 96, Fraction(25))
+        assert (media.kind, media.width, media.height, media.fps) == (
+            "video",
+            160,
+            96,
+            Fraction(25),
+        )
         assert media.duration_s == pytest.approx(2.4)
         assert media.read_share == 1
         assert source.tags["codec"] == "h264"
@@ -299,11 +323,27 @@ def test_a_frame_that_cannot_be_decoded_is_told_and_the_others_are_read(tmp_path
     path = tmp_path / "clip.mp4"
     content = noisy_mjpeg(path)
     with av.open(str(path)) as container:
-        packet = next(p for p in container.demux(video=0) if p.pts is not None and p.pts * p.time_base * 30 == 22)
+        packet = next(
+            p
+            for p in container.demux(video=0)
+            if p.pts is not None and p.pts * p.time_base * 30 == 22
+        )
         content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     path.write_bytes(content)
     with open_media(path) as source:
         # spans of 5 frames with their middles at 2.5, 7.5, …: 2, 7, 12, 17, 22, …
-        assert [frame.index for frame in source.frames(12)] == [2, 7, 12, 17, 27, 32, 37, 42, 47, 52, 57]
+        assert [frame.index for frame in source.frames(12)] == [
+            2,
+            7,
+            12,
+            17,
+            27,
+            32,
+            37,
+            42,
+            47,
+            52,
+            57,
+        ]
         assert source.media.notes == ("1 of 12 frames could not be decoded",)
         assert source.media.frames_read == 11

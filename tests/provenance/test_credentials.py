@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from provenance_files import as_bytes, picture, signed
+from helpers.provenance_files import as_bytes, picture, signed
 from unmask.provenance import credentials as module
 from unmask.provenance.credentials import parse, read_credentials
 from unmask.types import Credentials
@@ -29,14 +29,16 @@ def test_a_signed_picture(tmp_path: Path) -> None:
 
 
 def test_a_signed_png_and_a_signed_video(tmp_path: Path) -> None:
-    from clips import write_video
+    from helpers.clips import write_video
 
     assert read(tmp_path, signed(as_bytes(picture(), "PNG"), "image/png")).state == "valid"
     clip = write_video(tmp_path / "clip.mp4", 10)
     assert read(tmp_path, signed(clip.read_bytes(), "video/mp4")).state == "valid"
 
 
-@pytest.mark.parametrize("source", ["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"])
+@pytest.mark.parametrize(
+    "source", ["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"]
+)
 def test_a_generator_that_says_so(tmp_path: Path, source: str) -> None:
     found = read(tmp_path, signed(as_bytes(picture()), source=source))
     assert found.state == "valid"
@@ -69,7 +71,9 @@ def test_a_broken_manifest_is_unreadable(tmp_path: Path) -> None:
     assert found.problems
 
 
-def test_a_huge_manifest_is_refused_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_manifest_is_refused_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     huge = [{"label": "org.test.huge", "data": {"text": "x" * 300_000}}]
     data = signed(as_bytes(picture()), assertions=huge)
     assert read(tmp_path, data).state == "valid"
@@ -93,8 +97,13 @@ def test_hostile_manifests_are_parsed_without_a_fault() -> None:
     assert parse({}).state == "unreadable"
     store = {
         "active_manifest": "a",
-        "manifests": {"a": {"assertions": [{"label": "c2pa.actions", "data": ["no", "actions"]}, {}]}},
-        "validation_status": [{"code": "signingCredential.untrusted"}, {"code": "signingCredential.expired"}],
+        "manifests": {
+            "a": {"assertions": [{"label": "c2pa.actions", "data": ["no", "actions"]}, {}]}
+        },
+        "validation_status": [
+            {"code": "signingCredential.untrusted"},
+            {"code": "signingCredential.expired"},
+        ],
     }
     found = parse(store)
     assert found.state == "invalid"

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from provenance_files import as_bytes, picture, signed
+from helpers.provenance_files import as_bytes, picture, signed
 from unmask.media import open_media
-from unmask.provenance import contradictions, read_provenance
-from unmask.provenance.tags import MAX_TEXT, plain, read_tags
+from unmask.provenance import FileUnderCheck, check_provenance, contradictions
+from unmask.provenance.tags import MAX_TEXT, check_tags, plain
 from unmask.types import Credentials, Label, Provenance, Verdict
 
 AI_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:CreatorTool="Adobe Photoshop 25.0"
@@ -20,7 +21,9 @@ AI_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:Cr
 
 def read(path: Path) -> Provenance:
     with open_media(path) as source:
-        return read_provenance(path, source.tags)
+        frame = next(iter(source.frames(1)))
+        is_video = source.media.kind == "video"
+        return check_provenance(FileUnderCheck(path, source.tags, is_video, frame.image))
 
 
 def png(path: Path, **chunks: str) -> Path:
@@ -31,7 +34,10 @@ def png(path: Path, **chunks: str) -> Path:
     return path
 
 
-A1111 = "a portrait\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+A1111 = (
+    "a portrait\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size:"
+    " 512x512"
+)
 COMFY = '{"3": {"class_type": "KSampler", "inputs": {"seed": 1}}}'
 
 
@@ -114,7 +120,7 @@ def test_jpeg_tables(tmp_path: Path, quality: int) -> None:
 
 
 def test_an_encoder_signs_its_stream(tmp_path: Path) -> None:
-    from clips import write_video
+    from helpers.clips import write_video
 
     found = read(write_video(tmp_path / "clip.mp4", 10))
     assert "x264" in found.traces["encoder"]
@@ -122,7 +128,8 @@ def test_an_encoder_signs_its_stream(tmp_path: Path) -> None:
 
 
 def test_hostile_text_is_one_short_line() -> None:
-    found = read_tags({"Software": "<script>\x00\x1b[31m\n" + "x" * 5000, "comment": "\ud800 lone"})
+    tags = {"Software": "<script>\x00\x1b[31m\n" + "x" * 5000, "comment": "\ud800 lone"}
+    found = check_tags(FileUnderCheck(Path("none"), tags, False, np.zeros((8, 8, 3), np.uint8)))
     assert len(found.said["software"]) == MAX_TEXT
     assert "\x1b" not in found.said["software"]
     assert plain("a\r\nb\tc") == "a b c"
@@ -131,7 +138,9 @@ def test_hostile_text_is_one_short_line() -> None:
 def test_broken_exif_is_no_fault(tmp_path: Path) -> None:
     data = as_bytes(picture(), exif=Image.Exif())
     path = tmp_path / "a.jpg"
-    path.write_bytes(data[:2] + b"\xff\xe1\x00\x20Exif\x00\x00MM\x00*\xff\xff\xff\xff" + b"\xff" * 14 + data[2:])
+    path.write_bytes(
+        data[:2] + b"\xff\xe1\x00\x20Exif\x00\x00MM\x00*\xff\xff\xff\xff" + b"\xff" * 14 + data[2:]
+    )
     assert read(path).said["format"] == "JPEG"
 
 
@@ -142,10 +151,14 @@ def test_contradictions() -> None:
     generated = Provenance(ai_generated=True)
     assert "generator" in contradictions(generated, REAL)[0]
     assert contradictions(generated, FAKE) == ()
-    signed_capture = Provenance(credentials=Credentials("valid", signer="A", source="digitalCapture"))
+    signed_capture = Provenance(
+        credentials=Credentials("valid", signer="A", source="digitalCapture")
+    )
     assert "intact credentials of A" in contradictions(signed_capture, FAKE)[0]
     assert contradictions(signed_capture, REAL) == ()
-    assert "changed after" in contradictions(Provenance(credentials=Credentials("tampered")), REAL)[0]
+    assert (
+        "changed after" in contradictions(Provenance(credentials=Credentials("tampered")), REAL)[0]
+    )
     assert contradictions(Provenance(), FAKE) == ()  # absence is never evidence
 
 
@@ -154,7 +167,9 @@ def test_a_scan_reads_it_all(tmp_path: Path, demo: Path) -> None:
     from unmask.testing import FakeFinder, FakeScorer
 
     path = tmp_path / "a.jpg"
-    path.write_bytes(signed(as_bytes(Image.new("RGB", (160, 120))), source="trainedAlgorithmicMedia"))
+    path.write_bytes(
+        signed(as_bytes(Image.new("RGB", (160, 120))), source="trainedAlgorithmicMedia")
+    )
     report = Detector(FakeScorer(), FakeFinder((20.0, 20.0, 100.0, 100.0))).scan(path)
     assert report.verdict.label is Label.REAL
     assert report.provenance.credentials.state == "valid"

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from unmask.cli.tables import report_table
 from unmask.report import EXPLANATIONS, SENTENCES, sentence, to_json
-from unmask.table import report_table
 from unmask.types import (
     Face,
     Failure,
@@ -29,7 +29,14 @@ from unmask.types import (
 
 def example(path: str = "clip.mp4") -> Report:
     face = Face(7, 0.28, (1.04, 2.0, 30.0, 40.0), 0.9, None, Quality(29.0, 100.0, 50.0, 1.0))
-    dark = Face(8, 0.32, (1.0, 2.0, 30.0, 40.0), 0.9, None, Quality(29.0, 3.0, 50.0, 1.0, Reason.FACE_TOO_DARK))
+    dark = Face(
+        8,
+        0.32,
+        (1.0, 2.0, 30.0, 40.0),
+        0.9,
+        None,
+        Quality(29.0, 3.0, 50.0, 1.0, Reason.FACE_TOO_DARK),
+    )
     scores = (Score(face, 2.0, 0.9, np.ones((2, 2), np.float32)), Score(dark, None, None))
     verdict = Verdict(Label.FAKE, 0.9, (Reason.ABOVE_FAKE_THRESHOLD,))
     return Report(
@@ -62,7 +69,11 @@ def test_the_schema() -> None:
         "people": [
             {
                 "id": 1,
-                "verdict": {"label": "fake", "probability_fake": 0.9, "reasons": ["above_fake_threshold"]},
+                "verdict": {
+                    "label": "fake",
+                    "probability_fake": 0.9,
+                    "reasons": ["above_fake_threshold"],
+                },
                 "faces": [
                     {
                         "frame": 7,

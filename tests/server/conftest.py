@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from serving import Served
-
-from clips import write_video
+from helpers.clips import write_video
+from helpers.serving import Served
 
 
 @pytest.fixture(scope="session")
@@ -58,4 +54,6 @@ def clip(demo: Path) -> bytes:
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A clip that takes a second or more to be judged."""
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
-    return write_video(path, 260, size=(1280, 720), options={"preset": "ultrafast", "crf": "40"}).read_bytes()
+    return write_video(
+        path, 260, size=(1280, 720), options={"preset": "ultrafast", "crf": "40"}
+    ).read_bytes()

@@ -14,30 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from pypdf import PdfReader
-from serving import TINY, Served
 
-from clips import write_sound, write_video
-from provenance_files import as_bytes, picture, signed
-from unmask import jpeg
+from helpers.clips import write_sound, write_video
+from helpers.provenance_files import as_bytes, picture, signed
+from helpers.requests import LATER, refused, send
+from helpers.serving import TINY, Served
+from unmask._internal import jpeg
 from unmask.detector import load_detector
 from unmask.report import to_json
-from unmask.server.schema import ProblemShape, ScanShape
-
-LATER = {"prefer": "respond-async"}
-
-
-def send(
-    client: httpx.Client, content: bytes, name: str = "a.jpg", headers: Any = None, **options: Any
-) -> httpx.Response:
-    return client.post("/v1/scans", files={"file": (name, content)}, data=options, headers=headers)
-
-
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    """Status and kind; the one shape of errors is checked."""
-    assert answer.headers["content-type"] == "application/json"
-    found = ProblemShape.model_validate(answer.json())
-    assert found.error.message
-    return answer.status_code, found.error.kind
+from unmask.server.schema import ScanShape
 
 
 def events(client: httpx.Client, scan: str) -> list[tuple[str, dict[str, Any]]]:
@@ -70,7 +55,9 @@ def test_a_picture_is_answered_at_once_and_as_the_library_answers(
     assert client.get(answer.headers["location"]).json()["status"] == "done"
 
 
-def test_a_clip_in_the_background_from_its_first_score_to_its_end(client: httpx.Client, clip: bytes) -> None:
+def test_a_clip_in_the_background_from_its_first_score_to_its_end(
+    client: httpx.Client, clip: bytes
+) -> None:
     answer = send(client, clip, "clip.mp4", LATER, explain="true", frames="10")
     assert answer.status_code == 202
     scan = answer.json()["id"]
@@ -84,9 +71,16 @@ def test_a_clip_in_the_background_from_its_first_score_to_its_end(client: httpx.
     assert np.array(faces[0]["heatmap"]).shape == (4, 4)
     assert np.array(faces[0]["corners"]).shape == (4, 2)
     scores = [score for name, words in told if name == "scores" for score in words["scores"]]
-    assert sorted(p for _, p in scores) == pytest.approx(sorted(face["probability_fake"] for face in faces), abs=1e-3)
+    assert sorted(p for _, p in scores) == pytest.approx(
+        sorted(face["probability_fake"] for face in faces), abs=1e-3
+    )
     assert events(client, scan)[-1] == ("end", {"status": "done"})  # who comes late hears all of it
-    again = [score for name, words in events(client, scan) if name == "scores" for score in words["scores"]]
+    again = [
+        score
+        for name, words in events(client, scan)
+        if name == "scores"
+        for score in words["scores"]
+    ]
     assert again == scores
 
 
@@ -97,7 +91,9 @@ def test_the_report_in_every_form(client: httpx.Client, portrait: bytes) -> None
     assert "sandbox" in page.headers["content-security-policy"]
     pdf = client.get(f"{place}/report.pdf")
     assert pdf.headers["content-type"] == "application/pdf"
-    assert "face.jpg" in "".join(sheet.extract_text() for sheet in PdfReader(BytesIO(pdf.content)).pages)
+    assert "face.jpg" in "".join(
+        sheet.extract_text() for sheet in PdfReader(BytesIO(pdf.content)).pages
+    )
     tree = client.get(f"{place}/report.json").json()
     assert tree["made"]["command"].startswith("unmask scan face.jpg")
     view = client.get(f"{place}/view").json()
@@ -164,7 +160,9 @@ def test_options_as_on_the_command_line(client: httpx.Client, clip: bytes, portr
     assert refused(send(client, portrait, model="/etc/passwd")) == (422, "unknown_model")
 
 
-def test_the_faults_of_files_each_have_their_status(client: httpx.Client, portrait: bytes, tmp_path: Path) -> None:
+def test_the_faults_of_files_each_have_their_status(
+    client: httpx.Client, portrait: bytes, tmp_path: Path
+) -> None:
     import av
 
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
@@ -192,7 +190,9 @@ def test_the_faults_of_files_each_have_their_status(client: httpx.Client, portra
 def test_requests_that_are_none(client: httpx.Client) -> None:
     assert refused(client.post("/v1/scans")) == (422, "invalid_request")
     assert refused(client.post("/v1/scans", data={"file": "text"})) == (422, "invalid_request")
-    broken = client.post("/v1/scans", content=b"--x\r\n", headers={"content-type": "multipart/form-data; boundary=y"})
+    broken = client.post(
+        "/v1/scans", content=b"--x\r\n", headers={"content-type": "multipart/form-data; boundary=y"}
+    )
     assert refused(broken)[0] in (400, 422)
     assert refused(client.get("/v1/nonesuch")) == (404, "not_found")
     assert refused(client.put("/v1/scans")) == (405, "method_not_allowed")
@@ -207,10 +207,16 @@ def test_the_limits_are_kept(serve: Callable[..., Served], portrait: bytes, tmp_
         start = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
         parts = itertools.chain([start], (bytes(1000) for _ in range(500)))  # of no declared length
         head = {"content-type": "multipart/form-data; boundary=x"}
-        assert refused(client.post("/v1/scans", content=parts, headers=head)) == (413, "upload_too_large")
+        assert refused(client.post("/v1/scans", content=parts, headers=head)) == (
+            413,
+            "upload_too_large",
+        )
         assert refused(send(client, long, "a.mp4")) == (422, "too_long")
         assert refused(send(client, portrait, frames="41")) == (422, "invalid_request")
-        assert refused(client.request("GET", "/v1/models", content=bytes(100_000))) == (413, "upload_too_large")
+        assert refused(client.request("GET", "/v1/models", content=bytes(100_000))) == (
+            413,
+            "upload_too_large",
+        )
         assert send(client, portrait).status_code == 200
         assert client.get("/v1/limits").json()["upload_bytes"] == 300_000
 
@@ -228,10 +234,17 @@ def test_openapi(client: httpx.Client) -> None:
     tree = client.get("/openapi.json").json()
     assert tree["openapi"].startswith("3.1")
     wanted = {
-        "/v1/scans", "/v1/scans/{scan_id}", "/v1/scans/{scan_id}/events", "/v1/scans/{scan_id}/report.html",
-        "/v1/scans/{scan_id}/report.pdf", "/v1/scans/{scan_id}/report.json", "/v1/models",
-        "/healthz", "/readyz", "/metrics",
-    }  # fmt: skip
+        "/v1/scans",
+        "/v1/scans/{scan_id}",
+        "/v1/scans/{scan_id}/events",
+        "/v1/scans/{scan_id}/report.html",
+        "/v1/scans/{scan_id}/report.pdf",
+        "/v1/scans/{scan_id}/report.json",
+        "/v1/models",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
     assert wanted <= tree["paths"].keys()
     errors = [
         answer["content"]["application/json"]["schema"]

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from serving import Served
 
-from clips import write_video
+from helpers.clips import write_video
+from helpers.serving import Served
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,16 +41,25 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
-    """Opens the page. A request to any other host, an error on the console or in a script fails the test."""
+    """Opens the page. A request to any other host, an error on the console or in a script fails the
+    test."""
     contexts, faults = [], []
 
-    def open_page(url: str = served.url, *, width: int = 1280, height: int = 900, **options: Any) -> Page:
+    def open_page(
+        url: str = served.url, *, width: int = 1280, height: int = 900, **options: Any
+    ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: faults.append(request.url) if not is_own(request.url, url) else None)
-        page.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+        page.on(
+            "request",
+            lambda request: faults.append(request.url) if not is_own(request.url, url) else None,
+        )
+        page.on(
+            "console",
+            lambda line: faults.append(line.text) if "Content Security" in line.text else None,
+        )
         page.goto(url)
         expect(page.locator("#server[data-state=ready]")).to_be_visible()
         return page
@@ -76,12 +87,16 @@ def judged(page: Page, count: int = 1) -> None:
 
 @pytest.fixture(scope="module")
 def two_people(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
-    """A clip with two faces side by side; the right one is brighter, which the tiny bundle takes for fake."""
+    """A clip with two faces side by side; the right one is brighter, which the tiny bundle takes
+    for fake."""
     faces = [
         np.asarray(Image.open(demo / name).convert("RGB").resize((360, 360)))
         for name in ("2-generated.jpg", "4-swapped.jpg")
     ]
-    dark, light = (faces[0] * 0.35).astype(np.uint8), np.clip(faces[1].astype(int) + 70, 0, 255).astype(np.uint8)
+    dark, light = (
+        (faces[0] * 0.35).astype(np.uint8),
+        np.clip(faces[1].astype(int) + 70, 0, 255).astype(np.uint8),
+    )
     frame = np.concatenate([dark, light], axis=1)
     return write_video(tmp_path_factory.mktemp("clips") / "two.mp4", [frame] * 60)
 
@@ -159,7 +174,9 @@ def test_several_people(visit: Callable[..., Page], two_people: Path) -> None:
     expect(page.locator(".faces li")).to_have_count(2)
 
 
-def test_a_video_that_the_browser_cannot_play(visit: Callable[..., Page], two_people: Path, tmp_path: Path) -> None:
+def test_a_video_that_the_browser_cannot_play(
+    visit: Callable[..., Page], two_people: Path, tmp_path: Path
+) -> None:
     import av
 
     with av.open(str(two_people)) as source:
@@ -178,7 +195,9 @@ def test_a_video_that_the_browser_cannot_play(visit: Callable[..., Page], two_pe
     expect(page.locator(".faces li")).to_have_count(2)
 
 
-def test_several_files_in_a_row_and_one_that_is_none(visit: Callable[..., Page], demo: Path) -> None:
+def test_several_files_in_a_row_and_one_that_is_none(
+    visit: Callable[..., Page], demo: Path
+) -> None:
     page = visit()
     broken = ("broken.mp4", b"no video " * 100)
     give(page, demo / "1-photograph.jpg", broken, demo / "6-no-face.jpg")
@@ -234,9 +253,8 @@ def test_a_server_that_was_restarted_is_sent_the_file_again(
 def test_the_keyboard_alone(visit: Callable[..., Page], demo: Path) -> None:
     page = visit()
     files = [str(demo / "5-generated.mp4"), str(demo / "2-generated.jpg")]
-    page.on(
-        "filechooser", lambda chooser: chooser.set_files(files)
-    )  # early: the browser takes a moment to hand it over
+    # early: the browser takes a moment to hand it over
+    page.on("filechooser", lambda chooser: chooser.set_files(files))
     page.wait_for_timeout(300)
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
@@ -250,15 +268,23 @@ def test_the_keyboard_alone(visit: Callable[..., Page], demo: Path) -> None:
     seen = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        seen.add(page.evaluate_handle("document.activeElement").evaluate("e => e.id || e.className || e.textContent"))
+        seen.add(
+            page.evaluate_handle("document.activeElement").evaluate(
+                "e => e.id || e.className || e.textContent"
+            )
+        )
     assert {"entry", "timeline", "heat"} <= seen
     page.locator(".entry").last.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#result")).to_be_focused()
 
 
-@pytest.mark.parametrize(("event", "field"), [("DragEvent", "dataTransfer"), ("ClipboardEvent", "clipboardData")])
-def test_dropping_and_pasting(visit: Callable[..., Page], portrait: bytes, event: str, field: str) -> None:
+@pytest.mark.parametrize(
+    ("event", "field"), [("DragEvent", "dataTransfer"), ("ClipboardEvent", "clipboardData")]
+)
+def test_dropping_and_pasting(
+    visit: Callable[..., Page], portrait: bytes, event: str, field: str
+) -> None:
     page = visit()
     code = """(body, [bytes, event, field]) => {
         const data = new DataTransfer();
@@ -292,7 +318,9 @@ def test_a_key_is_asked_for(
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360], ids=["desktop", "phone"])
-def test_accessible_and_fitting(visit: Callable[..., Page], two_people: Path, width: int, dark: bool) -> None:
+def test_accessible_and_fitting(
+    visit: Callable[..., Page], two_people: Path, width: int, dark: bool
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(width=width, height=740, color_scheme="dark" if dark else "light", bypass_csp=True)
@@ -306,16 +334,24 @@ def test_accessible_and_fitting(visit: Callable[..., Page], two_people: Path, wi
             give(page, ("a.mp4", b"none"))
             judged(page, 2)
         found = [
-            fault for fault in Axe().run(page).response["violations"] if fault["impact"] in ("serious", "critical")
+            fault
+            for fault in Axe().run(page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
         ]
-        assert not found, (state, [(fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in found])
+        assert not found, (
+            state,
+            [(fault["id"], [node["html"][:200] for node in fault["nodes"]]) for fault in found],
+        )
         wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], state
 
 
 def test_less_motion(visit: Callable[..., Page]) -> None:
     page = visit(reduced_motion="reduce")
-    assert page.locator("#drop").evaluate("e => getComputedStyle(e).transitionDuration") in ("0s", "")
+    assert page.locator("#drop").evaluate("e => getComputedStyle(e).transitionDuration") in (
+        "0s",
+        "",
+    )
 
 
 def test_the_page_is_light() -> None:

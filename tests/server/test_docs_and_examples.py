@@ -12,15 +12,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import Served
-from test_api import LATER, send
+
+from helpers.requests import LATER, send
+from helpers.serving import Served
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "server.md").read_text()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_curl_lines(served: Served, demo: Path, tmp_path: Path, client: httpx.Client, clip: bytes) -> None:
+def test_the_curl_lines(
+    served: Served, demo: Path, tmp_path: Path, client: httpx.Client, clip: bytes
+) -> None:
     (tmp_path / "photo.jpg").write_bytes((demo / "2-generated.jpg").read_bytes())
     (tmp_path / "clip.mp4").write_bytes(clip)
     lines = re.findall(r"^curl .+$", TEXT, flags=re.MULTILINE)
@@ -29,11 +32,21 @@ def test_the_curl_lines(served: Served, demo: Path, tmp_path: Path, client: http
     environment = os.environ | {"ID": answer.json()["id"]}
     said = []
     for line in lines:
-        own = line.replace("http://127.0.0.1:8000/", served.url).replace("curl ", "curl --fail-with-body ", 1)
-        done = subprocess.run(
-            own, check=False, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        own = line.replace("http://127.0.0.1:8000/", served.url).replace(
+            "curl ", "curl --fail-with-body ", 1
         )
-        if "report.pdf" in line and done.returncode:  # the events before ended with it, so it is done by now
+        done = subprocess.run(
+            own,
+            check=False,
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if "report.pdf" in line and done.returncode:
+            # the events before ended with it, so it is done by now
             pytest.fail(done.stdout)
         assert done.returncode == 0, (line, done.stdout)
         said.append(done.stdout)
@@ -44,8 +57,18 @@ def test_the_curl_lines(served: Served, demo: Path, tmp_path: Path, client: http
 
 def test_the_client_example(served: Served, demo: Path, tmp_path: Path) -> None:
     (tmp_path / "none.jpg").write_bytes(b"none")
-    files = [str(demo / "2-generated.jpg"), str(demo / "5-generated.mp4"), str(tmp_path / "none.jpg")]
-    command = [sys.executable, str(ROOT / "examples" / "api_client.py"), "--server", served.url, *files]
+    files = [
+        str(demo / "2-generated.jpg"),
+        str(demo / "5-generated.mp4"),
+        str(tmp_path / "none.jpg"),
+    ]
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / "api_client.py"),
+        "--server",
+        served.url,
+        *files,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     first, second, third = done.stdout.splitlines()
     assert re.search(r": (real|fake|inconclusive), 0\.\d+$", first)
@@ -54,8 +77,10 @@ def test_the_client_example(served: Served, demo: Path, tmp_path: Path) -> None:
 
 
 def test_every_error_is_in_the_docs() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "src" / "unmask" / "server").glob("*.py"))
-    used = set(re.findall(r'ProblemError\(\s*(\d{3}), "(\w+)"', source))
+    source = "".join(
+        path.read_text() for path in (ROOT / "src" / "unmask" / "server").rglob("*.py")
+    )
+    used = set(re.findall(r'ProblemError\(\s*(\d{3}),\s*"(\w+)"', source))
     assert len(used) > 12
     rows = dict(re.findall(r"^\| (\d{3}) \| (.+) \|$", TEXT, flags=re.MULTILINE))
     for status, kind in used - {("500", "internal")}:

@@ -17,10 +17,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from serving import Served
-from test_api import send
 
-from clips import write_sound, write_video
+from helpers.clips import write_sound, write_video
+from helpers.requests import send
+from helpers.serving import Served
 from unmask.server.app import create_app
 
 schema = schemathesis.openapi.from_dict(create_app({"tiny": "tiny"}, workers=1).openapi())
@@ -29,13 +29,22 @@ schema = schemathesis.openapi.from_dict(create_app({"tiny": "tiny"}, workers=1).
 @pytest.mark.slow
 @schema.exclude(path_regex="events").parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_whatever_openapi_allows_is_answered_as_it_says(case: schemathesis.Case, served: Served) -> None:
-    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+def test_whatever_openapi_allows_is_answered_as_it_says(
+    case: schemathesis.Case, served: Served
+) -> None:
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
     case.call_and_validate(base_url=served.url.rstrip("/"), checks=checks, timeout=60)
 
 
 @pytest.fixture(scope="session")
-def broken_files(portrait: bytes, clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+def broken_files(
+    portrait: bytes, clip: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> list[bytes]:
     """A thousand: those of the table of bad input, and good ones cut, scrambled and mixed."""
     import av
 
@@ -44,7 +53,14 @@ def broken_files(portrait: bytes, clip: bytes, tmp_path_factory: pytest.TempPath
         write_sound(container, container.add_stream("aac", rate=44100))
     one = write_video(folder / "one.mp4", 1).read_bytes()
     draw = random.Random(1)
-    found = [b"", b"\0", b"no video\n" * 50, (folder / "sound.mp4").read_bytes(), portrait[:100], clip[:100]]
+    found = [
+        b"",
+        b"\0",
+        b"no video\n" * 50,
+        (folder / "sound.mp4").read_bytes(),
+        portrait[:100],
+        clip[:100],
+    ]
     for number in range(1000 - len(found)):
         content = bytearray((portrait[:60_000], clip[:90_000], one)[number % 3])
         if number % 2:
@@ -59,11 +75,15 @@ def broken_files(portrait: bytes, clip: bytes, tmp_path_factory: pytest.TempPath
 def answers(served: Served, files: list[bytes]) -> list[int]:
     """The status of each, four at a time."""
     with httpx.Client(base_url=served.url, timeout=120) as client, ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda content: send(client, content, "a.bin", frames="4").status_code, files))
+        return list(
+            pool.map(lambda content: send(client, content, "a.bin", frames="4").status_code, files)
+        )
 
 
 @pytest.mark.slow
-def test_a_thousand_broken_uploads(serve: Callable[..., Served], broken_files: list[bytes], portrait: bytes) -> None:
+def test_a_thousand_broken_uploads(
+    serve: Callable[..., Served], broken_files: list[bytes], portrait: bytes
+) -> None:
     server = serve()
     found = answers(server, broken_files)
     assert set(found) <= {200, 413, 415, 422}, sorted(set(found))

@@ -14,30 +14,35 @@ import pytest
 import typer
 
 import unmask.server
-from unmask.cli.serving import _models
-from unmask.server.guard import Access, is_loopback
-from unmask.server.problem import ProblemError
-from unmask.server.scans import base_name, wants_no_answer
+from unmask._internal.ipc import Message, receive, receive_async
+from unmask.cli.serve import _models
+from unmask.server.errors import ProblemError
+from unmask.server.middleware import Access, is_loopback
+from unmask.server.routes.scans import base_name, wants_no_answer
 from unmask.server.uploads import IN_MEMORY, Upload
-from unmask.wire import Message, receive, receive_soon
 
 
 def test_a_message_comes_as_it_went() -> None:
-    message = Message("done", {"label": "fake", "words": "ünïcode"}, {"report": b"{}", "picture/a.jpeg": bytes(70_000)})
+    message = Message(
+        "done",
+        {"label": "fake", "words": "ünïcode"},
+        {"report": b"{}", "picture/a.jpeg": bytes(70_000)},
+    )
     packed = message.pack()
     assert receive(io.BytesIO(packed + b"more")) == message
     assert receive(io.BytesIO(packed[:3])) is None
 
 
 @pytest.mark.parametrize(
-    "text", [b"\xff\xff\xff\xff", b"\0\0\0\x02[]", b"\0\0\0\x04none", b"\0\0\0\x02{}", b"\0\0\0\x09{"]
+    "text",
+    [b"\xff\xff\xff\xff", b"\0\0\0\x02[]", b"\0\0\0\x04none", b"\0\0\0\x02{}", b"\0\0\0\x09{"],
 )
 def test_a_worker_that_talks_nonsense_is_noticed(text: bytes) -> None:
     async def listen() -> Message:
         stream = asyncio.StreamReader()
         stream.feed_data(text)
         stream.feed_eof()
-        return await receive_soon(stream)
+        return await receive_async(stream)
 
     with pytest.raises((ValueError, EOFError)):
         asyncio.run(listen())
@@ -49,7 +54,7 @@ def test_a_message_may_not_be_endless() -> None:
     async def listen() -> Message:
         stream = asyncio.StreamReader()
         stream.feed_data(len(head).to_bytes(4, "big") + head)
-        return await receive_soon(stream)
+        return await receive_async(stream)
 
     with pytest.raises(ValueError, match="too large"):
         asyncio.run(listen())
@@ -97,8 +102,22 @@ def scope(path: str = "/v1/models", method: str = "GET") -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("host", "served"),
-    [("localhost:8000", True), ("127.0.0.1", True), ("[::1]:8000", True), ("LOCALHOST", True), ("", False)]
-    + [(name, False) for name in ("evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]")],
+    [
+        ("localhost:8000", True),
+        ("127.0.0.1", True),
+        ("[::1]:8000", True),
+        ("LOCALHOST", True),
+        ("", False),
+    ]
+    + [
+        (name, False)
+        for name in (
+            "evil.example:8000",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "[::2]",
+        )
+    ],
 )
 def test_hosts(host: str, served: bool) -> None:
     access = Access(hosts=frozenset(["localhost", "127.0.0.1", "::1"]))
@@ -116,9 +135,9 @@ def test_what_only_this_machine_can_reach() -> None:
 
 
 def test_a_client_is_known_by_its_key_or_its_address_and_neither_is_kept() -> None:
-    name = Access().who(scope(), {})
+    name = Access().identify(scope(), {})
     assert "192" not in name
-    assert name == Access().who(scope(), {"authorization": "Bearer any"})
+    assert name == Access().identify(scope(), {"authorization": "Bearer any"})
 
 
 def test_names_of_models() -> None:
@@ -135,7 +154,16 @@ def test_names_of_models() -> None:
 def test_a_file_of_keys_that_holds_none(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "keys").write_text(content)
-    command = [sys.executable, "-m", "unmask", "serve", "--port", "0", "--keys", str(tmp_path / "keys")]
+    command = [
+        sys.executable,
+        "-m",
+        "unmask",
+        "serve",
+        "--port",
+        "0",
+        "--keys",
+        str(tmp_path / "keys"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "keys" in done.stderr
@@ -157,8 +185,11 @@ def test_the_words_of_the_page_stand_in_one_file() -> None:
 
 def test_without_the_extra_the_server_says_how_to_get_it() -> None:
     code = (
-        "import sys; sys.modules['fastapi'] = None; sys.argv = ['unmask', 'serve']; from unmask.cli import main; main()"
+        "import sys; sys.modules['fastapi'] = None; sys.argv = ['unmask', 'serve']; from unmask.cli"
+        " import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 1
     assert "pip install 'unmask[web]'" in done.stderr

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from unmask.archive.desk import AGAIN, Desk, Engine, Order, Plan
-from unmask.archive.ledger import Ledger, read_ledger
-from unmask.archive.local import LocalPool
-from unmask.archive.rehearse import Estimate, rehearse
-from unmask.archive.run import Run, ask, make_look, spool_of
-from unmask.archive.sources import Wanted, open_source
-from unmask.archive.words import Entry, Look, Outcome, Task, Why
+from unmask.archive.coordinator import DEFAULT_CAUSES, Coordinator, Executor, Order, ScanPlan
+from unmask.archive.database import read_ledger
+from unmask.archive.estimate import Estimate, estimate_run
+from unmask.archive.executors.processes import ProcessExecutor
+from unmask.archive.ledger import Ledger
+from unmask.archive.model import Cause, Entry, Outcome, ScanJob, ScanPass, Task
+from unmask.archive.run import Run, make_pass, spool_of
+from unmask.archive.sources import FileFilter, open_source
 
 __all__ = [
-    "AGAIN",
-    "Desk",
-    "Engine",
+    "DEFAULT_CAUSES",
+    "Cause",
+    "Coordinator",
     "Entry",
     "Estimate",
+    "Executor",
+    "FileFilter",
     "Ledger",
-    "LocalPool",
-    "Look",
     "Order",
     "Outcome",
-    "Plan",
+    "ProcessExecutor",
     "Run",
+    "ScanJob",
+    "ScanPass",
+    "ScanPlan",
     "Task",
-    "Wanted",
-    "Why",
-    "ask",
-    "make_look",
+    "estimate_run",
+    "make_pass",
     "open_source",
     "read_ledger",
-    "rehearse",
     "spool_of",
 ]

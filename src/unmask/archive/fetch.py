@@ -1,4 +1,6 @@
-"""Bring a file here, whole, so that it can be judged as any other; and tell whether it changed meanwhile."""
+"""Bring a file here, whole, so that it can be judged as any other; and tell whether it changed
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import IO, Any, Self
 
+from unmask.archive.model import Task, split
 from unmask.archive.sources import filesystem, open_bytes, reason, stamp_of
-from unmask.archive.words import Task, split
 from unmask.errors import (
     ChangedFileError,
     MediaError,
@@ -27,10 +29,11 @@ from unmask.errors import (
     UnreachableError,
     UnreadableFileError,
 )
-from unmask.media.files import fingerprint
+from unmask.media.files import file_sha256
 
 ATTEMPTS, PAUSE_S = 4, 0.5
-"""How often a remote file is asked for, and the pause before the second time, which doubles: storages throttle."""
+"""How often a remote file is asked for, and the pause before the second time, which doubles:
+storages throttle."""
 
 OPEN_ARCHIVES = 4
 """Archives kept open at a time."""
@@ -40,7 +43,12 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(slots=True)
 class Fetched:
-    """A file at hand. path: where; stamp: of the local original, to tell whether it changes; fetch_s: what it took."""
+    """A file at hand.
+
+    - path: where
+    - stamp: of the local original, to tell whether it changes
+    - fetch_s: what it took
+    """
 
     task: Task
     path: str
@@ -58,7 +66,9 @@ class Fetched:
             except OSError:
                 changed = True
         if changed:
-            raise ChangedFileError("the file was changed while it was judged; it will be judged again next time")
+            raise ChangedFileError(
+                "the file was changed while it was judged; it will be judged again next time"
+            )
 
     def discard(self) -> None:
         """It is not needed any more."""
@@ -68,7 +78,10 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches one file at a time. spool: folder, made when it is needed, for what is no file of this machine."""
+    """Fetches one file at a time.
+
+    spool: folder, made when it is needed, for what is no file of this machine.
+    """
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
@@ -97,7 +110,7 @@ class Fetcher:
                 stamp = stamp_of(task.path)
             except OSError:
                 stamp = ""  # fingerprint says why
-            digest = fingerprint(Path(task.path))
+            digest = file_sha256(Path(task.path))
             return Fetched(task, task.path, digest, stamp, perf_counter() - started, spooled=False)
         self._count += 1
         self._spool.mkdir(exist_ok=True)
@@ -107,7 +120,7 @@ class Fetcher:
                 self._download(task, target)
             else:
                 self._extract(*inside, target)
-            digest = fingerprint(target)
+            digest = file_sha256(target)
         except BaseException as error:
             target.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno in NO_SPACE:
@@ -135,7 +148,9 @@ class Fetcher:
                 if attempt == ATTEMPTS:
                     if isinstance(error, MediaError):
                         raise
-                    raise UnreachableError(f"cannot be fetched, asked {ATTEMPTS} times: {reason(error)}") from error
+                    raise UnreachableError(
+                        f"cannot be fetched, asked {ATTEMPTS} times: {reason(error)}"
+                    ) from error
             time.sleep(pause)
             pause *= 2
 
@@ -145,9 +160,13 @@ class Fetcher:
             with _member(archive, member) as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
         except (KeyError, FileNotFoundError) as error:
-            raise MissingFileError("the archive has no such member any more, or is gone itself") from error
+            raise MissingFileError(
+                "the archive has no such member any more, or is gone itself"
+            ) from error
         except (RuntimeError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
-            raise UnknownFormatError(f"the member cannot be taken out of the archive: {reason(error)}") from error
+            raise UnknownFormatError(
+                f"the member cannot be taken out of the archive: {reason(error)}"
+            ) from error
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise

@@ -13,20 +13,31 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import unmask
-from unmask.archive.asking import By, Filter, groups, histogram, rows, summary, whole
+from unmask._internal.atomic import atomic_path
+from unmask.archive.queries import By, Filter, groups, histogram, rows, summary
 
 SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 500, 25, 60
 
 LABELS = ("fake", "inconclusive", "real", "not_applicable")
 
-WORDS = {"fake": "fake", "inconclusive": "inconclusive", "real": "real", "not_applicable": "no face"}
+WORDS = {
+    "fake": "fake",
+    "inconclusive": "inconclusive",
+    "real": "real",
+    "not_applicable": "no face",
+}
 
 
 def write_overview(
     database: sqlite3.Connection, name: str, out: Path, chosen: Filter, reports: Path | None = None
 ) -> int:
-    """Write the page; returns how many files it shows. reports: folder where `--report` or `ledger report` writes:
-    files whose report is there lead to it. Raises LedgerError, OutputError."""
+    """Write the page; returns how many files it shows.
+
+    - reports: folder where `--report` or `ledger report` writes: files whose report is there lead
+      to it
+
+    Raises LedgerError, OutputError.
+    """
     environment = Environment(
         loader=PackageLoader("unmask.archive", "templates"),
         autoescape=True,
@@ -34,10 +45,22 @@ def write_overview(
         trim_blocks=True,
     )
     environment.filters["thousands"] = lambda value: f"{value:,}"
-    columns = ("path", "folder", "sha256", "state", "kind", "duration_s", "label", "probability_fake", "reasons")
+    columns = (
+        "path",
+        "folder",
+        "sha256",
+        "state",
+        "kind",
+        "duration_s",
+        "label",
+        "probability_fake",
+        "reasons",
+    )
     found = [
         {**row, "report": _report(row, reports, out)}
-        for row in rows(database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message"))
+        for row in rows(
+            database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message")
+        )
     ]
     days = groups(database, name, By.DAY)[-SHOWN_DAYS:]
     text = environment.get_template("overview.html").render(
@@ -57,7 +80,7 @@ def write_overview(
         rows=found,
         most=SHOWN_ROWS,
     )
-    with whole(out) as partial:
+    with atomic_path(out) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return len(found)
 

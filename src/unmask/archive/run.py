@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
-from unmask.archive.desk import Desk, Engine, Plan
+from unmask.archive.coordinator import Coordinator, Executor, ScanPlan
 from unmask.archive.ledger import Ledger
-from unmask.archive.words import Look, Outcome, Task
+from unmask.archive.model import Outcome, ScanPass, Task
 from unmask.bundle.session import identify
 from unmask.errors import LedgerError
 from unmask.faces import load_finder
@@ -18,27 +17,32 @@ from unmask.types import Settings
 
 
 class Run:
-    """Use as a context manager, then go through `outcomes`. Raises as `Ledger`."""
+    """Use as a context manager, then go through `outcomes`.
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    Raises as `Ledger`.
+    """
+
+    def __init__(self, path: Path, plan: ScanPlan) -> None:
         self._ledger = Ledger(path)
         self._how = "failed"
         try:
             clear_spool(path)
-            self._ledger.begin(plan.looks, [source.root for source in plan.sources])
-            self.desk = Desk(self._ledger, plan)
+            self._ledger.begin(plan.passes, [source.root for source in plan.sources])
+            self.coordinator = Coordinator(self._ledger, plan)
         except BaseException:
             self._ledger.close()
             raise
         self._path = path
 
-    def outcomes(self, engine: Engine) -> Iterator[tuple[Task, Outcome, int]]:
-        """What comes of each file as it is written down, and how many files that settles. Raises SourceError,
-        EngineError, LedgerError, OutputError; what was written down stays."""
-        with closing(engine.run(self.desk)) as found:
+    def outcomes(self, engine: Executor) -> Iterator[tuple[Task, Outcome, int]]:
+        """What comes of each file as it is written down, and how many files that settles.
+
+        Raises SourceError, EngineError, LedgerError, OutputError; what was written down stays.
+        """
+        with closing(engine.run(self.coordinator)) as found:
             for outcome in found:
-                yield self.desk.done(outcome)
-        self._how = "stopped" if self.desk.stopping else "done"
+                yield self.coordinator.done(outcome)
+        self._how = "stopped" if self.coordinator.stopping else "done"
 
     def counts(self) -> dict[str, int]:
         """How many files that this run saw are in each state."""
@@ -48,8 +52,10 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.desk.close()
-        if self.desk.stopping or (kind is not None and issubclass(kind, KeyboardInterrupt | GeneratorExit)):
+        self.coordinator.close()
+        if self.coordinator.stopping or (
+            kind is not None and issubclass(kind, KeyboardInterrupt | GeneratorExit)
+        ):
             self._how = "stopped"
         with suppress(LedgerError):  # a full disk: the next run puts right what is left
             self._ledger.end(self._how)
@@ -57,45 +63,15 @@ class Run:
         clear_spool(self._path)
 
 
-def make_look(model: str, faces: str, *, frames: int, engine: str, explain: bool, stability: bool) -> Look:
-    """A look, with the bundle's digest and card checked; its canaries are when it is loaded. Raises BundleError,
-    FinderError, MissingExtraError."""
+def make_pass(
+    model: str, faces: str, *, frames: int, engine: str, explain: bool, stability: bool
+) -> ScanPass:
+    """A pass, with the bundle's digest and card checked; its canaries are checked when it is loaded.
+
+    Raises BundleError, FinderError, MissingExtraError.
+    """
     settings = Settings(frames, load_finder(faces).name, engine, stability, explain)
-    return Look(model, faces, identify(model), settings)
-
-
-def ask(
-    looks: Mapping[str, Look],
-    *,
-    max_pixels: int,
-    spool: Path,
-    documents: bool = False,
-    prevalence: float | None = None,
-    sign: Path | None = None,
-    memory_bytes: int = 4_000_000_000,
-    time_s: float = 1800.0,
-) -> dict[str, Any]:
-    """What a `Judge` and the engines are asked for, as JSON values."""
-    return {
-        "looks": {
-            name: {
-                "model": look.model,
-                "faces": look.faces,
-                "engine": look.settings.engine,
-                "frames": look.settings.frames,
-                "explain": look.settings.explain,
-                "stability": look.settings.stability,
-            }
-            for name, look in looks.items()
-        },
-        "max_pixels": max_pixels,
-        "spool": str(spool),
-        "documents": documents,
-        "prevalence": prevalence,
-        "sign": None if sign is None else str(sign),
-        "memory_bytes": memory_bytes,
-        "time_s": time_s,
-    }
+    return ScanPass(model, faces, identify(model), settings)
 
 
 def spool_of(ledger: Path) -> Path:

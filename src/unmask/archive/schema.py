@@ -6,7 +6,9 @@ import sqlite3
 
 from unmask.errors import LedgerError
 
-APPLICATION_ID = 0x756E6D6B  # "unmk", in the file's header: tells a ledger from any other SQLite file
+APPLICATION_ID = (
+    0x756E6D6B  # "unmk", in the file's header: tells a ledger from any other SQLite file
+)
 
 MIGRATIONS = (
     """
@@ -66,12 +68,15 @@ MIGRATIONS = (
         LEFT JOIN setups s ON s.id = f.setup;
     """,
 )
-"""The n-th makes a ledger of version n from one of version n - 1. What has been released is never changed."""
+"""The n-th makes a ledger of version n from one of version n - 1. What has been released is never
+changed."""
 
 
 def migrate(database: sqlite3.Connection, name: str) -> None:
-    """Bring a ledger, or an empty file, to the newest version; all of it or nothing. Raises LedgerError for a newer
-    ledger and for a database that is none."""
+    """Bring a ledger, or an empty file, to the newest version; all of it or nothing.
+
+    Raises LedgerError for a newer ledger and for a database that is none.
+    """
     version = check(database, name)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
@@ -79,15 +84,20 @@ def migrate(database: sqlite3.Connection, name: str) -> None:
 
 
 def check(database: sqlite3.Connection, name: str) -> int:
-    """The version of a ledger, 0 for an empty database. Raises LedgerError where this unmask cannot use it."""
+    """The version of a ledger, 0 for an empty database.
+
+    Raises LedgerError where this unmask cannot use it.
+    """
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (application,) = database.execute("PRAGMA application_id").fetchone()
     empty = not database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     if not empty and application != APPLICATION_ID:
-        raise LedgerError(f"{name} is an SQLite database, but no ledger of unmask; name another file")
+        raise LedgerError(
+            f"{name} is an SQLite database, but no ledger of unmask; name another file"
+        )
     if version > len(MIGRATIONS):
         raise LedgerError(
-            f"{name} is a ledger of version {version}, made by a newer unmask; this one knows versions up to"
-            f" {len(MIGRATIONS)}: update unmask, or name another file"
+            f"{name} is a ledger of version {version}, made by a newer unmask; this one knows"
+            f" versions up to {len(MIGRATIONS)}: update unmask, or name another file"
         )
     return 0 if empty else int(version)

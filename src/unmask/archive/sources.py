@@ -1,7 +1,9 @@
-"""Where files lie: folders, buckets, web listings, and archives among them. What is in each, without reading it.
+"""Where files lie: folders, buckets, web listings, and archives among them.
 
-A path is a file of this machine, or a URL as fsspec writes them: s3://bucket/a.jpg, and zip://a.jpg::folder/b.zip for
-the member a.jpg of an archive.
+What is in each, without reading it.
+
+A path is a file of this machine, or a URL as fsspec writes them: s3://bucket/a.jpg, and
+zip://a.jpg::folder/b.zip for the member a.jpg of an archive.
 """
 
 from __future__ import annotations
@@ -20,12 +22,19 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
-from unmask.archive.words import Entry, split
+from unmask.archive.model import Entry, split
 from unmask.errors import MissingExtraError, SourceError
 from unmask.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from unmask.types import Failure
 
-ARCHIVES = {".zip": "zip", ".tar": "tar", ".tgz": "tar", ".tar.gz": "tar", ".tar.bz2": "tar", ".tar.xz": "tar"}
+ARCHIVES = {
+    ".zip": "zip",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".tar.gz": "tar",
+    ".tar.bz2": "tar",
+    ".tar.xz": "tar",
+}
 
 ANSWER_S = 12.0
 """For a storage to say anything at all."""
@@ -35,9 +44,12 @@ ASKING = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which of the listed files are wanted. include, exclude: patterns as in a shell, of the path below the root or of
-    the name alone; newer_than_s: seconds since 1970, of the last change; files without a date are wanted."""
+class FileFilter:
+    """Which of the listed files are wanted.
+
+    - include, exclude: patterns as in a shell, of the path below the root or of the name alone
+    - newer_than_s: seconds since 1970, of the last change; files without a date are wanted
+    """
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -51,7 +63,11 @@ class Wanted:
         def fits(patterns: Sequence[str]) -> bool:
             return any(fnmatchcase(name, pattern) for name in named for pattern in patterns)
 
-        if self.newer_than_s is not None and entry.modified_s is not None and entry.modified_s < self.newer_than_s:
+        if (
+            self.newer_than_s is not None
+            and entry.modified_s is not None
+            and entry.modified_s < self.newer_than_s
+        ):
             return False
         return (not self.include or fits(self.include)) and not fits(self.exclude)
 
@@ -67,22 +83,30 @@ class Source(Protocol):
     root: str
 
     def files(self) -> Iterator[Entry | Failure]:
-        """All pictures and videos in it, by their suffixes, hidden ones left out, those in archives too; a part that
-        cannot be listed is a Failure. Raises SourceError where nothing can."""
+        """All pictures and videos in it, by their suffixes, hidden ones left out, those in archives
+        too; a part that cannot be listed is a Failure.
+
+        Raises SourceError where nothing can.
+        """
 
     def still_there(self) -> bool:
         """Whether the place has not gone away since it was opened."""
 
 
 def open_source(root: str) -> Source:
-    """The place at `root`: a folder, a file, an archive, or a URL. Raises SourceError, MissingExtraError."""
+    """The place at `root`: a folder, a file, an archive, or a URL. Raises SourceError,
+    MissingExtraError.
+    """
     if "://" in root:
-        return Remote(root)
-    return Local(os.path.abspath(root))
+        return RemoteStorage(root)
+    return LocalFiles(os.path.abspath(root))
 
 
-class Local:
-    """A folder or a file of this machine. Links to folders are not followed, so that none leads in a circle."""
+class LocalFiles:
+    """A folder or a file of this machine.
+
+    Links to folders are not followed, so that none leads in a circle.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -116,8 +140,12 @@ class Local:
                 found = sorted(listing, key=lambda item: item.name)
         except OSError as error:
             if top:
-                raise SourceError(f"cannot look into {folder!r}: {error.strerror or error}") from error
-            yield Failure(folder, "unreadable", f"the folder cannot be listed: {error.strerror or error}")
+                raise SourceError(
+                    f"cannot look into {folder!r}: {error.strerror or error}"
+                ) from error
+            yield Failure(
+                folder, "unreadable", f"the folder cannot be listed: {error.strerror or error}"
+            )
             return
         for item in found:
             if item.name.startswith("."):
@@ -135,7 +163,7 @@ class Local:
                 yield from _members(kind, entry)
 
 
-class Remote:
+class RemoteStorage:
     """A place that fsspec knows: s3, gs, http, memory, …"""
 
     def __init__(self, root: str) -> None:
@@ -145,7 +173,7 @@ class Remote:
     def files(self) -> Iterator[Entry | Failure]:
         """As `Source.files`."""
         try:
-            self._knock()
+            self._probe()
             yield from self._files()
         except SourceError:
             raise
@@ -153,14 +181,18 @@ class Remote:
             raise SourceError(f"cannot list {self.root}: {reason(error)}") from error
 
     def still_there(self) -> bool:
-        """As `Source.still_there`; asked only after many failures, and answered by asking the place."""
+        """As `Source.still_there`; asked only after many failures, and answered by asking the
+        place.
+        """
         try:
             return bool(self._fs.exists(self._path))
         except Exception:
             return False
 
-    def _knock(self) -> None:
-        """Raises SourceError where nothing is there, or nobody answers within ANSWER_S: libraries try for minutes."""
+    def _probe(self) -> None:
+        """Raises SourceError where nothing is there, or nobody answers within ANSWER_S: libraries
+        try for minutes.
+        """
         answers: queue.SimpleQueue[bool | Exception] = queue.SimpleQueue()
 
         def ask() -> None:
@@ -173,7 +205,9 @@ class Remote:
         try:
             answer = answers.get(timeout=ANSWER_S)
         except queue.Empty:
-            raise SourceError(f"{self.root} does not answer within {ANSWER_S:g} s; is the address right?") from None
+            raise SourceError(
+                f"{self.root} does not answer within {ANSWER_S:g} s; is the address right?"
+            ) from None
         if isinstance(answer, Exception):
             raise answer
         if not answer:
@@ -216,7 +250,10 @@ class Remote:
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path in it. Raises SourceError, MissingExtraError."""
+    """fsspec's file system for a URL, and the path in it.
+
+    Raises SourceError, MissingExtraError.
+    """
     from fsspec.core import url_to_fs
 
     protocol = url.split("://", maxsplit=1)[0]
@@ -232,7 +269,10 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 
 def open_bytes(path: str) -> IO[bytes]:
-    """A file or URL for reading. Raises OSError and what storages raise."""
+    """A file or URL for reading.
+
+    Raises OSError and what storages raise.
+    """
     if "://" in path:
         fs, inner = filesystem(path)
         file: IO[bytes] = fs.open(inner, "rb")
@@ -263,7 +303,10 @@ def reason(error: BaseException) -> str:
 
 
 def stamp_of(path: str) -> str:
-    """The stamp of a file of this machine. Raises OSError."""
+    """The stamp of a file of this machine.
+
+    Raises OSError.
+    """
     found = os.stat(path)
     return f"{found.st_size}-{found.st_mtime_ns}"
 
@@ -289,9 +332,16 @@ def _hidden(name: str) -> bool:
 
 def _described(fs: Any, row: dict[str, Any]) -> Entry:
     """An entry of what a storage says of a file."""
-    tag = next((row[key] for key in ("ETag", "etag", "md5Hash", "content_md5", "crc32c") if row.get(key)), "")
+    tag = next(
+        (row[key] for key in ("ETag", "etag", "md5Hash", "content_md5", "crc32c") if row.get(key)),
+        "",
+    )
     when = next(
-        (row[k] for k in ("LastModified", "updated", "mtime", "last_modified", "created") if row.get(k) is not None),
+        (
+            row[k]
+            for k in ("LastModified", "updated", "mtime", "last_modified", "created")
+            if row.get(k) is not None
+        ),
         None,
     )
     if isinstance(when, str):
@@ -301,7 +351,12 @@ def _described(fs: Any, row: dict[str, Any]) -> Entry:
             when = None
     modified = when.timestamp() if isinstance(when, datetime.datetime) else when
     size = row.get("size")
-    return Entry(fs.unstrip_protocol(row["name"]), size, modified, f"{size}-{str(tag).strip(chr(34)) or modified}")
+    return Entry(
+        fs.unstrip_protocol(row["name"]),
+        size,
+        modified,
+        f"{size}-{str(tag).strip(chr(34)) or modified}",
+    )
 
 
 def _members(kind: str, container: Entry) -> Iterator[Entry | Failure]:
@@ -310,9 +365,25 @@ def _members(kind: str, container: Entry) -> Iterator[Entry | Failure]:
         with closing(open_bytes(container.path)) as file:
             for name, size, modified, stamp in _zipped(file) if kind == "zip" else _tarred(file):
                 if is_media(name) and not _hidden(name):
-                    yield Entry(f"{kind}://{name}::{container.path}", size, modified or container.modified_s, stamp)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError) as error:
-        yield Failure(container.path, "unknown_format", f"the archive cannot be listed to its end: {reason(error)}")
+                    yield Entry(
+                        f"{kind}://{name}::{container.path}",
+                        size,
+                        modified or container.modified_s,
+                        stamp,
+                    )
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        NotImplementedError,
+    ) as error:
+        yield Failure(
+            container.path,
+            "unknown_format",
+            f"the archive cannot be listed to its end: {reason(error)}",
+        )
 
 
 def _zipped(file: IO[bytes]) -> Iterator[tuple[str, int, float | None, str]]:

@@ -1,10 +1,13 @@
-"""A bundle: an ONNX graph that carries its own card. Open, check and run it."""
+"""A bundle: an ONNX graph that carries its own card.
+
+Open, check and run it.
+"""
 
 from __future__ import annotations
 
 from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
 from unmask.bundle.seal import read_seal, seal
-from unmask.bundle.session import Bundle, Scorer, load_bundle, shipped_bundles
+from unmask.bundle.session import Bundle, Scorer, load_bundle, load_scorer, shipped_bundles
 
 __all__ = [
     "Bundle",
@@ -15,6 +18,7 @@ __all__ = [
     "Scorer",
     "Thresholds",
     "load_bundle",
+    "load_scorer",
     "read_seal",
     "seal",
     "shipped_bundles",

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unmask.crop import CropSpec
 from unmask.errors import BundleFormatError
+from unmask.faces.alignment import CropSpec
 from unmask.types import Floats, Quality, Reason
 
 SCHEMA = "unmask.card/1"
@@ -24,8 +24,8 @@ _NUMBER = (int, float)
 class Calibration:
     """Logit → probability, for equal numbers of real and fake.
 
-    method `temperature`: sigmoid(logit / temperature + bias) (Guo et al., ICML 2017, with a shift). method `isotonic`:
-    straight lines between `knots`, pairs of logit and probability, both rising.
+    method `temperature`: sigmoid(logit / temperature + bias) (Guo et al., ICML 2017, with a shift).
+    method `isotonic`: straight lines between `knots`, pairs of logit and probability, both rising.
     """
 
     method: str
@@ -48,8 +48,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """`fake` at and above fake, `real` at and below real; with the rates they were chosen for on validation data:
-    false_positive_rate, real faces called fake; false_negative_rate, fake faces called real."""
+    """`fake` at and above fake, `real` at and below real; with the rates they were chosen for on
+    validation data: false_positive_rate, real faces called fake; false_negative_rate, fake faces
+    called real.
+    """
 
     fake: float
     real: float
@@ -57,12 +59,12 @@ class Thresholds:
     false_negative_rate: float
 
     def fake_among(self, looks: float) -> float:
-        """The threshold at which one of `looks` ≥ 1 chances is a false alarm no more often than a single one is at
-        `fake`: its odds, times `looks`.
+        """The threshold at which one of `looks` ≥ 1 chances is a false alarm no more often than a
+        single one is at `fake`: its odds, times `looks`.
 
-        Bonferroni asks for the rate of `fake` divided by `looks`. The odds of a calibrated probability are the ratio of
-        the two densities, so false alarms fall at least as fast as the odds rise, unless the tail of fakes is heavier
-        than 1 / odds.
+        Bonferroni asks for the rate of `fake` divided by `looks`. The odds of a calibrated
+        probability are the ratio of the two densities, so false alarms fall at least as fast as the
+        odds rise, unless the tail of fakes is heavier than 1 / odds.
         """
         if looks < 1:
             raise ValueError(f"the number of looks must be at least 1, but is {looks}")
@@ -73,7 +75,9 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Which faces lie within what the bundle was trained on; the units are those of `unmask.types.Quality`."""
+    """Which faces lie within what the bundle was trained on; the units are those of
+    `unmask.types.Quality`.
+    """
 
     min_size_px: float
     min_inside: float
@@ -90,7 +94,9 @@ class Gates:
             Reason.FACE_TOO_DARK: quality.brightness < self.min_brightness,
             Reason.FACE_TOO_BRIGHT: quality.brightness > self.max_brightness,
             Reason.FACE_TOO_BLURRED: quality.sharpness < self.min_sharpness,
-            Reason.FACE_UNFAMILIAR: quality.novelty is not None and quality.novelty > self.max_novelty,
+            Reason.FACE_UNFAMILIAR: (
+                quality.novelty is not None and quality.novelty > self.max_novelty
+            ),
         }
         return next((reason for reason, there in faults.items() if there), None)
 
@@ -121,7 +127,10 @@ class Card:
 
 
 def parse_card(tree: Mapping[str, Any]) -> Card:
-    """The card of a JSON object. Raises BundleFormatError that lists every fault."""
+    """The card of a JSON object.
+
+    Raises BundleFormatError that lists every fault.
+    """
     faults: list[str] = []
 
     def take(path: str, kind: Any, low: float = -inf, high: float = inf) -> Any:
@@ -154,8 +163,14 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
     expect("preprocessing.alignment", "five_points")
     mean, std = take("preprocessing.mean", list), take("preprocessing.std", list)
     for name, triple in (("mean", mean), ("std", std)):
-        if len(triple) != 3 or not all(isinstance(v, _NUMBER) for v in triple) or (name == "std" and 0 in triple):
-            faults.append(f"preprocessing.{name} must be three numbers (std: not 0), but is {triple}")
+        if (
+            len(triple) != 3
+            or not all(isinstance(v, _NUMBER) for v in triple)
+            or (name == "std" and 0 in triple)
+        ):
+            faults.append(
+                f"preprocessing.{name} must be three numbers (std: not 0), but is {triple}"
+            )
     crop = None
     try:
         crop = CropSpec(
@@ -175,19 +190,27 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         false_negative_rate=take("thresholds.real.false_negative_rate", _NUMBER, 0, 1),
     )
     if thresholds.real > thresholds.fake:
-        faults.append(f"thresholds.real ({thresholds.real}) lies above thresholds.fake ({thresholds.fake})")
+        faults.append(
+            f"thresholds.real ({thresholds.real}) lies above thresholds.fake ({thresholds.fake})"
+        )
     gates = Gates(
         min_size_px=take("gates.min_size_px", _NUMBER),
         min_inside=take("gates.min_inside", _NUMBER),
         min_brightness=take("gates.min_brightness", _NUMBER),
         max_brightness=take("gates.max_brightness", _NUMBER),
         min_sharpness=take("gates.min_sharpness", _NUMBER),
-        max_novelty=take("gates.max_novelty", _NUMBER) if "max_novelty" in (tree.get("gates") or ()) else inf,
+        max_novelty=(
+            take("gates.max_novelty", _NUMBER)
+            if "max_novelty" in (tree.get("gates") or ())
+            else inf
+        ),
     )
     logits = take("canaries.logits", list)
     if not logits or not all(isinstance(v, _NUMBER) for v in logits):
         faults.append(f"canaries.logits must be a list of numbers, but is {logits!r:.60}")
-    canaries = Canaries(take("canaries.seed", int), take("canaries.tolerance", _NUMBER, 0), tuple(logits))
+    canaries = Canaries(
+        take("canaries.seed", int), take("canaries.tolerance", _NUMBER, 0), tuple(logits)
+    )
     if faults or crop is None:
         raise BundleFormatError(f"the card has {len(faults)} fault(s): " + "; ".join(faults))
     return Card(
@@ -205,7 +228,10 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
 
 
 def parse_calibration(tree: Mapping[str, Any]) -> Calibration:
-    """The card's part `calibration`. Raises BundleFormatError."""
+    """The card's part `calibration`.
+
+    Raises BundleFormatError.
+    """
     faults: list[str] = []
     calibration = _calibration(tree, faults)
     if faults:
@@ -217,9 +243,14 @@ def _calibration(tree: Mapping[str, Any], faults: list[str]) -> Calibration:
     method = tree.get("method")
     if method == "temperature":
         temperature, bias = tree.get("temperature"), tree.get("bias", 0.0)
-        if not isinstance(temperature, _NUMBER) or temperature <= 0 or not isinstance(bias, _NUMBER):
+        if (
+            not isinstance(temperature, _NUMBER)
+            or temperature <= 0
+            or not isinstance(bias, _NUMBER)
+        ):
             faults.append(
-                f"calibration.temperature must be above 0 and bias a number, but are {temperature!r}, {bias!r}"
+                "calibration.temperature must be above 0 and bias a number, but are"
+                f" {temperature!r}, {bias!r}"
             )
             return Calibration("temperature")
         return Calibration("temperature", float(temperature), float(bias))
@@ -231,7 +262,9 @@ def _calibration(tree: Mapping[str, Any], faults: list[str]) -> Calibration:
             pairs = ()
         rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(pairs))
         if len(pairs) < 2 or not rising or any(not 0 <= y <= 1 for _, y in pairs):
-            faults.append("calibration.knots must be two or more pairs of logit and probability, both rising")
+            faults.append(
+                "calibration.knots must be two or more pairs of logit and probability, both rising"
+            )
         return Calibration("isotonic", knots=pairs)
     faults.append(f"calibration.method must be 'temperature' or 'isotonic', but is {method!r}")
     return Calibration("temperature")

@@ -1,7 +1,8 @@
-"""The card inside an ONNX file, and the digests that tie both together. docs/bundle.md describes the format.
+"""The card inside an ONNX file, and the digests that tie both together. docs/bundle.md describes
+the format.
 
-An ONNX file is one protobuf message. Its top level is walked here by hand (a few lines), so that neither the onnx
-package nor a parser that trusts the file is needed to check it.
+An ONNX file is one protobuf message. Its top level is walked here by hand (a few lines), so that
+neither the onnx package nor a parser that trusts the file is needed to check it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from unmask._internal.protobuf import tagged, walk
 from unmask.errors import BundleFormatError, BundleIntegrityError
-from unmask.protobuf import tagged, walk
 
 CARD_KEY = "unmask.card"
 DIGEST_KEY = "unmask.card.sha256"
@@ -21,8 +22,12 @@ _METADATA_FIELD = 14  # ModelProto.metadata_props, a message of key = 1 and valu
 
 
 def seal(graph: bytes, card: Mapping[str, Any]) -> bytes:
-    """The ONNX file `graph` with `card` in its metadata, in place of any card it had. graph_sha256 is filled in."""
-    kept = b"".join(raw for raw, prop in _fields(graph) if prop is None or prop[0] not in (CARD_KEY, DIGEST_KEY))
+    """The ONNX file `graph` with `card` in its metadata, in place of any card it had. graph_sha256
+    is filled in.
+    """
+    kept = b"".join(
+        raw for raw, prop in _fields(graph) if prop is None or prop[0] not in (CARD_KEY, DIGEST_KEY)
+    )
     card = {**card, "graph_sha256": hashlib.sha256(kept).hexdigest()}
     text = json.dumps(card, sort_keys=True, ensure_ascii=False, allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -32,7 +37,8 @@ def seal(graph: bytes, card: Mapping[str, Any]) -> bytes:
 def read_seal(file: bytes) -> dict[str, Any]:
     """The card of an ONNX file, once both digests were found right.
 
-    Raises BundleFormatError where the file is no ONNX or has no card, BundleIntegrityError where a digest differs.
+    Raises BundleFormatError where the file is no ONNX or has no card, BundleIntegrityError where a
+    digest differs.
     """
     kept, entries = hashlib.sha256(), {}
     for raw, prop in _fields(file):
@@ -43,13 +49,17 @@ def read_seal(file: bytes) -> dict[str, Any]:
         else:
             entries[prop[0]] = prop[1]
     if CARD_KEY not in entries:
-        raise BundleFormatError(f"it has no card: the metadata lacks {CARD_KEY!r}; make a bundle with `unmask export`")
+        raise BundleFormatError(
+            f"it has no card: the metadata lacks {CARD_KEY!r}; make a bundle with `unmask export`"
+        )
     if DIGEST_KEY not in entries:
         raise BundleFormatError(f"the card is not sealed: the metadata lacks {DIGEST_KEY!r}")
     found = hashlib.sha256(entries[CARD_KEY]).hexdigest()
     if found.encode() != entries[DIGEST_KEY]:
         claimed = entries[DIGEST_KEY].decode("utf-8", "replace")
-        raise BundleIntegrityError(f"the card was changed: its sha-256 is {found}, but the file says {claimed}")
+        raise BundleIntegrityError(
+            f"the card was changed: its sha-256 is {found}, but the file says {claimed}"
+        )
     try:
         card = json.loads(entries[CARD_KEY])
     except ValueError as error:
@@ -58,7 +68,8 @@ def read_seal(file: bytes) -> dict[str, Any]:
         raise BundleFormatError("the card is not a JSON object")
     if card.get("graph_sha256") != kept.hexdigest():
         raise BundleIntegrityError(
-            f"the graph was changed: its sha-256 is {kept.hexdigest()}, but the card says {card.get('graph_sha256')}"
+            f"the graph was changed: its sha-256 is {kept.hexdigest()}, but the card says"
+            f" {card.get('graph_sha256')}"
         )
     return card
 
@@ -69,7 +80,9 @@ def _entry(key: str, value: str) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[bytes, tuple[str, bytes] | None]]:
-    """The top-level fields of a ModelProto: their raw bytes, and key and value if it is a metadata entry."""
+    """The top-level fields of a ModelProto: their raw bytes, and key and value if it is a metadata
+    entry.
+    """
     for number, start, body, end in walk(message):
         prop = None
         if number == _METADATA_FIELD:

@@ -12,24 +12,33 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from unmask._internal.onnx_runtime import onnxruntime, open_session
+from unmask._internal.plugins import find_plugins, load_plugin
 from unmask.bundle.card import Canaries, Card, parse_card
 from unmask.bundle.seal import read_seal
-from unmask.crop import CANONICAL, CANONICAL_SIDE, CropSpec, similarity
-from unmask.errors import BundleError, BundleFormatError, BundleNotFoundError, CanaryError, MissingExtraError
-from unmask.ort import onnxruntime
+from unmask.errors import (
+    BundleError,
+    BundleFormatError,
+    BundleNotFoundError,
+    CanaryError,
+    MissingExtraError,
+)
+from unmask.faces.alignment import CANONICAL, CANONICAL_SIDE, CropSpec, similarity_transform
 from unmask.types import Floats, Image, ModelId
 
 ENGINES = {"onnxruntime": 0.0, "openvino": 0.05}
-"""What runs a graph, and how far its logits may lie from the card's canaries beyond their tolerance. OpenVINO computes
-in bfloat16 where the processor can, which has eight bits of precision."""
+"""What runs a graph, and how far its logits may lie from the card's canaries beyond their
+tolerance. OpenVINO computes in bfloat16 where the processor can, which has eight bits of
+precision."""
 
 MAX_BATCH = 16
 """Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
 
 
 class Scored(NamedTuple):
-    """What a bundle says of n crops: logits (n,); heatmaps (n, h, w), or None if they were not asked for; novelty (n,),
-    or None from a bundle that does not tell it."""
+    """What a bundle says of n crops: logits (n,); heatmaps (n, h, w), or None if they were not
+    asked for; novelty (n,), or None from a bundle that does not tell it.
+    """
 
     logits: Floats
     heatmaps: Floats | None
@@ -50,26 +59,42 @@ class Scorer(Protocol):
 
 
 class Bundle:
-    """A checked bundle, ready to score. Safe to call from several threads."""
+    """A checked bundle, ready to score.
+
+    Safe to call from several threads.
+    """
 
     def __init__(
-        self, path: Path, *, threads: int = 0, engine: str = "onnxruntime", check: bool = True, gpu: bool = False
+        self,
+        path: Path,
+        *,
+        threads: int = 0,
+        engine: str = "onnxruntime",
+        check: bool = True,
+        gpu: bool = False,
     ) -> None:
-        """Open and check the file: digests, card, graph, canaries. threads: for one call, 0 for all cores; engine: one
-        of ENGINES; gpu: let ONNX Runtime use a CUDA GPU, which needs its build for them (onnxruntime-gpu).
+        """Open and check the file: digests, card, graph, canaries.
 
-        Raises BundleNotFoundError, BundleFormatError, BundleIntegrityError or CanaryError, each naming the file, and
-        MissingExtraError where the engine is not installed.
+        - threads: for one call, 0 for all cores
+        - engine: one of ENGINES
+        - gpu: let ONNX Runtime use a CUDA GPU, which needs its build for them (onnxruntime-gpu)
+
+        Raises BundleNotFoundError, BundleFormatError, BundleIntegrityError or CanaryError, each
+        naming the file, and MissingExtraError where the engine is not installed.
         """
         if engine not in ENGINES:
             raise ValueError(f"the engine must be one of {', '.join(ENGINES)}, but is {engine!r}")
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise BundleNotFoundError(f"cannot read the bundle {path}: {error.strerror or error}") from error
+            raise BundleNotFoundError(
+                f"cannot read the bundle {path}: {error.strerror or error}"
+            ) from error
         try:
             self.card = parse_card(read_seal(content))
-            self.id = ModelId(self.card.name, self.card.version, hashlib.sha256(content).hexdigest())
+            self.id = ModelId(
+                self.card.name, self.card.version, hashlib.sha256(content).hexdigest()
+            )
             session = _session(content, threads, gpu)
             self._uint8, self._tells_novelty = _check_graph(session, self.card)
             self._run = session.run if engine == "onnxruntime" else _openvino(path, threads)
@@ -83,7 +108,9 @@ class Bundle:
         size = self.card.crop.size
         for crop in crops:
             if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
-                raise ValueError(f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}")
+                raise ValueError(
+                    f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}"
+                )
         outputs = ["logit", *["heatmap"] * explain, *["novelty"] * self._tells_novelty]
         parts = [
             self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])})
@@ -93,7 +120,10 @@ class Bundle:
             empty = np.zeros(0, np.float32)
             heatmaps = np.zeros((0, 1, 1), np.float32) if explain else None
             return Scored(empty, heatmaps, empty if self._tells_novelty else None)
-        found = {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(outputs)}
+        found = {
+            name: np.concatenate([part[place] for part in parts])
+            for place, name in enumerate(outputs)
+        }
         return Scored(found["logit"], found.get("heatmap"), found.get("novelty"))
 
     def _input(self, crops: Sequence[Image]) -> Any:
@@ -112,13 +142,16 @@ class Bundle:
         if not bool((gap <= tolerance).all()):  # also refuses NaN
             worst = int(np.nanargmax(gap)) if not np.isnan(gap).all() else 0
             raise CanaryError(
-                f"canary {worst} gives the logit {found[worst]:.4f}, but its maker got {expected[worst]:.4f}"
-                f" (allowed difference {tolerance:g}): the preprocessing, the polarity or the runtime differs"
+                f"canary {worst} gives the logit {found[worst]:.4f}, but its maker got"
+                f" {expected[worst]:.4f} (allowed difference {tolerance:g}): the preprocessing,"
+                " the polarity or the runtime differs"
             )
 
 
 def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
-    """The canaries' crops: smooth random patterns, cut out like faces, so that the cropping is tested as well."""
+    """The canaries' crops: smooth random patterns, cut out like faces, so that the cropping is
+    tested as well.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
     crops = []
     for number in range(count):
@@ -129,54 +162,81 @@ def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
         c, s = np.cos(angle), np.sin(angle)
         turn = np.array([[c, s], [-s, c]]) * side / CANONICAL_SIDE
         landmarks = ((CANONICAL - CANONICAL_SIDE / 2) @ turn + 320).astype(np.float32)
-        crops.append(spec.cut(picture, similarity(landmarks, spec.target())))
+        crops.append(spec.cut(picture, similarity_transform(landmarks, spec.target())))
     return crops
 
 
 def shipped_bundles() -> dict[str, Path]:
     """The bundles that come with unmask, by name."""
-    return {path.stem: path for path in sorted(Path(str(files("unmask") / "weights")).glob("*.onnx"))}
+    return {
+        path.stem: path for path in sorted(Path(str(files("unmask") / "weights")).glob("*.onnx"))
+    }
 
 
 def find_bundle(name: str) -> Path:
-    """The file of a shipped bundle's name, or the file itself. Raises BundleNotFoundError."""
+    """The file of a shipped bundle's name, or the file itself.
+
+    Raises BundleNotFoundError.
+    """
     shipped = shipped_bundles()
     if name in shipped:
         return shipped[name]
     if Path(name).is_file():
         return Path(name)
     raise BundleNotFoundError(
-        f"there is no bundle {name!r}: neither a file nor one of the shipped ones ({', '.join(shipped) or 'none'})"
+        f"there is no bundle {name!r}: neither a file nor one of the shipped ones"
+        f" ({', '.join(shipped) or 'none'})"
     )
 
 
 def identify(name: str) -> ModelId:
-    """Which bundle that is, its digests and card checked, but not loaded. Raises BundleError."""
+    """Which bundle that is, its digests and card checked, but not loaded.
+
+    Raises BundleError.
+    """
     content = find_bundle(name).read_bytes()
     card = parse_card(read_seal(content))
     return ModelId(card.name, card.version, hashlib.sha256(content).hexdigest())
 
 
 def load_bundle(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Bundle:
-    """A shipped bundle by name, or one's own by path, checked. Raises BundleError, MissingExtraError."""
+    """A shipped bundle by name, or one's own by path, checked.
+
+    Raises BundleError, MissingExtraError.
+    """
     return Bundle(find_bundle(name), threads=threads, engine=engine)
+
+
+def load_scorer(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Scorer:
+    """What judges: a bundle as `load_bundle` takes it, or a detector that an installed package
+    offers under this name (entry points `unmask.detectors`).
+
+    Raises BundleError, MissingExtraError or PluginError.
+    """
+    if name not in shipped_bundles() and not Path(name).exists():
+        offered = find_plugins("unmask.detectors")
+        if name in offered:
+            make: Callable[[], Scorer] = load_plugin(offered[name])
+            return make()
+    return load_bundle(name, threads=threads, engine=engine)
 
 
 def _session(content: bytes, threads: int, gpu: bool) -> onnxruntime.InferenceSession:
     providers = ["CPUExecutionProvider"]
     if gpu:
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise BundleFormatError("this build of ONNX Runtime cannot use a GPU: pip install onnxruntime-gpu instead")
+            raise BundleFormatError(
+                "this build of ONNX Runtime cannot use a GPU: pip install onnxruntime-gpu instead"
+            )
         providers.insert(0, "CUDAExecutionProvider")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
     # waiting threads sleep instead of spinning: the cores are needed for decoding and finding
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    config = {"session.intra_op.allow_spinning": "0"}
     try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
+        return open_session(content, threads=threads, providers=providers, config=config)
     except Exception as error:  # ONNX Runtime's errors share no base
-        raise BundleFormatError(f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}") from error
+        raise BundleFormatError(
+            f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]], list[Any]]:
@@ -185,7 +245,11 @@ def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]],
     except ImportError as error:
         raise MissingExtraError("the engine openvino", "openvino") from error
     core = openvino.Core()
-    options = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    options = {
+        "INFERENCE_PRECISION_HINT": "bf16",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+    }
     compiled = core.compile_model(core.read_model(path), "CPU", options)
 
     def run(outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
@@ -196,23 +260,27 @@ def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]],
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[bool, bool]:
-    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it takes uint8, and
-    whether it tells novelty."""
+    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it
+    takes uint8, and whether it tells novelty.
+    """
     spec = card.crop
     inputs = {value.name: value for value in session.get_inputs()}
     outputs = {value.name: value for value in session.get_outputs()}
     if set(inputs) != {"faces"} or not {"logit", "heatmap"} <= set(outputs):
         raise BundleFormatError(
-            "the graph must take 'faces' and give 'logit' and 'heatmap',"
-            f" but takes {sorted(inputs)} and gives {sorted(outputs)}"
+            "the graph must take 'faces' and give 'logit' and 'heatmap', but takes"
+            f" {sorted(inputs)} and gives {sorted(outputs)}"
         )
     faces = inputs["faces"]
     if faces.type not in ("tensor(uint8)", "tensor(float)"):
         raise BundleFormatError(f"'faces' must be uint8 or float, but is {faces.type}")
     if len(faces.shape) != 4 or list(faces.shape[1:]) != [3, spec.size, spec.size]:
         raise BundleFormatError(
-            f"'faces' must be (N, 3, {spec.size}, {spec.size}) as the card says, but is {faces.shape}"
+            f"'faces' must be (N, 3, {spec.size}, {spec.size}) as the card says, but is"
+            f" {faces.shape}"
         )
     if card.gates.max_novelty < inf and "novelty" not in outputs:
-        raise BundleFormatError("the card has a gate for novelty, but the graph has no output 'novelty'")
+        raise BundleFormatError(
+            "the card has a gate for novelty, but the graph has no output 'novelty'"
+        )
     return faces.type == "tensor(uint8)", "novelty" in outputs

@@ -1,48 +1,89 @@
-"""The command line. It prints; nothing else does. Heavy imports wait until a command needs them."""
+"""The command line.
+
+It prints; nothing else does. Heavy imports wait until a command needs them.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
-from unmask.cli import catalogue, data, ledger, reports, scanning, serving, training
+from unmask.cli import catalogue, data, ledger, report, scan, serve, training
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
 app = typer.Typer(
     name="unmask",
-    help="Tells whether a face in an image or a video was faked, and shows the evidence.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(scanning.scan)
-app.command()(scanning.demo)
-app.command()(serving.serve)
+app.command()(scan.scan)
+app.command()(scan.demo)
+app.command()(serve.serve)
 app.command()(training.evaluate)
 app.command()(training.train)
 app.command()(training.export)
 app.command()(training.explain)
-app.add_typer(reports.app, name="report")
+app.add_typer(report.app, name="report")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(data.app, name="data")
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.recipes, name="recipes")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import unmask
+
+        tell(f"unmask {unmask.__version__}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Tells whether a face in a picture or a video was faked, and shows the evidence."""
+
+
 @app.command()
 def doctor() -> None:
-    """Say what is installed, which optional parts are missing, and how to get them."""
-    from unmask.doctor import examine
+    """Check the installation: what works, what is missing, and how to get it."""
+    from unmask.cli.doctor import examine
 
-    findings = examine()
-    for finding in findings:
-        mark = "ok " if finding.ok else "-  " if finding.optional else "BAD"
-        tell(f"{mark}  {finding.what:24} {finding.detail}")
-    raise typer.Exit(DONE if all(finding.ok or finding.optional for finding in findings) else FAILED)
+    diagnoses = examine()
+    for diagnosis in diagnoses:
+        mark = "ok "
+        if not diagnosis.ok:
+            mark = "-  " if diagnosis.optional else "BAD"
+        tell(f"{mark}  {diagnosis.what:24} {diagnosis.detail}")
+    healthy = all(diagnosis.ok or diagnosis.optional for diagnosis in diagnoses)
+    raise typer.Exit(DONE if healthy else FAILED)
+
+
+@app.command()
+def plugins() -> None:
+    """List the parts that other installed packages bring: finders, readers, detectors, checks."""
+    from unmask.cli.doctor import PLUGIN_GROUPS, installed_plugins
+
+    found = installed_plugins()
+    for group, purpose in PLUGIN_GROUPS.items():
+        tell(f"{group}: {purpose}")
+        in_group = [plugin for plugin in found if plugin.group == group]
+        for plugin in in_group:
+            tell(f"  {plugin.name:20} {plugin.target}  ({plugin.package})")
+        if not in_group:
+            tell("  none")
 
 
 def main() -> None:
@@ -72,7 +113,9 @@ def main() -> None:
 
 
 def _leave(code: int) -> None:
-    """Exit without waiting for threads that are still at a file, and without a second fault from a broken stdout."""
+    """Exit without waiting for threads that are still at a file, and without a second fault from a
+    broken stdout.
+    """
     try:
         sys.stdout.flush()
     except OSError as error:

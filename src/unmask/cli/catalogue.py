@@ -1,4 +1,4 @@
-"""`unmask models` and `unmask recipes`: what there is to judge and to train with."""
+"""`unmask models` and `unmask recipes`: the bundles and the training recipes at hand."""
 
 from __future__ import annotations
 
@@ -9,35 +9,45 @@ from typing import Annotated
 
 import typer
 
+from unmask._internal.atomic import output_errors
 from unmask.cli.output import JobsOption, ModelArgument, lab, say, tell
-from unmask.errors import OutputError
 
-models = typer.Typer(help="The bundles: list, show, check, make, learn.", no_args_is_help=True, rich_markup_mode=None)
-recipes = typer.Typer(help="The recipes: list, show, copy, check.", no_args_is_help=True, rich_markup_mode=None)
+models = typer.Typer(
+    help="Model bundles: list, show, check, make, learn.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+recipes = typer.Typer(
+    help="Training recipes: list, show, copy, check.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @models.command("list")
 def list_models() -> None:
-    """The bundles that come with unmask."""
+    """List the bundles that come with unmask."""
     from unmask.bundle import read_seal, shipped_bundles
 
     for name, path in shipped_bundles().items():
         card = read_seal(path.read_bytes())
-        tell(f"{name:16} {card['name']} {card['version']}  {path.stat().st_size / 1e6:.1f} MB  {card['licence']}")
+        tell(
+            f"{name:16} {card['name']} {card['version']}  {path.stat().st_size / 1e6:.1f} MB "
+            f" {card['licence']}"
+        )
 
 
 @models.command("show")
 def show_model(
-    model: ModelArgument = "default", as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False
+    model: ModelArgument = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
-    """The card of a bundle."""
+    """Print the model card of a bundle."""
     from unmask.bundle.session import find_bundle, load_bundle
 
     card = load_bundle(str(find_bundle(model))).card.text
     if as_json:
         tell(json.dumps(card, indent=2, ensure_ascii=False))
         return
-    from unmask.table import card_lines
+    from unmask.cli.tables import card_lines
 
     for line in card_lines(card):
         tell(line)
@@ -45,44 +55,68 @@ def show_model(
 
 @models.command("check")
 def check_model(model: ModelArgument = "default") -> None:
-    """Check a bundle: digests, card, graph and canaries."""
+    """Check a bundle: digests, card, graph and self-test."""
     from unmask.bundle import load_bundle
 
     bundle = load_bundle(model)
     canaries = len(bundle.card.canaries.logits)
-    tell(f"{bundle.id.name} {bundle.id.version}: digests, card, graph and {canaries} canaries are right")
+    tell(
+        f"{bundle.id.name} {bundle.id.version}: digests, card and graph are right; self-test"
+        f" passed ({canaries} inputs)"
+    )
 
 
 @models.command("make")
 def make_model(
-    name: Annotated[str, typer.Argument(help="Which: accurate.")],
+    name: Annotated[str, typer.Argument(help="Which one: accurate.")],
     out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
-    learnt: Annotated[Path | None, typer.Option(help="What `models learn` wrote, instead of what comes along.")] = None,
+    learnt: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that `models learn` wrote; default: the one that comes with unmask."
+        ),
+    ] = None,
 ) -> None:
-    """Make the bundle that is too large to come along, from its parts: the default, a package's tower, our layer."""
+    """Build the larger "accurate" bundle on this machine."""
     _require_accurate(name)
     with lab():
-        from unmask.lab.accurate import make
+        from unmask.lab.export.accurate import make
     make(out, learnt)
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB); use it with --model {out}")
 
 
 @models.command("learn")
 def learn_model(
-    name: Annotated[str, typer.Argument(help="Which: accurate.")],
-    data: Annotated[list[Path], typer.Option(help="Manifests with the splits that the recipe names.")],
-    out: Annotated[Path, typer.Option(help="What `models make` needs (.json).")],
-    test: Annotated[list[Path] | None, typer.Option(help="Manifests measured for the card.")] = None,
-    recipe: Annotated[str, typer.Option(help="The default bundle's recipe.")] = "unmask-lite0-wide",
-    per_set: Annotated[int, typer.Option(min=10, help="Faces of each data set and class, at most.")] = 1500,
+    name: Annotated[str, typer.Argument(help="Which one: accurate.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Manifests with the splits that the recipe names.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, for `models make` (.json).")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Manifests measured for the card.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Recipe of the default bundle.")
+    ] = "unmask-lite0-wide",
+    per_set: Annotated[
+        int, typer.Option(min=10, help="At most this many faces per data set and class.")
+    ] = 1500,
     jobs: JobsOption = 0,
 ) -> None:
-    """Learn what `models make` joins with the default bundle and the tower."""
+    """Train the part of the "accurate" bundle that is ours."""
     _require_accurate(name)
     with lab():
-        from unmask.lab.accurate import learn
+        from unmask.lab.export.accurate import learn
         from unmask.lab.recipe import load_recipe
-    learn(load_recipe(recipe), data, test or [], out, per_set=per_set, jobs=jobs or os.cpu_count() or 1, say=say)
+    learn(
+        load_recipe(recipe),
+        data,
+        test or [],
+        out,
+        per_set=per_set,
+        jobs=jobs or os.cpu_count() or 1,
+        say=say,
+    )
     tell(f"written: {out}")
 
 
@@ -93,7 +127,7 @@ def _require_accurate(name: str) -> None:
 
 @recipes.command("list")
 def list_recipes() -> None:
-    """The recipes that come with unmask."""
+    """List the recipes that come with unmask."""
     with lab():
         from unmask.lab.recipe import shipped_recipes
     for name in shipped_recipes():
@@ -102,28 +136,27 @@ def list_recipes() -> None:
 
 @recipes.command("show")
 def show_recipe(name: str) -> None:
-    """The text of a recipe."""
+    """Print a recipe."""
     tell(_shipped_recipe(name).read_text().rstrip())
 
 
 @recipes.command("copy")
 def copy_recipe(name: str, to: Path) -> None:
-    """Copy a recipe, to be changed."""
+    """Copy a recipe to a file, to change it."""
     text = _shipped_recipe(name).read_text()
-    try:
-        with to.open("x") as file:
-            file.write(text)
-    except OSError as error:
-        raise OutputError(f"cannot write {to}: {error.strerror}") from error
+    with output_errors(to), to.open("x") as file:
+        file.write(text)
     tell(f"written: {to}")
 
 
 @recipes.command("check")
-def check_recipe(recipe: str, override: Annotated[list[str] | None, typer.Option("--set")] = None) -> None:
-    """Check a recipe; all faults are listed."""
+def check_recipe(
+    recipe: str, override: Annotated[list[str] | None, typer.Option("--set")] = None
+) -> None:
+    """Check a recipe, and list all its mistakes."""
     with lab():
         from unmask.lab.recipe import load_recipe
-    tell(f"{load_recipe(recipe, override or ()).name}: no faults")
+    tell(f"{load_recipe(recipe, override or ()).name}: no mistakes")
 
 
 def _shipped_recipe(name: str) -> Path:

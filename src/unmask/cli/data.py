@@ -1,4 +1,4 @@
-"""`unmask data`: from a data set on disk to crops, splits that do not leak, and an audit."""
+"""`unmask data`: from a published data set to face crops, splits that do not leak, and an audit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import typer
 
 from unmask.cli.output import FacesOption, JobsOption, lab, progress, say, tell
 
-app = typer.Typer(help="Data sets: list, read, prepare, split, audit.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Data sets: list, read, prepare, split, audit, generate.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 ManifestsArgument = Annotated[
     list[Path],
     typer.Argument(
-        help="Manifests: .parquet, .csv, a folder of shards, or one with real/ and fake/.", show_default=False
+        help="Manifests: .parquet, .csv, a folder of shards, or one with real/ and fake/.",
+        show_default=False,
     ),
 ]
 
@@ -39,23 +44,26 @@ class Encoding(StrEnum):
 
 @app.command("list")
 def list_sets() -> None:
-    """The data sets that can be read, how they should look, where they are had and on which terms."""
+    """List the data sets that can be read, their folder layout, source and terms."""
     with lab():
-        from unmask.lab.datasets import DATASETS
-    for name, data_set in DATASETS.items():
-        tell(f"{name}: {data_set.title}\n{data_set.tree}\n  had from {data_set.source}; terms: {data_set.terms}\n")
+        from unmask.lab.data.datasets import all_datasets
+    for name, data_set in all_datasets().items():
+        tell(
+            f"{name}: {data_set.title}\n{data_set.tree}\n  Source: {data_set.source}\n  Terms:"
+            f" {data_set.terms}\n"
+        )
 
 
 @app.command()
 def read(
-    name: Annotated[str, typer.Argument(help="One of `unmask data list`.")],
-    root: Annotated[Path, typer.Argument(help="Where the data set lies.")],
-    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet or .csv).")],
+    name: Annotated[str, typer.Argument(help="Name of the data set, from `unmask data list`.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    out: Annotated[Path, typer.Option(help="Manifest to write (.parquet or .csv).")],
 ) -> None:
-    """Read a data set as it is published into a manifest. What it lists and is not there is named."""
+    """Turn a published data set into a manifest; files that are missing are named."""
     with lab():
-        from unmask.lab.datasets import read_dataset
-        from unmask.lab.manifest import write_manifest
+        from unmask.lab.data.datasets import read_dataset
+        from unmask.lab.data.manifest import write_manifest
     reading = read_dataset(name, root)
     write_manifest(reading.items, out)
     counts = Counter((item.split, "fake" if item.label else "real") for item in reading.items)
@@ -63,63 +71,93 @@ def read(
         tell(f"{split:12} {label:5} {count:8,}")
     if reading.missing:
         shown = ", ".join(reading.missing[:5]) + (" …" if len(reading.missing) > 5 else "")
-        tell(f"listed by the set, but not there and left out: {len(reading.missing):,} ({shown})")
-    tell(f"written: {out}, {len(reading.items):,} rows in {len({item.group for item in reading.items}):,} groups")
+        tell(f"left out because the file is missing: {len(reading.missing):,} ({shown})")
+    tell(
+        f"written: {out}, {len(reading.items):,} rows in"
+        f" {len({item.group for item in reading.items}):,} groups"
+    )
 
 
 @app.command()
 def prepare(
     manifests: ManifestsArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the shards and the coverage.")],
-    frames: Annotated[int, typer.Option(min=1, help="Frames of each video, evenly spaced.")] = 10,
-    every: Annotated[float | None, typer.Option(min=0.01, help="Instead: one frame every so many seconds.")] = None,
-    faces: FacesOption = "yunet",
-    which: Annotated[WhichFaces, typer.Option(help="The largest face of each frame, or all.")] = WhichFaces.largest,
-    size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 256,
-    margin: Annotated[float, typer.Option(help="Side of the crops, in canonical faces.")] = 1.5,
-    via: Annotated[
-        int | None, typer.Option(min=16, help="Cut at this side first, then bring to --size (64, then 128).")
+    out: Annotated[Path, typer.Option(help="Output folder for the crops and the coverage report.")],
+    frames: Annotated[int, typer.Option(min=1, help="Frames per video, evenly spaced.")] = 10,
+    every: Annotated[
+        float | None, typer.Option(min=0.01, help="Take one frame every so many seconds instead.")
     ] = None,
-    encoding: Annotated[Encoding, typer.Option(help="JPEG at quality 95 (4:4:4), or PNG.")] = Encoding.jpeg,
+    faces: FacesOption = "yunet",
+    which: Annotated[
+        WhichFaces, typer.Option(help="Keep the largest face of each frame, or all.")
+    ] = WhichFaces.largest,
+    size: Annotated[int, typer.Option(min=16, help="Side of the crops, in pixels.")] = 256,
+    margin: Annotated[
+        float, typer.Option(help="Side of the crops, as a multiple of the aligned face.")
+    ] = 1.5,
+    via: Annotated[
+        int | None,
+        typer.Option(min=16, help="Cut at this size first, then resize to --size."),
+    ] = None,
+    encoding: Annotated[
+        Encoding, typer.Option(help="JPEG at quality 95 (4:4:4), or PNG.")
+    ] = Encoding.jpeg,
     jobs: JobsOption = 0,
 ) -> None:
-    """Cut the faces out of pictures and videos, into Parquet shards. The same command goes on after a stop."""
+    """Crop the faces out of pictures and videos.
+
+    Give the same command again to resume after a stop.
+    """
     with lab():
-        from unmask.lab.manifest import read_manifests
-        from unmask.lab.prepare import Settings
-        from unmask.lab.prepare import prepare as run_prepare
+        from unmask.lab.data.manifest import read_manifests
+        from unmask.lab.data.prepare import Settings
+        from unmask.lab.data.prepare import prepare as run_prepare
     items = read_manifests(manifests, files_there=False)
-    settings = Settings(frames, every, faces, which.value, size, margin, via=via, encoding=encoding.value)
+    settings = Settings(
+        frames, every, faces, which.value, size, margin, via=via, encoding=encoding.value
+    )
     with progress(len(items)) as advance:
-        coverage = run_prepare(items, out, settings, jobs=jobs or os.cpu_count() or 1, advance=advance)
+        coverage = run_prepare(
+            items, out, settings, jobs=jobs or os.cpu_count() or 1, advance=advance
+        )
     for name, counts in coverage["by_data_set"].items():
-        tell(f"{name:30} " + ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())))
+        tell(
+            f"{name:30} "
+            + ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+        )
     for row in coverage["left_out"][:10]:
         tell(f"  left out: {row['name']}: {row['why']}")
     if (more := len(coverage["left_out"]) - 10) > 0:
         tell(f"  and {more:,} more, all in {out}/coverage.csv")
-    tell(f"written: {out}, {coverage['crops']:,} crops of {coverage['with_a_face']:,} of {coverage['items']:,} files")
+    tell(
+        f"written: {out}, {coverage['crops']:,} crops of {coverage['with_a_face']:,} of"
+        f" {coverage['items']:,} files"
+    )
 
 
 @app.command()
 def split(
     manifests: ManifestsArgument,
-    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet or .csv).")],
-    shares: Annotated[str, typer.Option(help="Share of each split.")] = "train=0.7,validation=0.15,test=0.15",
+    out: Annotated[Path, typer.Option(help="Manifest to write (.parquet or .csv).")],
+    shares: Annotated[
+        str, typer.Option(help="Share of each split.")
+    ] = "train=0.7,validation=0.15,test=0.15",
     by: Annotated[
-        str, typer.Option(help="What stays together: group, identity, near_duplicate; or row: nothing.")
+        str,
+        typer.Option(
+            help="What must stay in one split: group, identity, near_duplicate; or row: nothing."
+        ),
     ] = "group",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same splits.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 1,
     jobs: JobsOption = 0,
 ) -> None:
-    """Share out rows into splits, with nothing in two of them that belongs together."""
+    """Split data so that groups, people or near-duplicates never fall into two splits."""
     import numpy as np
 
     with lab():
-        from unmask.lab.identities import cluster, embed
-        from unmask.lab.manifest import read_manifests, write_manifest
-        from unmask.lab.samples import find_samples
-        from unmask.lab.splits import parse_shares, split_items
+        from unmask.lab.audit.identities import cluster, embed
+        from unmask.lab.data.manifest import read_manifests, write_manifest
+        from unmask.lab.data.samples import find_samples
+        from unmask.lab.data.splits import parse_shares, split_items
     ties = [tie.strip() for tie in by.split(",")]
     items, parts = read_manifests(manifests), parse_shares(shares)
     people, prints = None, None
@@ -138,30 +176,45 @@ def split(
     for name in parts:
         mine = [item for item in items if item.split == name]
         fakes = sum(item.label for item in mine)
-        tell(f"{name:12} {len(mine) - fakes:8,} real {fakes:8,} fake {len({item.group for item in mine}):8,} groups")
+        tell(
+            f"{name:12} {len(mine) - fakes:8,} real {fakes:8,} fake"
+            f" {len({item.group for item in mine}):8,} groups"
+        )
     tell(f"written: {out}, tied by {', '.join(ties)}, seed {seed}")
 
 
 @app.command()
 def generate(
-    generator: Annotated[str, typer.Argument(help="Which generator: mobilestylegan.")],
-    like: Annotated[list[Path], typer.Option(help="Manifests whose real pictures lend framing, size and encoding.")],
-    out: Annotated[Path, typer.Option(help="The manifest to write (.parquet).")],
+    generator: Annotated[str, typer.Argument(help="Generator: mobilestylegan.")],
+    like: Annotated[
+        list[Path],
+        typer.Option(
+            help="Manifests of real pictures whose framing, size and encoding are copied."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Manifest to write (.parquet).")],
     count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 1000,
-    split: Annotated[list[str] | None, typer.Option(help="Only like these splits; without it, like all.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 1,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Copy only from these splits; default: all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 1,
     jobs: JobsOption = 0,
 ) -> None:
-    """Make generated faces, each framed, sized and encoded like a real picture."""
+    """Generate fake faces, each framed, sized and encoded like a real picture."""
     with lab():
         from unmask.faces import load_finder
-        from unmask.lab.generate import generate as run_generator
-        from unmask.lab.generate import load_generator
-        from unmask.lab.manifest import read_manifests, write_manifest
-        from unmask.lab.samples import find_samples
+        from unmask.lab.data.generate import generate as run_generator
+        from unmask.lab.data.generate import load_generator
+        from unmask.lab.data.manifest import read_manifests, write_manifest
+        from unmask.lab.data.samples import find_samples
     faces = load_generator(generator)
-    reals = [item for item in read_manifests(like) if not item.label and (not split or item.split in split)]
-    drawn = random.Random(seed).sample(reals, min(count, len(reals)))  # no more faces are looked for than are needed
+    reals = [
+        item
+        for item in read_manifests(like)
+        if not item.label and (not split or item.split in split)
+    ]
+    # no more faces are looked for than are needed
+    drawn = random.Random(seed).sample(reals, min(count, len(reals)))
     likes = find_samples(drawn, jobs=jobs or os.cpu_count() or 1).samples
     made = []
     with progress(count) as advance:
@@ -175,21 +228,29 @@ def generate(
 @app.command()
 def audit(
     manifests: ManifestsArgument,
-    out: Annotated[Path, typer.Option(help="Folder for audit.html and audit.json.")],
-    identities: Annotated[bool, typer.Option(help="Compare faces as well, to find people in two splits.")] = True,
+    out: Annotated[Path, typer.Option(help="Output folder for audit.html and audit.json.")],
+    identities: Annotated[
+        bool, typer.Option(help="Also compare faces, to find people who appear in two splits.")
+    ] = True,
     jobs: JobsOption = 0,
 ) -> None:
-    """Do the splits leak, and does the wrapping tell the answer? A table, and one HTML page with plots."""
+    """Check a data set: do its splits leak, and can fakes be told from file properties alone?"""
     with lab():
-        from unmask.lab.audit import audit as run_audit
-        from unmask.lab.manifest import read_manifests
-    found = run_audit(read_manifests(manifests), out, identities=identities, jobs=jobs or os.cpu_count() or 1, say=say)
+        from unmask.lab.audit.audit import audit as run_audit
+        from unmask.lab.data.manifest import read_manifests
+    found = run_audit(
+        read_manifests(manifests),
+        out,
+        identities=identities,
+        jobs=jobs or os.cpu_count() or 1,
+        say=say,
+    )
     for note in found.notes:
         tell(f"note: {note}")
     for leak in found.leaks.words():
         tell(f"LEAK: {leak}")
     if not found.leaks:
-        tell("no leak between splits found")
+        tell("no leak between splits was found")
     for shortcut in found.shortcuts:
         tell(f"{shortcut.data}: {shortcut.words()}")
     tell(f"written: {out}/audit.html, audit.json")

@@ -1,4 +1,4 @@
-"""`unmask ledger`: ask what an archive scan has found, also while it runs."""
+"""`unmask ledger`: what an archive scan has found; works while it runs, too."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ import typer
 from unmask.cli.output import complain, print_table, tell
 
 app = typer.Typer(
-    help="Ledgers of archive scans: summary, list, export, report.", no_args_is_help=True, rich_markup_mode=None
+    help="What an archive scan has found: summary, list, export, report.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 LedgerArgument = Annotated[
     Path, typer.Argument(help="The file that `unmask scan --ledger` writes.", show_default=False)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
-GoneOption = Annotated[bool, typer.Option("--gone", help="Also files that a later scan did not find any more.")]
-BelowOption = Annotated[str | None, typer.Option(help="Only in this folder or archive.", show_default=False)]
-ErrorOption = Annotated[str | None, typer.Option(help="Only with this kind of error.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+GoneOption = Annotated[
+    bool, typer.Option("--gone", help="Include files that were no longer there in a later scan.")
+]
+BelowOption = Annotated[
+    str | None, typer.Option(help="Only in this folder or archive.", show_default=False)
+]
+ErrorOption = Annotated[
+    str | None, typer.Option(help="Only with this kind of error.", show_default=False)
+]
 
 
 class WhichLabel(StrEnum):
@@ -54,8 +62,12 @@ class GroupBy(StrEnum):
     model = "model"
 
 
-LabelOption = Annotated[WhichLabel | None, typer.Option(help="Only with this verdict.", show_default=False)]
-StateOption = Annotated[WhichState | None, typer.Option(help="Only in this state.", show_default=False)]
+LabelOption = Annotated[
+    WhichLabel | None, typer.Option(help="Only with this verdict.", show_default=False)
+]
+StateOption = Annotated[
+    WhichState | None, typer.Option(help="Only in this state.", show_default=False)
+]
 
 
 @app.command()
@@ -63,20 +75,23 @@ def summary(
     ledger: LedgerArgument,
     by: Annotated[
         GroupBy | None,
-        typer.Option(help="Count by folder, day of judging, day of last change, error or model.", show_default=False),
+        typer.Option(
+            help="Count by folder, day judged, day last modified, error or model.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count the files by verdict, and by what --by says."""
-    from unmask.archive import asking
+    """Count files by verdict, and by folder, day, error or model."""
+    from unmask.archive import queries
 
-    with closing(asking_ledger(ledger)) as database:
-        total = asking.summary(database, str(ledger))
-        rows = [] if by is None else asking.groups(database, str(ledger), asking.By(by.value))
+    with closing(open_ledger(ledger)) as database:
+        total = queries.summary(database, str(ledger))
+        rows = [] if by is None else queries.groups(database, str(ledger), queries.By(by.value))
     if as_json:
         tell(json.dumps(total | ({} if by is None else {f"by_{by}": rows}), ensure_ascii=False))
         return
-    from unmask.table import ledger_lines, ledger_table, printable
+    from unmask.cli.tables import ledger_lines, ledger_table, printable
 
     for line in ledger_lines(total):
         tell(printable(line))
@@ -92,18 +107,18 @@ def list_files(
     error: ErrorOption = None,
     below: BelowOption = None,
     gone: GoneOption = False,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Show at most this many; 0: all.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """List files, the most suspected first."""
-    from unmask.archive import asking
-    from unmask.table import printable
+    """List files, the most suspicious first."""
+    from unmask.archive import queries
+    from unmask.cli.tables import printable
 
-    chosen = asking.Filter(label and label.value, state and state.value, error, below, gone)
-    with closing(asking_ledger(ledger)) as database:
-        shown = 0
-        for row in asking.rows(database, str(ledger), chosen, limit or -1):
-            shown += 1
+    chosen = queries.Filter(label and label.value, state and state.value, error, below, gone)
+    with closing(open_ledger(ledger)) as database:
+        listed = 0
+        for row in queries.rows(database, str(ledger), chosen, limit or -1):
+            listed += 1
             if as_json:
                 tell(json.dumps(row, ensure_ascii=False))
                 continue
@@ -111,15 +126,20 @@ def list_files(
             verdict = row["label"] or row["state"]
             why = row["error_message"] or (row["reasons"] or "").replace(" ", ", ")
             tell(f"{p}  {verdict:14} {printable(row['path'])}  {printable(why)}".rstrip())
-    if limit and shown == limit:
-        complain(f"the first {limit}; --limit 0 lists all")
+    if limit and listed == limit:
+        complain(f"only the first {limit} are listed; --limit 0 lists all")
 
 
 @app.command()
 def export(
     ledger: LedgerArgument,
     out: Annotated[
-        Path, typer.Option(help="A table (.csv, .parquet), the reports (.jsonl), or an overview to look at (.html).")
+        Path,
+        typer.Option(
+            help=(
+                "File to write: a table (.csv, .parquet), the reports (.jsonl), or a page (.html)."
+            )
+        ),
     ],
     label: LabelOption = None,
     state: StateOption = None,
@@ -129,44 +149,53 @@ def export(
     reports: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with reports (scan --report, ledger report) that .html leads to.", show_default=False
+            help="Folder with reports that the .html page should link to.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write the files and verdicts for other programs, or as a page to look at."""
-    from unmask.archive import asking
+    """Export files and verdicts for other programs, or as a page to look at."""
+    from unmask.archive import queries
 
-    chosen = asking.Filter(label and label.value, state and state.value, error, below, gone)
-    with closing(asking_ledger(ledger)) as database:
+    chosen = queries.Filter(label and label.value, state and state.value, error, below, gone)
+    with closing(open_ledger(ledger)) as database:
         if out.suffix == ".html":
             from unmask.archive.overview import write_overview
 
             count = write_overview(database, str(ledger), out, chosen, reports)
         else:
-            count = asking.export(database, str(ledger), out, chosen)
+            count = queries.export(database, str(ledger), out, chosen)
     tell(f"written: {out}, {count:,} files")
 
 
 @app.command()
 def report(
     ledger: LedgerArgument,
-    file: Annotated[str, typer.Argument(help="Its path, or the first digits of its sha-256.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="The file's path, or the first digits of its sha-256.", show_default=False
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the page, the PDF and the JSON.")],
-    model: Annotated[str, typer.Option(help="The bundle that judged it: a shipped one's name, or a file.")] = "default",
+    model: Annotated[
+        str, typer.Option(help="The bundle that judged it: the name of a shipped one, or a file.")
+    ] = "default",
 ) -> None:
-    """Make the report of one file, with its evidence: it is judged once more, by the same bundle and settings."""
-    from unmask.archive import asking
-    from unmask.archive.again import judge_again
-    from unmask.report.write import prepare_folder, write_report
+    """Write the full report on one file; it is judged once more, with the same bundle and settings."""
+    from unmask._internal.atomic import output_folder
+    from unmask.archive import queries
+    from unmask.archive.rescan import rescan
+    from unmask.report.files import write_report
 
-    with closing(asking_ledger(ledger)) as database:
-        row = asking.find(database, str(ledger), file)
-    result, card = judge_again(row, model)
-    for path in write_report(result, card, prepare_folder(out)):
+    with closing(open_ledger(ledger)) as database:
+        row = queries.find(database, str(ledger), file)
+    result, card = rescan(row, model)
+    for path in write_report(result, card, output_folder(out)):
         tell(f"written: {path}")
 
 
-def asking_ledger(path: Path) -> Any:
+def open_ledger(path: Path) -> Any:
     from unmask.archive import read_ledger
 
     return read_ledger(path)

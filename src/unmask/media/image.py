@@ -19,21 +19,27 @@ from PIL import ExifTags, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
 
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
-from unmask.media.source import Closing, choose_frames
+from unmask.media.base import Closing, choose_frames
 from unmask.types import Frame, Image, Media
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "PPM")
-"""What Pillow is allowed to try, as far as it was built with it: no format that runs another program (EPS)."""
+"""What Pillow is allowed to try, as far as it was built with it: no format that runs another
+program (EPS)."""
 
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 # Pillow keeps its limits in module globals; what is borrowed here is given back under this lock.
 _pillow = threading.Lock()
-_lenient_spells = 0  # how often the lock's holders have begun or ended to let Pillow read what is cut short
+_lenient_spells = (
+    0  # how often the lock's holders have begun or ended to let Pillow read what is cut short
+)
 
 
 def open_image(path: Path, sha256: str, max_pixels: int) -> Still | Animation | None:
-    """The picture, or None where Pillow does not know the format. Raises TooLargeError, UnknownFormatError."""
+    """The picture, or None where Pillow does not know the format.
+
+    Raises TooLargeError, UnknownFormatError.
+    """
     try:
         picture = _open(path)
     except UnidentifiedImageError:
@@ -44,7 +50,8 @@ def open_image(path: Path, sha256: str, max_pixels: int) -> Still | Animation | 
     if width * height > max_pixels:
         picture.close()
         raise TooLargeError(
-            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the bound with --max-pixels"
+            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the"
+            " bound with --max-pixels"
         )
     count = getattr(picture, "n_frames", 1)
     if count > 1 and picture.format in _ANIMATED:
@@ -63,7 +70,10 @@ class Still(Closing):
         self.tags: Mapping[str, str] = _tags(picture)
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
-        """The picture, once. Raises NoFramesError where nothing of it can be decoded."""
+        """The picture, once.
+
+        Raises NoFramesError where nothing of it can be decoded.
+        """
         if count < 1:
             raise ValueError(f"the number of frames must be at least 1, but is {count}")
         self._picture, share = _load(self._picture, self.media.path)
@@ -92,7 +102,8 @@ class Animation(Closing):
             except (EOFError, OSError, ValueError):
                 break
             self._times.append(time)
-            time += (float(picture.info.get("duration") or 0) or 100.0) / 1000  # browsers show 0 ms as 100 ms
+            # browsers show 0 ms as 100 ms
+            time += (float(picture.info.get("duration") or 0) or 100.0) / 1000
         self._end = time
         self._declared = count
         fps = Fraction(len(self._times) / time).limit_denominator(1000) if time else None
@@ -100,13 +111,13 @@ class Animation(Closing):
         self.tags: Mapping[str, str] = _tags(picture)
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
-        """Frames of the animation, as `Source.frames`."""
+        """Frames of the animation, as `OpenMedia.frames`."""
         self._shown.clear()
         if not (yield from self._show(choose_frames(self._times, self._end, count, every_s))):
             raise NoFramesError("not one frame of the animation can be decoded")
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
-        """As `Source.frames_at`."""
+        """As `OpenMedia.frames_at`."""
         numbers = {max(0, bisect_right(self._times, time + 1e-9) - 1) for time in times_s}
         yield from self._show(sorted(numbers - self._shown))
 
@@ -132,11 +143,12 @@ class Animation(Closing):
 def to_rgb(picture: Pillow.Image) -> Image:
     """Any picture as (height, width, 3) uint8 sRGB, upright.
 
-    EXIF orientation is applied, 16 bits are scaled to 8, an embedded colour profile is brought to sRGB, and what is
-    transparent lies on white.
+    EXIF orientation is applied, 16 bits are scaled to 8, an embedded colour profile is brought to
+    sRGB, and what is transparent lies on white.
     """
     profile = picture.info.get("icc_profile")
-    with suppress(Exception):  # as in _exif: a picture whose EXIF is broken is shown as it is stored
+    with suppress(Exception):
+        # as in _exif: a picture whose EXIF is broken is shown as it is stored
         ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
         grey = _to_8_bits(np.asarray(picture), picture.mode)
@@ -152,7 +164,11 @@ def to_rgb(picture: Pillow.Image) -> Image:
 def _open(path: Path) -> Pillow.Image:
     with _pillow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # the bound is checked by the caller
+        # the bound is checked by the caller
+        limit, Pillow.MAX_IMAGE_PIXELS = (
+            Pillow.MAX_IMAGE_PIXELS,
+            None,
+        )
         try:
             Pillow.init()
             return Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN])
@@ -161,7 +177,10 @@ def _open(path: Path) -> Pillow.Image:
 
 
 def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
-    """Decode, also what is cut short: the picture and the share of rows that could be read. Raises NoFramesError."""
+    """Decode, also what is cut short: the picture and the share of rows that could be read.
+
+    Raises NoFramesError.
+    """
     global _lenient_spells  # noqa: PLW0603
     before = _lenient_spells
     try:
@@ -185,7 +204,8 @@ def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
             _lenient_spells += 1
-    # rows that no data came for all look like the last one: black in a PNG, the last block's colour in a JPEG
+    # rows that no data came for all look like the last one: black in a PNG, the last block's colour
+    # in a JPEG
     pixels = np.asarray(picture.convert("RGB"))
     differing = np.flatnonzero((pixels != pixels[-1]).any(axis=(1, 2)))
     share = float(differing[-1] + 1) / len(pixels) if len(differing) else 0.0
@@ -210,7 +230,10 @@ def _to_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
             return picture
         alpha_free = picture.convert("RGB") if picture.mode == "RGBA" else picture
         return (
-            ImageCms.profileToProfile(alpha_free, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or picture
+            ImageCms.profileToProfile(
+                alpha_free, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            or picture
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return picture  # a broken profile says nothing of the colours
@@ -225,17 +248,24 @@ def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
 def _exif(picture: Pillow.Image) -> Pillow.Exif | dict[int, Any]:
     try:
         return picture.getexif()
-    except Exception:  # hostile or broken EXIF raises whatever it likes; a picture without EXIF is still a picture
+    except Exception:
+        # hostile or broken EXIF raises whatever it likes; a picture without EXIF is still a picture
         return {}
 
 
 def _tags(picture: Pillow.Image) -> dict[str, str]:
     exif = _exif(picture)
-    tags = {ExifTags.TAGS[key]: _words(value) for key, value in exif.items() if key in ExifTags.TAGS}
+    tags = {
+        ExifTags.TAGS[key]: _words(value) for key, value in exif.items() if key in ExifTags.TAGS
+    }
     with suppress(Exception):  # as in _exif
         inner = exif.get_ifd(ExifTags.IFD.Exif).items() if isinstance(exif, Pillow.Exif) else ()
         tags |= {ExifTags.TAGS[key]: _words(value) for key, value in inner if key in ExifTags.TAGS}
-    tags |= {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}
+    tags |= {
+        key: value
+        for key, value in picture.info.items()
+        if isinstance(key, str) and isinstance(value, str)
+    }
     for key in ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp"):
         if value := picture.info.get(key):
             tags["xmp"] = _words(value)
@@ -243,7 +273,8 @@ def _tags(picture: Pillow.Image) -> dict[str, str]:
         table = list(getattr(picture, "quantization", {})[0])
         tags["jpeg_quality"] = _jpeg_tables(table)
         if not picture.info.get("icc_profile") and exif.get(ExifTags.Base.Orientation, 1) == 1:
-            tags["jpeg_luma"] = " ".join(map(str, table))  # its blocks are those of the picture as shown
+            # its blocks are those of the picture as shown
+            tags["jpeg_luma"] = " ".join(map(str, table))
     return tags | {"format": picture.format or "", "stored_size": "{}×{}".format(*picture.size)}
 
 
@@ -267,7 +298,9 @@ def _jpeg_tables(table: Sequence[int]) -> str:
 @cache
 def _libjpeg_tables() -> dict[tuple[int, ...], int]:
     """Each table of luma that libjpeg makes, its steps sorted, and the quality it is made for."""
-    scales = {quality: 5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)}
+    scales = {
+        quality: 5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)
+    }
     return {
         tuple(sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA)): quality
         for quality, scale in scales.items()

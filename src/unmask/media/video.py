@@ -14,27 +14,29 @@ import cv2
 import numpy as np
 
 from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
-from unmask.media.source import Closing, choose_frames
+from unmask.media.base import Closing, choose_frames
 from unmask.types import Frame, Image, Media
 
-CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,"
-    "h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
-)
-"""What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound is, to say so."""
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
+"""What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound
+is, to say so."""
 
 SEEK_WORTH = 16
-"""Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as much as these."""
+"""Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as
+much as these."""
 
 SKIPPABLE = frozenset({"h264", "hevc", "mpeg2video", "mpeg4"})
-"""Codecs whose decoders heed skip_frame packet by packet. dav1d (AV1) applies it to frames already under way."""
+"""Codecs whose decoders heed skip_frame packet by packet. dav1d (AV1) applies it to frames already
+under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     """Where the frames are, read from the packets without decoding.
 
-    pts: times of display in units of time_base, rising; keys: those of the key frames; end: when the last one goes.
+    - pts: times of display in units of time_base, rising
+    - keys: those of the key frames
+    - end: when the last one goes
     """
 
     pts: tuple[int, ...]
@@ -44,9 +46,11 @@ class Index:
 
 
 class Video(Closing):
-    """A video, read on where that is cheaper, and by seeking where the next wanted frame lies past the next key frame.
+    """A video, read on where that is cheaper, and by seeking where the next wanted frame lies past
+    the next key frame.
 
-    Frames that nothing refers to and nobody asked for are not decoded at all (their packets say so).
+    Frames that nothing refers to and nobody asked for are not decoded at all (their packets say
+    so).
     """
 
     def __init__(self, path: Path, sha256: str, max_pixels: int, threads: int = 0) -> None:
@@ -58,8 +62,8 @@ class Video(Closing):
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > max_pixels:
                 raise TooLargeError(
-                    f"frames of {width}×{height} pixels, more than the {max_pixels} that are allowed;"
-                    " raise the bound with --max-pixels"
+                    f"frames of {width}×{height} pixels, more than the {max_pixels} that are"
+                    " allowed; raise the bound with --max-pixels"
                 )
             declared = container.duration / av.time_base if container.duration else 0.0
             self._shape = Fraction(stream.sample_aspect_ratio or 1)
@@ -91,7 +95,7 @@ class Video(Closing):
         )
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
-        """Frames of the video, as `Source.frames`."""
+        """Frames of the video, as `OpenMedia.frames`."""
         step = self._step()
         self._shown.clear()
         chosen = choose_frames(*self._times(), count, None if every_s is None else every_s / step)
@@ -103,7 +107,7 @@ class Video(Closing):
             self.media = replace(self.media, notes=(*self.media.notes, note))
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
-        """As `Source.frames_at`."""
+        """As `OpenMedia.frames_at`."""
         times, step = self._times()[0], self._step()
         first = times[0] if times else 0
         numbers = {max(0, bisect_right(times, first + time / step + 1e-9) - 1) for time in times_s}
@@ -125,7 +129,9 @@ class Video(Closing):
         for frame in self._by_time(numbers) if self._index.pts else self._by_count(numbers):
             self._shown.add(frame.index)
             height, width = frame.image.shape[:2]
-            self.media = replace(self.media, frames_read=len(self._shown), width=width, height=height)
+            self.media = replace(
+                self.media, frames_read=len(self._shown), width=width, height=height
+            )
             yield frame
         return len(self._shown) - before
 
@@ -143,33 +149,45 @@ class Video(Closing):
                     yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
 
     def _attempts(self, start: int | None) -> list[int | None]:
-        """Where to seek to, until it works: MPEG streams have no index, and a seek may land behind the key frame."""
+        """Where to seek to, until it works: MPEG streams have no index, and a seek may land behind
+        the key frame.
+        """
         if start is None:
             return [None]
         place = bisect_right(self._index.keys, start) - 1
         return [*(self._index.keys[max(place - back, 0)] for back in (0, 1, 3)), self._index.pts[0]]
 
     def _go_to(self, container: Any, stream: Any, start: int | None, wanted: int) -> bool:
-        """Seek to the key frame at `start` (None: stay); whether a key frame lies before or at `wanted` from there."""
+        """Seek to the key frame at `start` (None: stay); whether a key frame lies before or at
+        `wanted` from there.
+        """
         if start is None:
             return True
         try:
             container.seek(start, stream=stream, backward=True)
-            keys = (packet.pts for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None)
+            keys = (
+                packet.pts
+                for packet in container.demux(stream)
+                if packet.is_keyframe and packet.pts is not None
+            )
             found = next(keys, None)
             container.seek(start, stream=stream, backward=True)
         except av.FFmpegError:
             return False
         return found is not None and found <= wanted
 
-    def _run(self, container: Any, stream: Any, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:
+    def _run(
+        self, container: Any, stream: Any, wanted: Sequence[int]
+    ) -> Iterator[tuple[int, Image]]:
         """The frames at `wanted` (rising pts), reading on from where we are."""
         waiting = set(wanted)
         codec = stream.codec_context
         unasked = "NONREF" if codec.codec.canonical_name in SKIPPABLE else "DEFAULT"
         try:
             for packet in container.demux(stream):
-                codec.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in waiting else unasked
+                codec.skip_frame = (
+                    "DEFAULT" if packet.pts is None or packet.pts in waiting else unasked
+                )
                 yield from self._decoded(codec, packet, waiting)
                 if not waiting or (packet.dts is not None and packet.dts > max(waiting)):
                     break
@@ -229,9 +247,11 @@ class Video(Closing):
 
 
 def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int]]]:
-    """How to read: runs of (key frame to seek to, or None to read on; the frames wanted in this run).
+    """How to read: runs of (key frame to seek to, or None to read on; the frames wanted in this
+    run).
 
-    A new run begins where at least SEEK_WORTH frames lie between the last wanted frame and the key frame of the next.
+    A new run begins where at least SEEK_WORTH frames lie between the last wanted frame and the key
+    frame of the next.
     """
     runs: list[tuple[int | None, list[int]]] = []
     position = index.pts[0]
@@ -250,8 +270,10 @@ def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int
 
 
 def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
-    """The index, the number of packets, and how far the file reaches in seconds, its sound included: a header gives the
-    length of the longest stream, so only all of them together tell a truncated file."""
+    """The index, the number of packets, and how far the file reaches in seconds, its sound
+    included: a header gives the length of the longest stream, so only all of them together tell
+    a truncated file.
+    """
     pts, keys, count, last, dated, reached = [], [], 0, 0, True, 0.0
     start = (container.start_time or 0) / av.time_base
     try:
@@ -260,7 +282,9 @@ def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
                 continue
             until = packet.pts if packet.pts is not None else packet.dts
             if until is not None:
-                reached = max(reached, float((until + (packet.duration or 0)) * packet.time_base) - start)
+                reached = max(
+                    reached, float((until + (packet.duration or 0)) * packet.time_base) - start
+                )
             if packet.stream_index != stream.index:
                 continue
             count += 1
@@ -284,10 +308,13 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _to_rgb(frame: Any, shape: Fraction) -> Image:
-    """(height, width, 3) uint8, upright, with square pixels, of one field where the frame holds two."""
+    """(height, width, 3) uint8, upright, with square pixels, of one field where the frame holds
+    two.
+    """
     image: Any = frame.to_ndarray(format="rgb24")
     if frame.interlaced_frame:
-        # two moments in one frame, line by line: keep the upper one, or every moving edge looks like a seam
+        # two moments in one frame, line by line: keep the upper one, or every moving edge looks
+        # like a seam
         height, width = image.shape[:2]
         image = cv2.resize(image[::2], (width, height), interpolation=cv2.INTER_LINEAR)
     if shape > 0 and shape != 1:

@@ -1,55 +1,20 @@
-"""What a file says of itself. It is a claim, never proof: anyone can write it, and most honest files say nothing."""
+"""What a file says of itself.
+
+It is a claim, never proof: anyone can write it, and most honest files say nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
+from unmask.provenance.base import Check, FileUnderCheck
+from unmask.provenance.checks import CHECKS, ProvenanceAnalysis, all_checks, check_provenance
+from unmask.provenance.contradictions import contradictions
 
-from unmask.provenance.credentials import read_credentials
-from unmask.provenance.tags import AI_SOURCES, read_tags
-from unmask.provenance.twice import look_at_pixels
-from unmask.provenance.wrapping import read_wrapping
-from unmask.types import Label, Provenance, Verdict
-
-__all__ = ["contradictions", "look_at_pixels", "read_provenance"]
-
-
-def read_provenance(path: Path, tags: Mapping[str, str]) -> Provenance:
-    """What the file says in its tags (as `Source.tags`), its Content Credentials and its wrapping. Raises nothing for
-    what is broken: that, too, is said."""
-    found = read_tags(tags)
-    credentials = read_credentials(path)
-    traces = {**found.traces, **read_wrapping(path, tags)}
-    return replace(
-        found,
-        credentials=credentials,
-        traces=traces,
-        ai_generated=found.ai_generated or credentials.ai_generated,
-    )
-
-
-def contradictions(provenance: Provenance, verdict: Verdict) -> tuple[str, ...]:
-    """Where the file's words and the judgement of its pixels disagree, in words."""
-    found = []
-    credentials, said = provenance.credentials, provenance.said
-    if provenance.ai_generated and verdict.label is Label.REAL:
-        found.append(
-            "The file says that a generator made or changed it, but no sign of that was found in the face: the detector"
-            " may miss what this generator makes, or only other parts were made by it."
-        )
-    if verdict.label is Label.FAKE and not provenance.ai_generated:
-        if credentials.state == "valid" and credentials.source not in AI_SOURCES:
-            signer = credentials.signer or "an unnamed signer"
-            found.append(
-                f"The file carries intact credentials of {signer} that say nothing of a generator, but the face looks"
-                " fake: one of the two is mistaken, or the fake was made before signing."
-            )
-        elif camera := " ".join(filter(None, (said.get("maker"), said.get("camera")))):
-            found.append(
-                f"The file names a camera ({camera}), but the face looks fake: tags are easily copied or kept when a"
-                " picture is changed."
-            )
-    if credentials.state == "tampered":
-        found.append("The file was changed after its Content Credentials were signed.")
-    return tuple(found)
+__all__ = [
+    "CHECKS",
+    "Check",
+    "FileUnderCheck",
+    "ProvenanceAnalysis",
+    "all_checks",
+    "check_provenance",
+    "contradictions",
+]

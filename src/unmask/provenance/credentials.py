@@ -1,7 +1,9 @@
-"""Content Credentials (C2PA 2.x), read and checked offline by the library of the Content Authenticity Initiative.
+"""Content Credentials (C2PA 2.x), read and checked offline by the library of the Content
+Authenticity Initiative.
 
-No manifest is fetched, no certificate looked up, and no list of trusted signers is used: `valid` means that the file
-is as it was when whoever holds the key signed it, not that the signer is who they say.
+No manifest is fetched, no certificate looked up, and no list of trusted signers is used: `valid`
+means that the file is as it was when whoever holds the key signed it, not that the signer is who
+they say.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unmask.provenance.base import FileUnderCheck
 from unmask.provenance.tags import AI_SOURCES, plain
-from unmask.types import Credentials
+from unmask.types import Credentials, CredentialsState, Provenance
 
 MAX_MANIFEST_BYTES = 8_000_000
 """Of a manifest as JSON; a larger one is called unreadable."""
@@ -22,10 +25,22 @@ _CHANGED = ("Hash.mismatch", "hashedURI.mismatch", "claimSignature.mismatch")
 _NO_MATTER = ("signingCredential.untrusted", "signingCredential.ocsp")
 
 
+def check_credentials(file: FileUnderCheck) -> Provenance:
+    """The file's Content Credentials, and whether they say that a generator made it."""
+    credentials = read_credentials(file.path)
+    return Provenance(credentials=credentials, ai_generated=credentials.ai_generated)
+
+
 def read_credentials(path: Path) -> Credentials:
-    """The credentials of the active manifest. `absent` says nothing against a file: nearly all have none."""
+    """The credentials of the active manifest.
+
+    `absent` says nothing against a file: nearly all have none.
+    """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             if content.find(b"c2pa") < 0:  # the label of every manifest store
                 return Credentials()
             content.seek(0)
@@ -49,7 +64,10 @@ def _read(content: mmap.mmap) -> Credentials:
             return Credentials()  # the four letters were in it by chance
         return Credentials("unreadable", problems=(plain(words, 200),))
     if len(text) > MAX_MANIFEST_BYTES:
-        return Credentials("unreadable", problems=(f"a manifest of {len(text)} bytes; at most {MAX_MANIFEST_BYTES}",))
+        return Credentials(
+            "unreadable",
+            problems=(f"a manifest of {len(text)} bytes; at most {MAX_MANIFEST_BYTES}",),
+        )
     return parse(json.loads(text))
 
 
@@ -65,11 +83,17 @@ def parse(store: Mapping[str, Any]) -> Credentials:
             if (code := plain(str(item.get("code", "")), 80)) and not code.startswith(_NO_MATTER)
         )
     )
-    state = "tampered" if any(code.endswith(_CHANGED) for code in problems) else "invalid" if problems else "valid"
+    state: CredentialsState = "valid"
+    if any(code.endswith(_CHANGED) for code in problems):
+        state = "tampered"
+    elif problems:
+        state = "invalid"
     signature = manifest.get("signature_info") or {}
     actions = list(_actions(manifest))
     sources = [
-        str(action["digitalSourceType"]).rsplit("/", 1)[-1] for action in actions if "digitalSourceType" in action
+        str(action["digitalSourceType"]).rsplit("/", 1)[-1]
+        for action in actions
+        if "digitalSourceType" in action
     ]
     source = next((name for name in sources if name in AI_SOURCES), sources[0] if sources else "")
     return Credentials(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from unmask.provenance.base import FileUnderCheck
 from unmask.types import Provenance
 
 _SAID: dict[str, tuple[str, ...]] = {
@@ -15,7 +16,15 @@ _SAID: dict[str, tuple[str, ...]] = {
     "maker": ("Make", "com.apple.quicktime.make", "com.android.manufacturer"),
     "taken": ("DateTimeOriginal",),
     "created": ("DateTime", "creation_time", "date"),
-    "generator": ("parameters", "prompt", "workflow", "Dream", "invokeai_metadata", "sd-metadata", "generation_data"),
+    "generator": (
+        "parameters",
+        "prompt",
+        "workflow",
+        "Dream",
+        "invokeai_metadata",
+        "sd-metadata",
+        "generation_data",
+    ),
     "comment": ("comment", "Comment", "ImageDescription", "description", "UserComment"),
     "credit": ("Credit", "Artist", "Copyright"),
 }
@@ -28,7 +37,8 @@ AI_SOURCES = frozenset(
         "compositeSynthetic",
     }
 )
-"""Codes of the IPTC Digital Source Type vocabulary that mean: made, or in part made, by a generator."""
+"""Codes of the IPTC Digital Source Type vocabulary that mean: made, or in part made, by a
+generator."""
 
 GENERATORS = re.compile(
     r"stable.?diffusion|automatic1111|comfyui|invokeai|novelai|fooocus|dreamstudio|midjourney|dall.?e|openai|firefly"
@@ -54,8 +64,9 @@ def plain(text: str, most: int = MAX_TEXT) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def read_tags(tags: Mapping[str, str]) -> Provenance:
+def check_tags(file: FileUnderCheck) -> Provenance:
     """The tags worth showing, by plain names, and the traces of generators and editors in them."""
+    tags = file.tags
     said = {}
     for name, keys in _SAID.items():
         text = plain(next((tags[key] for key in keys if tags.get(key)), ""))
@@ -84,27 +95,37 @@ def _xmp_value(xmp: str, name: str) -> str:
     return found.group(1) if found else ""
 
 
-def _traces(tags: Mapping[str, str], said: Mapping[str, str], xmp: str) -> Iterator[tuple[str, str]]:
+def _traces(
+    tags: Mapping[str, str], said: Mapping[str, str], xmp: str
+) -> Iterator[tuple[str, str]]:
     for key in ("parameters", "UserComment", "comment", "Comment", "Description"):
         if _A1111.search(tags.get(key, "")[:MAX_XMP]):
-            yield "generator_settings", "settings of a Stable Diffusion program (steps, sampler, …) in its text"
+            yield (
+                "generator_settings",
+                "settings of a Stable Diffusion program (steps, sampler, …) in its text",
+            )
     for key in ("prompt", "workflow"):
         if _COMFY.search(tags.get(key, "")[:MAX_XMP]):
             yield "generator_settings", "a ComfyUI workflow in its text"
     for key in ("Dream", "invokeai_metadata", "sd-metadata", "generation_data"):
         if tags.get(key):
             yield "generator_settings", f"settings of an image generator in its text ({key})"
-    # comments and credits are people's words: photographs of runways and fireflies are not generated
+    # comments and credits are people's words: photographs of runways and fireflies are not
+    # generated
     signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "edited_with"))
     credit = said.get("credit", "") + "; " + _xmp_value(xmp, "photoshop:Credit")
     if found := GENERATORS.search(signed) or _GOOGLE.search(credit):
         yield "generator_named", f"names a generator: {found.group(0)}"
     if (source := said.get("digital_source_type", "")) in AI_SOURCES:
-        yield "digital_source_ai", f"digital source type {source}: made, or in part made, by a generator"
+        yield (
+            "digital_source_ai",
+            f"digital source type {source}: made, or in part made, by a generator",
+        )
     if steps := len(re.findall(r"stEvt:action", xmp)):
         yield (
             "edit_history",
-            f"a history of {steps} steps" + (f" with {said['edited_with']}" if "edited_with" in said else ""),
+            f"a history of {steps} steps"
+            + (f" with {said['edited_with']}" if "edited_with" in said else ""),
         )
     if "DerivedFrom" in xmp:
         yield "derived", "says that it was derived from another file"

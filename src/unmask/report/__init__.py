@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from unmask.report.data import SCHEMA, to_json
-from unmask.report.words import EXPLANATIONS, SENTENCES, sentence
+from unmask.report.files import write_report
+from unmask.report.json import to_json
+from unmask.report.phrases import EXPLANATIONS, SENTENCES, sentence
+from unmask.report.shape import SCHEMA
 
-__all__ = ["EXPLANATIONS", "SCHEMA", "SENTENCES", "sentence", "to_json"]
+__all__ = ["EXPLANATIONS", "SCHEMA", "SENTENCES", "sentence", "to_json", "write_report"]

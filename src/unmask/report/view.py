@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import unmask
-from unmask import jpeg
+from unmask._internal import jpeg
+from unmask.analysis.verdict import suspicion
 from unmask.bundle.card import Card
-from unmask.report import draw
-from unmask.report.data import settings_json
-from unmask.report.words import (
+from unmask.report.figures import enlarge, legend, overlay, show_in_frame, timeline
+from unmask.report.json import settings_json
+from unmask.report.phrases import (
     CREDENTIAL_WORDS,
     EXPLANATIONS,
     MEANS,
@@ -23,10 +24,14 @@ from unmask.report.words import (
     number,
     sureness,
 )
-from unmask.types import Exhibit, Label, Person, Reason, Report, Segment
-from unmask.verdict import suspicion
+from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment
 
-MARKS: dict[Label, str] = {Label.FAKE: "▲", Label.REAL: "●", Label.INCONCLUSIVE: "◆", Label.NOT_APPLICABLE: "○"}
+MARKS: dict[Label, str] = {
+    Label.FAKE: "▲",
+    Label.REAL: "●",
+    Label.INCONCLUSIVE: "◆",
+    Label.NOT_APPLICABLE: "○",
+}
 """A shape for each verdict, so that none is told by its colour alone."""
 
 QUALITY = 85
@@ -38,7 +43,11 @@ LISTED_PEOPLE = 40
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """name: unique in a report; data: its bytes; kind: jpeg, png or svg; alt: what it shows, in words."""
+    """- name: unique in a report
+    - data: its bytes
+    - kind: jpeg, png or svg
+    - alt: what it shows, in words
+    """
 
     name: str
     data: bytes
@@ -46,8 +55,13 @@ class Picture:
     alt: str
 
 
-def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: str = "") -> dict[str, Any]:
-    """All that the templates need: text, and `Picture`s. Nothing in it depends on the clock but `made_on`."""
+def build(
+    report: Report, card: Card, made_on: datetime.date, prevalence_words: str = ""
+) -> dict[str, Any]:
+    """All that the templates need: text, and `Picture`s.
+
+    Nothing in it depends on the clock but `made_on`.
+    """
     verdict, media, thresholds = report.verdict, report.media, card.thresholds
     means, means_not = MEANS[verdict.label]
     people = sorted(report.people, key=suspicion)
@@ -62,20 +76,31 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
         "headline": headline(report),
         "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
         "probability": number(verdict.probability_fake),
-        "sureness": sureness(verdict, thresholds.false_positive_rate, thresholds.false_negative_rate),
+        "sureness": sureness(
+            verdict, thresholds.false_positive_rate, thresholds.false_negative_rate
+        ),
         "prevalence": prevalence_words,
         "means": means,
         "means_not": means_not,
         "contradictions": list(report.contradictions),
+        "findings": [
+            {"analyzer": text(finding.analyzer), "words": _finding_words(finding)}
+            for finding in report.further_findings
+        ],
         "facts": list(_facts(report)),
         "notes": [text(note) for note in media.notes],
         "lead": _lead(report),
         "people": [_person(person, report, card) for person in shown],
         "others": [_row(person) for person in others[:LISTED_PEOPLE]],
         "unlisted": max(0, len(others) - LISTED_PEOPLE),
-        "legend": Picture("legend", draw.legend(), "png", "colours from dark (least) to bright (most)"),
-        "said": [(name.replace("_", " "), text(words)) for name, words in report.provenance.said.items()],
-        "traces": [(TRACE_WORDS.get(code, code), text(words)) for code, words in report.provenance.traces.items()],
+        "legend": Picture("legend", legend(), "png", "colours from dark (least) to bright (most)"),
+        "said": [
+            (name.replace("_", " "), text(words)) for name, words in report.provenance.said.items()
+        ],
+        "traces": [
+            (TRACE_WORDS.get(code, code), text(words))
+            for code, words in report.provenance.traces.items()
+        ],
         "ai_generated": report.provenance.ai_generated,
         "credentials": _credentials(report),
         "method": _method(report, card),
@@ -92,10 +117,25 @@ def build(report: Report, card: Card, made_on: datetime.date, prevalence_words: 
     }
 
 
+def _finding_words(finding: Finding) -> str:
+    words = text(finding.summary)
+    if finding.points_to is not None:
+        words += f" (points to {finding.points_to.value})"
+    return words
+
+
 def command(report: Report) -> str:
     """What repeats this report."""
     asked = report.settings
-    parts = ["unmask", "scan", text(report.media.path), "--report", "out/", "--frames", str(asked.frames)]
+    parts = [
+        "unmask",
+        "scan",
+        text(report.media.path),
+        "--report",
+        "out/",
+        "--frames",
+        str(asked.frames),
+    ]
     parts += ["--faces", asked.finder, "--engine", asked.engine]
     parts += [] if asked.stability else ["--no-stability"]
     return " ".join(shlex.quote(part) for part in parts)
@@ -113,12 +153,20 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     shape = f"{media.width}×{media.height} pixels"
     if media.kind == "video":
         rate = f", {float(media.fps):.2f} frames a second" if media.fps else ""
-        yield "Video", f"{shape}, {media.duration_s or 0:.1f} s{rate}; {media.frames_read} frames were looked at"
+        yield (
+            "Video",
+            (
+                f"{shape}, {media.duration_s or 0:.1f} s{rate}; {media.frames_read} frames were"
+                " looked at"
+            ),
+        )
     else:
         yield "Picture", shape
     if media.read_share < 1:
         yield "Read", f"only {media.read_share:.0%} of the file could be read"
-    judged = sum(score.probability_fake is not None for person in report.people for score in person.scores)
+    judged = sum(
+        score.probability_fake is not None for person in report.people for score in person.scores
+    )
     found = sum(len(person.scores) for person in report.people)
     yield "Faces", f"{found} found, {judged} judged; people told apart: {len(report.people)}"
 
@@ -127,7 +175,7 @@ def _lead(report: Report) -> Picture | None:
     """The frame with the most suspected face."""
     for person in sorted(report.people, key=suspicion):
         for exhibit in person.exhibits[:1]:
-            frame = draw.show_in_frame(exhibit, with_map=False)
+            frame = show_in_frame(exhibit, with_map=False)
             if frame is not None:
                 video = report.media.kind == "video"
                 what = f"The frame at {exhibit.score.face.time_s:.1f} s" if video else "The picture"
@@ -151,7 +199,8 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
         "timeline": _timeline(person, media.duration_s or 0.0, card),
         "segments": [_segment(segment) for segment in person.segments if segment.share < 1],
         "stability": [
-            (v.change, number(v.probability_fake), MARKS[v.label], v.label.replace("_", " ")) for v in person.stability
+            (v.change, number(v.probability_fake), MARKS[v.label], v.label.replace("_", " "))
+            for v in person.stability
         ],
         "unstable": Reason.UNSTABLE in verdict.reasons,
     }
@@ -159,7 +208,9 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
 
 def _row(person: Person) -> tuple[str, str, str, str, str]:
     verdict = person.verdict
-    size = max((score.face.quality.size_px for score in person.scores if score.face.quality), default=0.0)
+    size = max(
+        (score.face.quality.size_px for score in person.scores if score.face.quality), default=0.0
+    )
     seen = f"{len(person.scores)} frames, from {person.scores[0].face.time_s:.1f} s"
     label = f"{MARKS[verdict.label]} {verdict.label.replace('_', ' ')}"
     return str(person.id), label, number(verdict.probability_fake), seen, f"{size:.0f} px"
@@ -168,17 +219,27 @@ def _row(person: Person) -> tuple[str, str, str, str, str]:
 def _seen(person: Person, frames_read: int) -> str:
     first, last = person.scores[0].face.time_s, person.scores[-1].face.time_s
     judged = sum(score.probability_fake is not None for score in person.scores)
-    return f"seen in {len(person.scores)} of {frames_read} frames, {first:.1f} to {last:.1f} s; judged in {judged}"
+    return (
+        f"seen in {len(person.scores)} of {frames_read} frames, {first:.1f} to {last:.1f} s;"
+        f" judged in {judged}"
+    )
 
 
 def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
-    roles = {"strongest": "most evidence for a fake", "middle": "between", "weakest": "least evidence"}
+    roles = {
+        "strongest": "most evidence for a fake",
+        "middle": "between",
+        "weakest": "least evidence",
+    }
     score = exhibit.score
     when = f"{score.face.time_s:.1f} s, frame {score.face.frame}" if video else "as judged"
-    alt = f"The face of person {person.id} as the model saw it ({when}): {number(score.probability_fake)}"
+    alt = (
+        f"The face of person {person.id} as the model saw it ({when}):"
+        f" {number(score.probability_fake)}"
+    )
     name = f"person{person.id}-{exhibit.role}"
     return {
-        "picture": Picture(name, jpeg.encode(draw.enlarge(exhibit.crop, 256), QUALITY), "jpeg", alt),
+        "picture": Picture(name, jpeg.encode(enlarge(exhibit.crop, 256), QUALITY), "jpeg", alt),
         "role": roles[exhibit.role] if len(person.exhibits) > 1 else "",
         "when": when,
         "probability": number(score.probability_fake),
@@ -187,7 +248,9 @@ def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
 
 def _map(person: Person, video: bool) -> dict[str, Any] | None:
     """The graded heat map of the person's strongest face, or why none is shown."""
-    graded = next((exhibit for exhibit in person.exhibits if exhibit.faithfulness is not None), None)
+    graded = next(
+        (exhibit for exhibit in person.exhibits if exhibit.faithfulness is not None), None
+    )
     if graded is None or graded.faithfulness is None or graded.score.heatmap is None:
         return None
     grade = graded.faithfulness
@@ -205,14 +268,20 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
     if not grade.faithful:
         return found
     name = f"person{person.id}"
-    big = draw.enlarge(graded.crop, 384)
-    coloured = draw.overlay(big, graded.score.heatmap)
-    alt = f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks most for a fake"
+    big = enlarge(graded.crop, 384)
+    coloured = overlay(big, graded.score.heatmap)
+    alt = (
+        f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks"
+        " most for a fake"
+    )
     found["crop"] = Picture(f"{name}-map", jpeg.encode(coloured, QUALITY), "jpeg", alt)
-    frame = draw.show_in_frame(graded, with_map=True)
+    frame = show_in_frame(graded, with_map=True)
     if frame is not None:
         found["frame"] = Picture(
-            f"{name}-frame", jpeg.encode(frame, QUALITY), "jpeg", "The same heat map in the whole frame"
+            f"{name}-frame",
+            jpeg.encode(frame, QUALITY),
+            "jpeg",
+            "The same heat map in the whole frame",
         )
     return found
 
@@ -231,7 +300,7 @@ def _brightest(exhibit: Exhibit) -> str:
 def _timeline(person: Person, duration_s: float, card: Card) -> Picture | None:
     if len(person.timeline) < 2:
         return None
-    drawn = draw.timeline(person, duration_s, card.thresholds.fake, card.thresholds.real)
+    drawn = timeline(person, duration_s, card.thresholds.fake, card.thresholds.real)
     values = [moment.probability_fake for moment in person.timeline]
     alt = f"Probability of fake over time: between {min(values):.2f} and {max(values):.2f}"
     return Picture(f"person{person.id}-timeline", drawn.encode(), "svg", alt)
@@ -239,8 +308,8 @@ def _timeline(person: Person, duration_s: float, card: Card) -> Picture | None:
 
 def _segment(segment: Segment) -> str:
     return (
-        f"{segment.start_s:.1f} to {segment.end_s:.1f} s (each end within {segment.within_s:.2f} s),"
-        f" probability of fake {segment.probability_fake:.3f} over {segment.faces} faces"
+        f"{segment.start_s:.1f} to {segment.end_s:.1f} s (each end within {segment.within_s:.2f}"
+        f" s), probability of fake {segment.probability_fake:.3f} over {segment.faces} faces"
     )
 
 
@@ -271,7 +340,8 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
         "limits": [text(str(limit)) for limit in tree["limits"]],
         "evaluated_on": text(str(tree["evaluated_on"])),
         "training": [
-            f"{text(str(row['dataset']))} ({text(str(row['split']))}): {row['real']} real, {row['fake']} fake faces"
+            f"{text(str(row['dataset']))} ({text(str(row['split']))}): {row['real']} real,"
+            f" {row['fake']} fake faces"
             for row in tree["training_data"]
             if isinstance(row, Mapping) and {"dataset", "split", "real", "fake"} <= row.keys()
         ],
@@ -280,14 +350,20 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
             *_rates(limits.get("real", {}), "fake faces called real"),
         ],
         "figures": [*_figures(tree.get("metrics", {}))],
-        "settings": f"{asked.frames} frames at most; faces by {asked.finder}; {asked.engine}; judged again after"
-        f" changes: {'yes' if asked.stability else 'no'}",
+        "settings": (
+            f"{asked.frames} frames at most; faces by {asked.finder}; {asked.engine}; judged again"
+            f" after changes: {'yes' if asked.stability else 'no'}"
+        ),
     }
 
 
 def _rates(tree: Any, what: str) -> Iterator[tuple[str, str, str, str]]:
-    """Rows for the table of errors, of what the card has of it: only its own bundle's maker filled it in."""
-    for name, row in _rows(tree.get("by_data_set") if isinstance(tree, Mapping) else None, "ci95", "wrong", "n"):
+    """Rows for the table of errors, of what the card has of it: only its own bundle's maker filled
+    it in.
+    """
+    for name, row in _rows(
+        tree.get("by_data_set") if isinstance(tree, Mapping) else None, "ci95", "wrong", "n"
+    ):
         low, high = row["ci95"]
         yield name, what, f"{row['wrong']} of {row['n']}", f"{low:.1%} to {high:.1%}"
 

@@ -21,14 +21,15 @@ from starlette.exceptions import HTTPException
 
 import unmask
 from unmask.errors import ServerError
-from unmask.server import reports, scans, service
-from unmask.server.common import COMMON
-from unmask.server.desk import Desk
-from unmask.server.guard import Access, Guard, Line
+from unmask.server.errors import ProblemError
+from unmask.server.jobs import ScanJobs
 from unmask.server.limits import Limits
-from unmask.server.meters import Meters
-from unmask.server.pool import Pool
-from unmask.server.problem import ProblemError
+from unmask.server.metrics import Metrics
+from unmask.server.middleware import Access, GuardMiddleware, SlowClientProtocol
+from unmask.server.requests import WorkerConfig
+from unmask.server.routes import reports, scans, system
+from unmask.server.routes.dependencies import COMMON
+from unmask.server.workers import WorkerPool
 
 CONNECTIONS = 1000
 """At once; more are answered 503."""
@@ -54,39 +55,42 @@ def create_app(
     engine: str = "onnxruntime",
     signing_key: Any = None,
 ) -> FastAPI:
-    """The web app and the API. models: bundles (a shipped one's name or a file) by the names that requests use, the
-    first the default; workers: processes that judge; signing_key: Ed25519, signs the JSON reports.
+    """The web app and the API. models: bundles (a shipped one's name or a file) by the names that
+    requests use, the first the default; workers: processes that judge; signing_key: Ed25519, signs
+    the JSON reports.
 
     Its lifespan starts the workers, and raises UnmaskError where they cannot load the models.
     """
     models = models or {"default": "default"}
     limits, access = limits or Limits(), access or Access()
-    asked = {
-        "models": dict(models),
-        "faces": faces,
-        "engine": engine,
-        "pixels": limits.pixels,
-        "duration_s": limits.duration_s,
-        "time_s": limits.time_s,
-        "memory_bytes": limits.memory_bytes,
-    }
-    meters = Meters()
-    desk = Desk(Pool(workers, asked), limits, meters)
-    meters.gauge("unmask_waiting", "Files that wait for a worker", lambda: desk.pool.waiting)
-    meters.gauge("unmask_open", "Files that are sent, wait or are judged", lambda: desk.open)
-    meters.gauge("unmask_workers", "Workers that are alive", lambda: desk.pool.alive)
-    meters.gauge("unmask_worker_restarts", "Workers that had to be started anew", lambda: desk.pool.restarts)
-    meters.gauge("unmask_held_bytes", "Uploads that are held", lambda: desk.held_bytes)
-    meters.gauge("unmask_kept_bytes", "Results that are kept", lambda: desk.kept_bytes)
+    config = WorkerConfig(
+        models=dict(models),
+        faces=faces,
+        engine=engine,
+        max_pixels=limits.pixels,
+        max_duration_s=limits.duration_s,
+        time_s=limits.time_s,
+        memory_bytes=limits.memory_bytes,
+    )
+    metrics = Metrics()
+    jobs = ScanJobs(WorkerPool(workers, config), limits, metrics)
+    metrics.gauge("unmask_waiting", "Files that wait for a worker", lambda: jobs.pool.waiting)
+    metrics.gauge("unmask_open", "Files that are sent, wait or are judged", lambda: jobs.open)
+    metrics.gauge("unmask_workers", "Workers that are alive", lambda: jobs.pool.alive)
+    metrics.gauge(
+        "unmask_worker_restarts", "Workers that had to be started anew", lambda: jobs.pool.restarts
+    )
+    metrics.gauge("unmask_held_bytes", "Uploads that are held", lambda: jobs.held_bytes)
+    metrics.gauge("unmask_kept_bytes", "Results that are kept", lambda: jobs.kept_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await desk.pool.start()
+        await jobs.pool.start()
         try:
             yield
         finally:
-            desk.closing = True
-            await desk.pool.stop()
+            jobs.closing = True
+            await jobs.pool.stop()
 
     app = FastAPI(
         title="unmask",
@@ -97,15 +101,20 @@ def create_app(
         docs_url=None,  # its page would load scripts from other hosts
         redoc_url=None,
     )
-    app.state.desk = desk
+    app.state.jobs = jobs
     app.state.signing_key = signing_key
     app.state.drawing = CapacityLimiter(DRAWING)
-    for router in (scans.judging(limits, list(models)), scans.router, reports.router, service.router):
+    for router in (
+        scans.judging(limits, list(models)),
+        scans.router,
+        reports.router,
+        system.router,
+    ):
         app.include_router(router, responses=COMMON)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.mount("/", StaticFiles(directory=str(files("unmask.server") / "page"), html=True))
-    app.add_middleware(Guard, access=access, limits=limits, desk=desk)
+    app.add_middleware(GuardMiddleware, access=access, limits=limits, jobs=jobs)
     if access.origins:  # around the guard, for its answers too
         app.add_middleware(
             CORSMiddleware,
@@ -118,23 +127,31 @@ def create_app(
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that is held from now on; port 0: any that is free. Raises ServerError."""
+    """A socket that is held from now on; port 0: any that is free.
+
+    Raises ServerError.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise ServerError(f"cannot listen on {host}, port {port}: {why}; choose another by --port") from error
+        raise ServerError(
+            f"cannot listen on {host}, port {port}: {why}; choose another by --port"
+        ) from error
 
 
-def serve(app: FastAPI, listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM. ready: is called once the first request would be answered.
+def serve(
+    app: FastAPI, listening: socket.socket, limits: Limits, ready: Callable[[], None]
+) -> None:
+    """Serve until told to stop by SIGINT or SIGTERM. ready: is called once the first request would
+    be answered.
 
     Raises UnmaskError where the workers cannot load the models.
     """
     config = uvicorn.Config(
         app,
-        http=type("Line", (Line,), {"limits": limits}),
+        http=type("Line", (SlowClientProtocol,), {"limits": limits}),
         ws="none",
         lifespan="off",  # entered below, for its errors to come through
         log_config=None,
@@ -147,29 +164,30 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits, ready: Callabl
     )
     told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda given, _: told.append(given))  # uvicorn hands them on when it has stopped
+        # uvicorn hands them on when it has stopped
+        signal.signal(number, lambda given, _: told.append(given))
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
             if told:  # while the workers started
                 return
-            server = _Server(config, app.state.desk, ready)
+            server = _Server(config, app.state.jobs, ready)
             await server.serve(sockets=[listening])
 
     asyncio.run(run())
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, desk: Desk, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, jobs: ScanJobs, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._desk, self._ready = desk, ready
+        self._jobs, self._ready = jobs, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._desk.closing = True
+        self._jobs.closing = True
         await super().shutdown(sockets)
 
 
@@ -178,11 +196,14 @@ async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, ProblemError):
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         error = ProblemError(error.status_code, kind, str(error.detail), error.headers)
-    request.app.state.desk.meters.refused.labels(error.kind).inc()
+    request.app.state.jobs.metrics.refused.labels(error.kind).inc()
     return Response(error.body, error.status_code, error.headers, "application/json")
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
+    faults = [
+        f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}"
+        for fault in error.errors()
+    ]
     return await _problem(request, ProblemError(422, "invalid_request", "; ".join(faults)))

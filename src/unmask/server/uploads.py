@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 IN_MEMORY = 1_000_000
-"""Uploads up to this size never reach a disk. Larger ones lie in a file that has no name from the start."""
+"""Uploads up to this size never reach a disk. Larger ones lie in a file that has no name from the
+start."""
 
 
 class Upload:
     """A file that was sent, as a path that worker processes can open until it is closed.
 
-    On Linux that path leads to a descriptor of this process, so nothing is left when it ends, however it ends.
-    Elsewhere it is a file in a folder that nobody else may enter, removed when it is closed.
+    On Linux that path leads to a descriptor of this process, so nothing is left when it ends,
+    however it ends. Elsewhere it is a file in a folder that nobody else may enter, removed when it
+    is closed.
     """
 
     def __init__(self, source: BinaryIO, size: int) -> None:

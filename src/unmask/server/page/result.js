@@ -57,6 +57,7 @@ export function result(item, act) {
   const evidence = moments.all.length || moments.video ? new Evidence(item, moments, people, view, pictures) : null;
   const element = h('article', { class: 'done' },
     verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
+    otherFindings(view),
     evidence?.element ?? h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name }))),
     report.people.length > 0 && peopleCards(view, people, evidence, pictures),
     h('div', { class: 'two' },
@@ -64,6 +65,12 @@ export function result(item, act) {
       h('section', { class: 'panel' }, h('h3', {}, words.meansNot), h('p', {}, view.means_not))),
     sureness(view), provenance(view), downloads(item, act));
   return { element, leave: () => pictures.forget() };
+}
+
+function otherFindings(view) {
+  if (view.findings.length === 0) return false;
+  const items = view.findings.map(({ analyzer, words: text }) => h('li', {}, h('strong', {}, `${analyzer}: `), text));
+  return h('section', { class: 'panel' }, h('h3', {}, words.otherFindings), h('ul', {}, items));
 }
 
 function verdict({ name, view, report }) {

@@ -58,6 +58,7 @@ export const words = {
   means: 'What this means',
   meansNot: 'What it does not mean',
   contradiction: 'Contradiction.',
+  otherFindings: 'Other findings',
 
   evidence: 'The evidence',
   cannotPlay: 'This browser cannot play the file; frames that were judged are shown instead.',

@@ -1,0 +1,111 @@
+"""Run stages at the same time: threads serve, since decoding, finding and scoring all leave
+Python's lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TypeVar
+
+import cv2
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_END = object()
+
+
+class Clock:
+    """Adds up the seconds spent in a stage."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        self._since = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += perf_counter() - self._since
+
+
+@contextmanager
+def one_opencv_thread(wanted: bool) -> Iterator[None]:
+    """While several files are worked on at once, OpenCV's own threads only get into each other's
+    way.
+    """
+    before = cv2.getNumThreads()
+    if wanted:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def prefetch(items: Iterable[T], clock: Clock, depth: int = 3) -> Generator[T]:
+    """The items, made in a thread of their own, at most `depth` ahead.
+
+    `clock` counts the making, not the waiting.
+
+    An error in the making is raised here, in its place. Closing the iterator stops the thread.
+    """
+    ready: queue.Queue[object] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def hand_over(item: object) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        iterator = iter(items)
+        try:
+            while not stopped.is_set():
+                with clock:
+                    item = next(iterator, _END)
+                hand_over(item)
+                if item is _END:
+                    break
+        except BaseException as error:  # handed over, to be raised by the reader
+            hand_over(error)
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    thread = threading.Thread(target=make, name="unmask-decode", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not _END:
+            if isinstance(item, BaseException):
+                raise item
+            yield item  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def ordered_map(work: Callable[[S], T], items: Iterable[S], jobs: int, ahead: int) -> Generator[T]:
+    """`work` of each item, in order, `jobs` at a time and at most `ahead` results waiting.
+
+    Closing the iterator drops what has not begun and does not wait for what has.
+    """
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="unmask-look")
+    waiting: list[Future[T]] = []
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

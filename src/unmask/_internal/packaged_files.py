@@ -1,0 +1,37 @@
+"""Files that installed packages carry and that are used without importing the package, their
+sha-256 checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from unmask.errors import UnmaskError
+
+
+def carried_file(
+    package: str, file: str, sha256: str, *, advice: str, error: type[UnmaskError]
+) -> Path:
+    """The path of `file` in the folder of `package`.
+
+    - advice: how to get it
+
+    Raises `error` where it is missing, cannot be read, or is not the known file.
+    """
+    spec = importlib.util.find_spec(package)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place) / file
+        if not path.is_file():
+            continue
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as fault:
+            raise error(f"{path} cannot be read: {fault.strerror or fault}") from fault
+        if found != sha256:
+            raise error(
+                f"{path} is not the known file: sha-256 {found}, expected {sha256}; {advice}"
+            )
+        return path
+    raise error(f"{Path(file).name} is missing: {advice}")

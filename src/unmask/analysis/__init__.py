@@ -1,0 +1,1 @@
+"""Scores → people, timelines, verdicts, and how far they can be trusted."""

@@ -1,0 +1,209 @@
+"""Scores → verdict. docs/verdicts.md says the same in words, with worked examples.
+
+A person: P = sigmoid(mean of logit(p_i)) over the n judged faces, p_i the calibrated probability of
+face i, clipped to [0.001, 0.999]. `fake` if P ≥ the card's fake threshold; `real` if P ≤ its real
+threshold; else `inconclusive`. In a video, `fake` and `real` need MIN_FACES judged faces, and
+`real` needs half of the person's faces to be judged and no segment that looks fake. A segment makes
+a person `fake` if its own P reaches the threshold for 1 / share looks.
+
+A file: `fake` if any person is, at a threshold that counts how many were looked at; else `real` if
+all people who could be judged are; else `inconclusive`. People without a verdict for want of faces
+do not decide while there are others. P of the file is the largest P of a judged person.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from unmask.analysis.timeline import combine, log_odds
+from unmask.bundle import Thresholds
+from unmask.types import Label, Person, Reason, Score, Segment, Variant, Verdict
+
+MIN_FACES = 3
+"""Judged faces a person in a video needs for `fake` or `real`; fewer where fewer frames were read."""
+
+MIN_JUDGED_SHARE = 0.5
+"""Share of a person's faces that must be good enough to judge for `real`."""
+
+_UNDECIDED = (Label.INCONCLUSIVE, Label.NOT_APPLICABLE)
+
+
+def judge_person(
+    scores: Sequence[Score],
+    thresholds: Thresholds,
+    frames_read: int,
+    segments: Sequence[Segment] = (),
+) -> Verdict:
+    """The verdict on one person from all faces found of them."""
+    judged = [score.probability_fake for score in scores if score.probability_fake is not None]
+    if not judged:
+        why = _why_unusable(scores)
+        # a face that can be seen well, but is unlike all that was learnt from, is not known, not
+        # unfit
+        return Verdict(
+            Label.INCONCLUSIVE if Reason.FACE_UNFAMILIAR in why else Label.NOT_APPLICABLE, None, why
+        )
+    probability = combine(judged)
+    part = strongest(segments)
+    reasons: list[Reason] = []
+    label = Label.INCONCLUSIVE
+    share = len(judged) / len(scores)
+    if len(judged) < min(MIN_FACES, frames_read):
+        reasons.append(Reason.FEW_FRAMES)
+    elif probability >= thresholds.fake:
+        label = Label.FAKE
+        reasons.append(Reason.ABOVE_FAKE_THRESHOLD)
+    elif part is not None and part.probability_fake >= thresholds.fake:
+        reasons.append(Reason.FAKE_SEGMENT)
+        probability = part.probability_fake
+        if probability >= thresholds.fake_among(1 / part.share):
+            label = Label.FAKE
+    elif probability > thresholds.real:
+        reasons.append(Reason.BETWEEN_THRESHOLDS)
+    elif share < MIN_JUDGED_SHARE:
+        reasons.append(Reason.MOSTLY_UNUSABLE)
+    else:
+        label = Label.REAL
+        reasons.append(Reason.BELOW_REAL_THRESHOLD)
+    if share < 1:
+        reasons += [Reason.SOME_FACES_UNUSABLE, *_why_unusable(scores)]
+    return Verdict(label, probability, tuple(dict.fromkeys(reasons)))
+
+
+def strongest(segments: Sequence[Segment]) -> Segment | None:
+    """The segment with the most evidence: the largest sum of its faces' log-odds."""
+    return max(
+        segments,
+        key=lambda segment: log_odds(segment.probability_fake) * segment.faces,
+        default=None,
+    )
+
+
+def suspicion(person: Person) -> tuple[bool, float, int]:
+    """Sorts the people of a file, the most suspected first; those seen too briefly to be judged
+    come last.
+    """
+    verdict = person.verdict
+    return Reason.FEW_FRAMES in verdict.reasons, -(verdict.probability_fake or -1.0), person.id
+
+
+def label_of(probability: float, thresholds: Thresholds) -> Label:
+    """What a probability means by itself."""
+    if probability >= thresholds.fake:
+        return Label.FAKE
+    return Label.REAL if probability <= thresholds.real else Label.INCONCLUSIVE
+
+
+def hold_against(verdict: Verdict, variants: Sequence[Variant]) -> Verdict:
+    """The verdict after the faces were judged again with mild changes: `fake` or `real` becomes
+    `inconclusive`, with the reason `unstable`, where one change turns it round or more than half of
+    them undo it.
+    """
+    if verdict.label not in (Label.FAKE, Label.REAL) or not variants:
+        return verdict
+    opposite = Label.REAL if verdict.label is Label.FAKE else Label.FAKE
+    undone = sum(variant.label is not verdict.label for variant in variants)
+    if not any(variant.label is opposite for variant in variants) and 2 * undone <= len(variants):
+        return verdict
+    return replace(verdict, label=Label.INCONCLUSIVE, reasons=(Reason.UNSTABLE, *verdict.reasons))
+
+
+def judge_file(
+    people: Sequence[Person],
+    thresholds: Thresholds,
+    *,
+    truncated: bool = False,
+    left_out: bool = False,
+) -> Verdict:
+    """The verdict on a file from those on its people.
+
+    - thresholds: of the card; where n people decide, one of them makes the file fake only at the
+      threshold for n looks, so that the rate of false alarms of a file does not grow with the crowd
+    - truncated: a part of the file could not be read
+    - left_out: faces were found that were not looked at
+    """
+    notes = (Reason.MEDIA_TRUNCATED,) * truncated + (Reason.FACES_LEFT_OUT,) * left_out
+    if not people:
+        return Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE, *notes))
+    verdicts = [person.verdict for person in people]
+    if all(v.label is Label.NOT_APPLICABLE for v in verdicts):
+        return Verdict(Label.NOT_APPLICABLE, None, (*_reasons(verdicts), *notes))
+    # passers-by seen too briefly, and faces too poor to judge, decide only if there is nobody else
+    minor = [
+        v for v in verdicts if Reason.FEW_FRAMES in v.reasons or v.label is Label.NOT_APPLICABLE
+    ]
+    deciding = [v for v in verdicts if v not in minor] or [
+        v for v in minor if v.label is Label.INCONCLUSIVE
+    ]
+    chance = _by_chance(people, deciding, thresholds)
+    labels = {v.label for v in deciding}
+    if Label.FAKE in labels and not chance:
+        label = Label.FAKE
+    elif labels == {Label.REAL}:
+        label = Label.REAL
+    else:
+        label = Label.INCONCLUSIVE
+    causes = [
+        v
+        for v in deciding
+        if v.label is label or (label is Label.INCONCLUSIVE and v.label in _UNDECIDED)
+    ]
+    reasons = [*([Reason.ONE_OF_MANY] if chance else []), *_reasons(causes)]
+    if len(labels) > 1:
+        reasons.append(Reason.MIXED_PEOPLE)
+    if len(deciding) < len(verdicts):
+        reasons.append(Reason.SOME_FACES_UNUSABLE)
+    probabilities = [v.probability_fake for v in deciding if v.probability_fake is not None]
+    return Verdict(label, max(probabilities, default=None), (*dict.fromkeys(reasons), *notes))
+
+
+def at_prevalence(probability: float, prevalence: float) -> float:
+    """The probability of fake where the share `prevalence` of what is looked at is fake, from one
+    that holds where half is (Bayes' rule; Saerens et al., Neural Computation 2002, eq. 2.4).
+
+    Raises ValueError unless 0 < prevalence < 1.
+    """
+    if not 0 < prevalence < 1:
+        raise ValueError(f"the prevalence must lie between 0 and 1, but is {prevalence}")
+    fake, real = probability * prevalence, (1 - probability) * (1 - prevalence)
+    return fake / (fake + real) if fake + real else prevalence
+
+
+def _by_chance(
+    people: Sequence[Person], deciding: Sequence[Verdict], thresholds: Thresholds
+) -> bool:
+    """Whether somebody looks fake, but nobody so much that it could not be chance among so many."""
+    fakes = [
+        person
+        for person in people
+        if person.verdict in deciding and person.verdict.label is Label.FAKE
+    ]
+    if not fakes or len(deciding) < 2:
+        return False
+
+    def stands_out(person: Person) -> bool:
+        part = strongest(person.segments)
+        parts = (
+            1 / part.share
+            if part is not None and Reason.FAKE_SEGMENT in person.verdict.reasons
+            else 1.0
+        )
+        return (person.verdict.probability_fake or 0.0) >= thresholds.fake_among(
+            len(deciding) * parts
+        )
+
+    return not any(stands_out(person) for person in fakes)
+
+
+def _why_unusable(scores: Sequence[Score]) -> tuple[Reason, ...]:
+    """The reasons why faces were not judged, the most frequent first."""
+    found = Counter(
+        s.face.quality.unusable for s in scores if s.face.quality and s.face.quality.unusable
+    )
+    return tuple(reason for reason, _ in found.most_common() if reason is not None)
+
+
+def _reasons(verdicts: Sequence[Verdict]) -> tuple[Reason, ...]:
+    return tuple(dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons))

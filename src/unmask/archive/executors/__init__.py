@@ -1,0 +1,1 @@
+"""Who does the work of an archive scan: processes of this machine, or a Ray cluster."""

@@ -1,0 +1,337 @@
+"""`unmask scan` and `unmask demo`: judge files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli.archive import Asked, OrderChoice
+from unmask.cli.archive import run as run_archive
+from unmask.cli.output import (
+    DONE,
+    SOME_UNJUDGED,
+    FacesOption,
+    FramesOption,
+    JobsOption,
+    ModelOption,
+    progress,
+    show,
+    tell,
+)
+from unmask.errors import NothingToJudgeError
+
+if TYPE_CHECKING:
+    from unmask.bundle.card import Card
+    from unmask.types import Failure, Report
+
+FOR_MANY = (
+    "again",
+    "include",
+    "exclude",
+    "newer_than",
+    "order",
+    "dry_run",
+    "budget",
+    "first_frames",
+    "first_model",
+    "executor",
+    "address",
+    "max_time",
+)
+
+
+class Executor(StrEnum):
+    """The choices of `scan --executor`."""
+
+    local = "local"
+    ray = "ray"
+
+
+class ScanEngine(StrEnum):
+    """The choices of `scan --engine`."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+    ray = "ray"
+
+
+def scan(
+    context: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, videos, or folders of them; with --ledger also URLs and archives.",
+            show_default=False,
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per file on stdout (JSON Lines).")
+    ] = False,
+    model: ModelOption = "default",
+    frames: FramesOption = 32,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            help="Make heat maps of the faces, and test those of the most suspicious ones."
+        ),
+    ] = False,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            help="Re-check with recompressed, resized and re-cropped faces; if that changes the result, report it as inconclusive."
+        ),
+    ] = True,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a report on each file: an HTML page, a PDF and JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
+        ),
+    ] = None,
+    faces: FacesOption = "yunet",
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Prior share of fakes in your material (0–1); also prints the adjusted probability.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: JobsOption = 0,
+    engine: Annotated[
+        list[ScanEngine] | None,
+        typer.Option(
+            help="Runs the model: onnxruntime or openvino. (ray: the same as --executor ray.)",
+            show_default="onnxruntime",
+        ),
+    ] = None,
+    executor: Annotated[
+        Executor | None,
+        typer.Option(
+            help="With --ledger: who does the work, processes of this machine or a Ray cluster.",
+            show_default="local",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse pictures and frames with more pixels.")
+    ] = 100_000_000,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "For many files: record verdicts in this file, and judge no content twice. The"
+                " options below need it (docs/archive.md)."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "Which known files to judge again: changed, temporary (errors that may be gone),"
+                " model (judged with another bundle or other settings), failed, all, none."
+            )
+        ),
+    ] = "changed,temporary,model",
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only files that match, like *.mp4 or 2026/*.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Skip files that match.")] = None,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(
+            help="Only files changed since then: 2026-11-01, or 7d, 12h.", show_default=False
+        ),
+    ] = None,
+    order: Annotated[
+        OrderChoice, typer.Option(help="Which files to judge first.")
+    ] = OrderChoice.listed,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count the files and estimate the time.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the files (0–1) that are judged in full; a quick first pass chooses them.",
+            show_default=False,
+        ),
+    ] = None,
+    first_frames: Annotated[
+        int, typer.Option(min=1, help="Frames per video in the first pass.")
+    ] = 4,
+    first_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model bundle of the first pass, if it is another one.", show_default=False
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "With --executor ray: the cluster, HOST:PORT or auto; without it, one is started"
+                " on this machine."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    max_time: Annotated[
+        float, typer.Option(min=1, help="Give up on a file after this many seconds.")
+    ] = 1800.0,
+) -> None:
+    """Tell whether faces in pictures and videos were faked.
+
+    Exit code 0: all files judged, whatever the verdict; 1: failed; 2: wrong usage; 3: done, but
+    some files could not be judged because of a problem with the file.
+    """
+    from unmask.detector import load_detector
+    from unmask.types import Failure
+
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
+    if sign is not None and report is None:
+        raise typer.BadParameter("--sign signs reports: it needs --report DIR")
+    runner, ray = _engine_and_cluster(engine or [], executor)
+    if ledger is not None:
+        run_archive(
+            Asked(
+                roots=paths,
+                ledger=ledger,
+                model=model,
+                faces=faces,
+                frames=frames,
+                engine=runner,
+                explain=explain,
+                stability=stability,
+                max_pixels=max_pixels,
+                jobs=jobs,
+                as_json=as_json,
+                report=report,
+                sign=sign,
+                prevalence=prevalence,
+                again=again,
+                include=include or (),
+                exclude=exclude or (),
+                newer_than=newer_than,
+                order=order.value,
+                dry_run=dry_run,
+                ray=ray,
+                address=address,
+                budget=budget,
+                first_frames=first_frames,
+                first_model=first_model,
+                max_time=max_time,
+            )
+        )
+    _require_ledger(context)
+    write = _reporter(report, sign, prevalence)
+    files, failures = _expand([Path(path) for path in paths])
+    jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
+    # side by side, files keep the cores busy better than the threads of one score do
+    threads = 1 if jobs > 1 else 0
+    detector = load_detector(
+        model, faces=faces, engine=runner, threads=threads, max_pixels=max_pixels
+    )
+    counts: Counter[str] = Counter()
+    for failure in failures:
+        counts["failed"] += 1
+        show(failure, as_json)
+    explain = explain or report is not None
+    results = detector.scan_many(
+        files, frames=frames, explain=explain, stability=stability, jobs=jobs
+    )
+    # on a terminal that shows each result as it comes, the results are the progress
+    with progress(len(files), quiet=sys.stdout.isatty()) as advance:
+        for result in results:
+            advance()
+            counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
+            show(result, as_json, prevalence)
+            if write is not None and not isinstance(result, Failure):
+                write(result, detector.bundle.card)
+    if not as_json and sum(counts.values()) > 1:
+        tell(
+            f"{sum(counts.values())} files: "
+            + ", ".join(f"{n} {label}" for label, n in sorted(counts.items()))
+        )
+    raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
+
+
+def _engine_and_cluster(named: list[ScanEngine], executor: Executor | None) -> tuple[str, bool]:
+    """What runs the model, and whether the work is done on a Ray cluster."""
+    runners = [engine.value for engine in named if engine is not ScanEngine.ray]
+    if len(runners) > 1:
+        raise typer.BadParameter("--engine takes either onnxruntime or openvino")
+    # --engine ray is the older way to say --executor ray
+    on_cluster = executor is Executor.ray or ScanEngine.ray in named
+    if executor is Executor.local and on_cluster:
+        raise typer.BadParameter("--executor local and --engine ray contradict each other")
+    return (runners or ["onnxruntime"])[0], on_cluster
+
+
+def _require_ledger(context: typer.Context) -> None:
+    """Options for many files do nothing without a ledger: say so rather than ignore them."""
+    asked = context.params
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in FOR_MANY
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    ]
+    given += ["--engine ray"] if ScanEngine.ray in (asked.get("engine") or []) else []
+    given += [path for path in asked["paths"] if "://" in path]
+    if given:
+        raise typer.BadParameter(f"{', '.join(given)}: only possible with --ledger FILE")
+
+
+def demo() -> None:
+    """Scan the sample pictures and clip that come with unmask, and say what each really is."""
+    from unmask.demo import demo_media
+    from unmask.detector import load_detector
+
+    exhibits = demo_media()
+    results = load_detector().scan_many([exhibit.path for exhibit in exhibits])
+    for exhibit, result in zip(exhibits, results, strict=True):
+        show(result, as_json=False)
+        tell(f"  truth: {exhibit.truth}. {exhibit.origin}\n")
+
+
+def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
+    """The files to judge, and the folders that hold none."""
+    from unmask.media import find_media
+    from unmask.types import Failure
+
+    files: list[Path] = []
+    failures: list[Failure] = []
+    for path in paths:
+        try:
+            files.extend(find_media(path))
+        except NothingToJudgeError as error:
+            failures.append(Failure(os.fspath(path), error.kind, str(error)))
+    return files, failures
+
+
+def _reporter(
+    folder: Path | None, sign: Path | None, prevalence: float | None
+) -> Callable[[Report, Card], object] | None:
+    """What writes the report of a file; the folder and the key are tried before any work is done."""
+    if folder is None:
+        return None
+    from unmask._internal.atomic import output_folder
+    from unmask.report.files import write_report
+    from unmask.report.signature import read_key
+
+    key = read_key(sign) if sign is not None else None
+    return partial(write_report, folder=output_folder(folder), prevalence=prevalence, key=key)

@@ -1,0 +1,169 @@
+"""`unmask serve`: the web app and the API."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli.output import Engine, FacesOption, complain, say
+from unmask.errors import MissingExtraError, ServerError
+
+if TYPE_CHECKING:
+    from unmask.server.middleware import Access
+
+MB = 1_000_000
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 127.0.0.1: only this machine can connect.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")
+    ] = 8000,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model bundle: a shipped one's name, a file, or NAME=FILE. If given several times, the first is the default."
+        ),
+    ] = None,
+    faces: FacesOption = "yunet",
+    engine: Annotated[Engine, typer.Option(help="Runs the model.")] = Engine.onnxruntime,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.")] = 0,
+    max_upload_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload, in MB.")] = 200,
+    max_duration: Annotated[float, typer.Option(min=0.1, help="Longest video, in seconds.")] = 3600,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Most pixels of a picture or frame.")
+    ] = 50_000_000,
+    max_time: Annotated[
+        float, typer.Option(min=1, help="Give up on a file after this many seconds.")
+    ] = 120,
+    max_memory_mb: Annotated[
+        float, typer.Option(min=100, help="Memory for one file, in MB.")
+    ] = 2000,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Most files queued or being judged at the same time.")
+    ] = 64,
+    per_client: Annotated[int, typer.Option(min=1, help="The same, per client.")] = 48,
+    keep: Annotated[
+        float, typer.Option(min=1, help="Delete results after this many seconds.")
+    ] = 600,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with API keys, one per line; without it, no key is needed.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Allow pages of this origin to use the API (CORS).", show_default=False),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Answer only to this host name; default: any, or localhost when listening on 127.0.0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
+        ),
+    ] = None,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in your browser.")
+    ] = False,
+) -> None:
+    """Start the web page and the API; uploads are deleted as soon as they have been checked."""
+    try:
+        from unmask.report.signature import read_key
+        from unmask.server.app import bind, create_app
+        from unmask.server.app import serve as serve_app
+        from unmask.server.limits import Limits
+        from unmask.server.middleware import is_loopback
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise MissingExtraError(f"the server ({error.name} is missing)", "web") from error
+
+    limits = Limits(
+        upload_bytes=round(max_upload_mb * MB),
+        duration_s=max_duration,
+        pixels=max_pixels,
+        time_s=max_time,
+        memory_bytes=round(max_memory_mb * MB),
+        queue=queue,
+        per_client=per_client,
+        keep_s=keep,
+    )
+    local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
+    listening = bind(host, port)
+    app = create_app(
+        _models(model or ["default"]),
+        workers=workers or os.cpu_count() or 1,
+        limits=limits,
+        access=_access(keys, allow_host or local, allow_origin or []),
+        faces=faces,
+        engine=engine.value,
+        signing_key=read_key(sign) if sign is not None else None,
+    )
+    _log()
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}/"
+
+    def ready() -> None:
+        say(f"unmask serves {address} (press Ctrl-C to stop)")
+        if not local and keys is None:
+            complain(
+                "anyone who can reach this machine can use this server; require a key with --keys FILE"
+            )
+        if open_browser:
+            webbrowser.open(address)
+
+    serve_app(app, listening, limits, ready)
+    say("stopped")
+
+
+def _models(given: list[str]) -> dict[str, str]:
+    """Bundles by the names that requests use."""
+    found: dict[str, str] = {}
+    for entry in given:
+        name, equals, path = entry.partition("=")
+        name, path = (
+            (name, path) if equals else (Path(entry).stem if Path(entry).suffix else entry, entry)
+        )
+        if name in found:
+            raise typer.BadParameter(
+                f"two models are called {name!r}; give them names: --model NAME=FILE"
+            )
+        found[name] = path
+    return found
+
+
+def _access(keys: Path | None, hosts: list[str], origins: list[str]) -> Access:
+    from unmask.server.middleware import Access, digest
+
+    if keys is None:
+        return Access(hosts=frozenset(hosts), origins=frozenset(origins))
+    try:
+        lines = [line.strip() for line in keys.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServerError(f"cannot read the API keys in {keys}: {error}") from error
+    known = frozenset(digest(line) for line in lines if line and not line.startswith("#"))
+    if not known:
+        raise ServerError(f"{keys} holds no API key; write one a line")
+    return Access(known, frozenset(hosts), frozenset(origins))
+
+
+def _log() -> None:
+    """What happens, on stderr: no name of a file, no address."""
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("unmask.server").setLevel(logging.INFO)

@@ -1,0 +1,260 @@
+"""Reports, figures and cards as tables and lines for a terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from unmask.analysis.verdict import at_prevalence
+from unmask.report.phrases import CREDENTIAL_WORDS, EXPLANATIONS, headline, number
+from unmask.types import Label, Person, Reason, Report
+
+COLOURS: dict[Label, str] = {
+    Label.FAKE: "bold red",
+    Label.REAL: "bold green",
+    Label.INCONCLUSIVE: "bold yellow",
+    Label.NOT_APPLICABLE: "bold",
+}
+
+THRESHOLD_REASONS = (
+    Reason.ABOVE_FAKE_THRESHOLD,
+    Reason.BELOW_REAL_THRESHOLD,
+    Reason.BETWEEN_THRESHOLDS,
+)
+
+
+def report_table(report: Report, prevalence: float | None = None) -> Table:
+    """The verdict in words with its reasons, the probability (also at the user's share of fakes),
+    the people and the time of each stage.
+    """
+    media, verdict = report.media, report.verdict
+    table = Table(
+        title=Text(printable(media.path)), title_justify="left", show_header=False, min_width=60
+    )
+    table.add_column(no_wrap=True)
+    table.add_column()
+    label = verdict.label.replace("_", " ").upper()
+    table.add_row(
+        "Verdict", Text.assemble((label, COLOURS[verdict.label]), f" — {headline(report)}")
+    )
+    table.add_row("Why", "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons))
+    table.add_row("Probability of fake", _probability(verdict.probability_fake))
+    if prevalence is not None and verdict.probability_fake is not None:
+        known = at_prevalence(verdict.probability_fake, prevalence)
+        table.add_row("", f"{known:.3f} if {prevalence:g} of the files you check are fakes")
+    brief = [person for person in report.people if Reason.FEW_FRAMES in person.verdict.reasons]
+    for person in report.people:
+        if person not in brief or len(brief) == len(report.people):
+            table.add_row(f"Person {person.id}", Text.assemble(*_person(person, media.frames_read)))
+    if brief and len(brief) < len(report.people):
+        table.add_row("", f"and {len(brief)} more, seen too briefly to be judged")
+    length = (
+        f", {media.duration_s:.1f} s, {media.frames_read} frames checked"
+        if media.kind == "video" and media.duration_s
+        else ""
+    )
+    table.add_row("File", f"{media.kind}, {media.width}×{media.height}{length}")
+    if media.read_share < 1:
+        table.add_row("", f"only {media.read_share:.0%} of it could be read")
+    for note in media.notes:
+        table.add_row("", note)
+    for name, words in _provenance(report):
+        table.add_row(name, Text(words))
+    timing = report.timing_s
+    work = f"decode {timing.decode:.2f}, find faces {timing.find:.2f}, score {timing.score:.2f}"
+    stages = f"{work}, evidence {timing.evidence:.2f}; they overlap"
+    table.add_row("Time", f"{timing.total:.2f} s ({stages})")
+    table.add_row(
+        "Model", f"{report.model.name} {report.model.version}, sha-256 {report.model.sha256[:12]}…"
+    )
+    return table
+
+
+def _provenance(report: Report) -> Iterator[tuple[str, str]]:
+    found = report.provenance
+    if found.said:
+        yield (
+            "The file says",
+            "; ".join(f"{name.replace('_', ' ')}: {words}" for name, words in found.said.items()),
+        )
+    for words in found.traces.values():
+        yield "", words
+    if found.credentials.state != "absent":
+        signer = f" Signed by: {found.credentials.signer}." if found.credentials.signer else ""
+        yield "Credentials", CREDENTIAL_WORDS[found.credentials.state] + signer
+    for words in report.contradictions:
+        yield "Contradiction", words
+    for finding in report.further_findings:
+        yield finding.analyzer.capitalize(), finding.summary
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """The figures of an evaluation, set by set."""
+    table = Table()
+    for column in (
+        "data",
+        "n",
+        "real",
+        "fake",
+        "coverage",
+        "AUC",
+        "95 % interval",
+        "accuracy",
+        "majority",
+        "ECE",
+    ):
+        table.add_column(column, justify="left" if column == "data" else "right")
+    for name, row in (*metrics["datasets"].items(), ("overall", metrics["overall"])):
+        interval = "–".join(f"{end:.3f}" for end in row["auc_ci95"]) if row["auc_ci95"] else "–"
+        counts = (str(row[key]) for key in ("n", "n_real", "n_fake"))
+        figures = (number(row[key]) for key in ("accuracy", "majority_baseline", "ece"))
+        table.add_row(
+            name, *counts, number(row["coverage"]), number(row["auc"]), interval, *figures
+        )
+    return table
+
+
+def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What stress does: for each kind and strength the AUC, and the share of verdicts that change.
+
+    - rows: of the lab's stress test, the first for the pictures as they are
+    """
+    clean = rows[0]
+    table = Table(
+        title=f"{clean['n']} pictures, AUC {clean['auc']:.3f} as they are", title_justify="left"
+    )
+    table.add_column("degraded by")
+    for words in ("strength", "AUC", "change", "verdicts that change", "real ↔ fake"):
+        table.add_column(words, justify="right")
+    for before, row in pairwise(rows):
+        new = row["stress"] != before["stress"]
+        table.add_row(
+            f"{row['stress']} ({row['unit']})" if new else "",
+            f"{row['strength']:g}",
+            f"{row['auc']:.3f}",
+            f"{row['change']:+.3f}",
+            f"{row['flipped']:.1%}",
+            f"{row['reversed']:.1%}",
+        )
+    return table
+
+
+def ledger_lines(total: Mapping[str, Any]) -> Iterator[str]:
+    """What a ledger holds, in words.
+
+    - total: of `unmask.archive.queries.summary`
+    """
+    video = f", {total['video_s'] / 3600:.1f} hours of video" if total["video_s"] else ""
+    gone = f"; {total['gone']:,} more are no longer there" if total["gone"] else ""
+    yield (
+        f"{total['files']:,} files, {total['contents']:,} contents, {total['bytes'] / 1e9:.2f}"
+        f" GB{video}{gone}"
+    )
+    for key in (*Label, "failed", "postponed", "pending"):
+        if total[key] or key in tuple(Label):
+            yield f"  {key.replace('_', ' '):16} {total[key]:10,}"
+    for run in total["runs"][:3]:
+        ended = (
+            f"{run['how']}, {run['ended_at']}"
+            if run["ended_at"]
+            else "still running, or was killed"
+        )
+        yield (
+            f"run {run['id']}, {run['started_at']}: {run['judged']:,} judged of"
+            f" {', '.join(run['roots'])} ({ended})"
+        )
+
+
+def ledger_table(by: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Counts of a ledger, row by row.
+
+    - rows: of `unmask.archive.queries.groups`
+    """
+    table = Table()
+    table.add_column(by, overflow="fold")
+    columns = ("files", *Label, "failed", "postponed", "pending")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(Text(printable(row["name"])), *(f"{row[column]:,}" for column in columns))
+    return table
+
+
+def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
+    """A card in words."""
+    yield f"{card['name']} {card['version']} — {card['licence']}"
+    yield f"Intended use: {card['intended_use']}"
+    yield from (f"Limit: {limit}" for limit in card["limits"])
+    thresholds = card["thresholds"]
+    yield (
+        f"Called fake at P ≥ {thresholds['fake']['probability']:.3f}"
+        f" ({thresholds['fake']['false_positive_rate']:.1%} of real validation faces lie there),"
+        f" real at P ≤ {thresholds['real']['probability']:.3f}"
+        f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
+    )
+    for label, what in (("fake", "real faces called fake"), ("real", "fake faces called real")):
+        for name, row in thresholds[label].get("by_data_set", {}).items():
+            low, high = row["ci95"]
+            yield (
+                f"  validation, {name}: {row['wrong']} of {row['n']} {what} (95 %:"
+                f" {low:.1%}–{high:.1%})"
+            )
+    yield f"Measured on {card['evaluated_on']}:"
+    for name, row in card["metrics"].items():
+        yield f"  {name}: " + ", ".join(_figures(row))
+    if isinstance(leak := card["made_by"].get("leak"), list):
+        yield from (f"TRAINED ON SPLITS THAT LEAK: {words}" for words in leak)
+    for row in card["training_data"]:
+        yield (
+            f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
+        )
+    yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
+
+
+def _figures(row: Mapping[str, Any]) -> Iterator[str]:
+    yield f"n {row['n']}"
+    if row["auc"] is not None:
+        yield f"AUC {row['auc']:.3f} [{', '.join(number(end) for end in row['auc_ci95'] or ())}]"
+    if row["fpr_at_threshold"] is not None:
+        yield f"real faces called fake {row['fpr_at_threshold']:.1%}"
+    if row["n_real"] == 0:
+        yield f"called fake at P ≥ 0.5 {row['confusion']['tp'] / row['n_fake']:.1%}"
+
+
+def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:
+    verdict, scores = person.verdict, person.scores
+    parts: list[str | tuple[str, str]] = [(verdict.label.replace("_", " "), COLOURS[verdict.label])]
+    if verdict.probability_fake is not None:
+        parts.append(f", probability of fake {verdict.probability_fake:.3f}")
+    if frames_read > 1:
+        first, last = scores[0].face.time_s, scores[-1].face.time_s
+        parts.append(f"; seen in {len(scores)} of {frames_read} frames, {first:.1f}–{last:.1f} s")
+        judged = sum(score.probability_fake is not None for score in scores)
+        parts += [f", judged in {judged}"] if judged < len(scores) else []
+    if Reason.FAKE_SEGMENT in verdict.reasons:
+        parts.append(
+            "; looks fake at "
+            + ", ".join(f"{s.start_s:.1f}–{s.end_s:.1f} s" for s in person.segments)
+        )
+    if person.stability:
+        low, high = (end(v.probability_fake for v in person.stability) for end in (min, max))
+        parts.append(f"; {low:.3f}–{high:.3f} after small edits")
+    sizes = sorted({round(score.face.quality.size_px) for score in scores if score.face.quality})
+    parts += [f"; face {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} px"] if sizes else []
+    limits = [EXPLANATIONS[reason] for reason in verdict.reasons if reason not in THRESHOLD_REASONS]
+    return [*parts, *(f"; {limit}" for limit in limits)]
+
+
+def _probability(value: float | None) -> str:
+    return "none (nothing was judged)" if value is None else f"{value:.3f}"
+
+
+def printable(path: str) -> str:
+    """A name in one line, whatever it holds."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

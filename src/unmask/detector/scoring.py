@@ -1,0 +1,155 @@
+"""Crops → scores. A scan asks for crops to be scored and is paused meanwhile.
+
+So the path of a file reads from top to bottom (`scan.py`), and whoever runs it decides what is
+scored together: a video's crops by themselves, those of several pictures in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from unmask.bundle import Scorer
+from unmask.bundle.card import Card
+from unmask.faces.alignment import corners_of, landmarks_of
+from unmask.types import Face, Floats, Image, Report, Score
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoringRequest:
+    """Crops that a scan wants scored before it goes on.
+
+    - crops: each (size, size, 3) uint8 RGB
+    - may_wait: whether they may wait to be scored together with other files'
+    """
+
+    crops: Sequence[Image]
+    may_wait: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CropScore:
+    """What the bundle says of one crop.
+
+    - logit: its raw output
+    - heatmap: (h, w) float32, or None if it was not asked for
+    - novelty: how unlike the training faces, or None from a bundle that does not say
+    """
+
+    logit: float
+    heatmap: Floats | None
+    novelty: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredCrops:
+    """The answer to a ScoringRequest.
+
+    - scores: in the order of the crops
+    - seconds: of work that they took
+    """
+
+    scores: tuple[CropScore, ...]
+    seconds: float
+
+
+Scoring = Generator[ScoringRequest, ScoredCrops, None]
+"""A part of a scan: yields crops that it wants scored, and is sent their scores."""
+
+ScanSteps = Generator[ScoringRequest, ScoredCrops, Report]
+"""A scan of one file, which returns its report."""
+
+
+class PausedScan:
+    """A scan that has run until it needs scores.
+
+    - request: what it waits for; None once it has ended
+    - report: what it returned, once it has ended
+    """
+
+    def __init__(self, steps: ScanSteps) -> None:
+        """Run the scan as far as it gets.
+
+        Raises what the scan raises.
+        """
+        self._steps = steps
+        self._total_s = 0.0
+        self.request: ScoringRequest | None = None
+        self.report: Report | None = None
+        self._advance(None)
+
+    def resume(self, scored: ScoredCrops) -> None:
+        """Go on with the scores of the wanted crops.
+
+        Raises what the scan raises.
+        """
+        self._total_s += scored.seconds
+        self._advance(scored)
+
+    def _advance(self, scored: ScoredCrops | None) -> None:
+        started = perf_counter()
+        try:
+            # a generator takes no value before its first step
+            self.request = next(self._steps) if scored is None else self._steps.send(scored)
+            self._total_s += perf_counter() - started
+        except StopIteration as end:
+            self._total_s += perf_counter() - started
+            self.request = None
+            timing = replace(end.value.timing_s, total=self._total_s)
+            self.report = replace(end.value, timing_s=timing)
+
+
+def score_together(
+    scorer: Scorer, requests: Sequence[ScoringRequest], *, explain: bool
+) -> list[ScoredCrops]:
+    """Score what several scans ask for in one go: the answer to each, in their order."""
+    crops = [crop for request in requests for crop in request.crops]
+    if not crops:
+        return [ScoredCrops((), 0.0) for _ in requests]
+    started = perf_counter()
+    scored = scorer.score(crops, explain=explain)
+    seconds_each = (perf_counter() - started) / len(crops)
+    scores = [
+        CropScore(
+            logit=float(scored.logits[place]),
+            heatmap=None if scored.heatmaps is None else scored.heatmaps[place],
+            novelty=None if scored.novelty is None else float(scored.novelty[place]),
+        )
+        for place in range(len(crops))
+    ]
+    answers = []
+    start = 0
+    for request in requests:
+        mine = tuple(scores[start : start + len(request.crops)])
+        answers.append(ScoredCrops(mine, seconds_each * len(mine)))
+        start += len(request.crops)
+    return answers
+
+
+def run_alone(scan: PausedScan, scorer: Scorer, *, explain: bool) -> Report:
+    """Run a scan to its end, scoring what it asks for by itself."""
+    while scan.request is not None:
+        (answer,) = score_together(scorer, [scan.request], explain=explain)
+        scan.resume(answer)
+    assert scan.report is not None  # it has ended
+    return scan.report
+
+
+def gate_by_novelty(face: Face, novelty: float | None, card: Card) -> Face:
+    """The face with its novelty, refused where it is too unlike the training faces."""
+    if novelty is None or face.quality is None:
+        return face
+    quality = replace(face.quality, novelty=novelty)
+    return replace(face, quality=replace(quality, unusable=card.gates.refuse(quality)))
+
+
+def to_score(face: Face, scored: CropScore | None, card: Card) -> Score:
+    """The calibrated score of a face; without numbers where it was not scored."""
+    if scored is None:
+        return Score(face, None, None)
+    corners = None
+    if scored.heatmap is not None:
+        corners = corners_of(landmarks_of(face), card.crop)
+    probability = card.calibration.probability(scored.logit)
+    return Score(face, scored.logit, probability, scored.heatmap, corners)

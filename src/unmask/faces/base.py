@@ -1,0 +1,67 @@
+"""What a face finder is, and what finders share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import cv2
+
+from unmask.types import Box, Face, Floats, Frame, Image
+
+MAX_FACES = 50
+"""Faces taken from one frame, most confident first: bounds the work on a crowd."""
+
+
+class FaceFinder(Protocol):
+    """Finds the faces in a frame, most confident first; none is an empty list.
+
+    Safe to call from several threads.
+    """
+
+    @property
+    def name(self) -> str:
+        """As given to `--faces`."""
+
+    def find(self, frame: Frame) -> list[Face]:
+        """All faces, with boxes in pixels of the frame (they may reach over its border)."""
+
+
+class PerThread:
+    """One object per thread: the libraries' finders keep state between calls."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._local = make, threading.local()
+
+    def get(self) -> Any:
+        if not hasattr(self._local, "made"):
+            self._local.made = self._make()
+        return self._local.made
+
+
+def shrink(image: Image, longest_side: int) -> tuple[Image, float]:
+    """The image with its longest side at most `longest_side`, and the factor it was scaled by (≤
+    1).
+    """
+    height, width = image.shape[:2]
+    scale = longest_side / max(height, width)
+    if scale >= 1:
+        return image, 1.0
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale  # type: ignore[return-value]
+
+
+def make_face(frame: Frame, box: Box, confidence: float, landmarks: Floats | None) -> Face:
+    return Face(
+        frame=frame.index,
+        time_s=frame.time_s,
+        box=box,
+        confidence=min(max(confidence, 0.0), 1.0),
+        landmarks=landmarks,
+    )
+
+
+def most_confident(faces: list[Face]) -> list[Face]:
+    """At most MAX_FACES of them, the most confident first."""
+    return sorted(faces, key=lambda face: -face.confidence)[:MAX_FACES]

@@ -1,0 +1,318 @@
+"""The audit of a data set before anything is learnt from it: do its splits leak, and does its
+wrapping tell the answer?
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
+
+from unmask._internal.atomic import output_errors
+from unmask.errors import ManifestError
+from unmask.lab.audit.file_features import PIXEL_FACTS, Facts, all_facts
+from unmask.lab.audit.identities import cluster, embed
+from unmask.lab.audit.leakage import NAMES, Leaks, find_leaks
+from unmask.lab.data.datasets.base import PICTURES
+from unmask.lab.data.manifest import Item
+from unmask.lab.data.samples import find_samples
+from unmask.lab.evaluation.html import write_page
+from unmask.lab.evaluation.metrics import Array, bootstrap_auc
+from unmask.lab.evaluation.plots import data_uri, plot_by_class, plot_intervals, png
+
+MOST_ROWS = 20_000
+"""More rows of one set than this are drawn from: the figure does not get better, only slower."""
+
+TELLS = 0.6
+"""A set teaches its wrapping where the lower end of the interval lies above this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """What a classifier reaches that sees no faces.
+
+    - wrapping: from facts of the file alone
+    - pixels: with colour, sharpness and noise of the whole picture. Each (AUC, low, high)
+    - by_fact: the same for each fact by itself, worst first
+    """
+
+    data: str
+    rows: int
+    wrapping: tuple[float, float, float]
+    pixels: tuple[float, float, float]
+    by_fact: dict[str, tuple[float, float, float]]
+
+    @property
+    def worst(self) -> str:
+        """The fact of the wrapping that tells most."""
+        return next((name for name in self.by_fact if name not in PIXEL_FACTS), "none")
+
+    def words(self) -> str:
+        """One sentence."""
+        auc, low, high = self.wrapping
+        told = (
+            f"AUC {auc:.3f} [{low:.3f}, {high:.3f}] from facts of the files alone, without a face"
+        )
+        if low > TELLS:
+            return f"{told}: the set teaches its own wrapping; worst: {self.worst}"
+        if self.pixels[1] > TELLS:
+            more = "{:.3f} [{:.3f}, {:.3f}]".format(*self.pixels)
+            return f"{told}; colour, sharpness and noise of the pictures raise it to {more}"
+        return f"{told}: no shortcut of note"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All that was found.
+
+    shortcuts: of each data set with both classes, and of all together.
+    """
+
+    counts: list[dict[str, Any]]
+    leaks: Leaks
+    shortcuts: list[Shortcut]
+    people: int | None
+    notes: list[str]
+
+
+def audit(
+    items: Sequence[Item],
+    out: Path,
+    *,
+    identities: bool = True,
+    jobs: int = 2,
+    say: Callable[[str], None] = lambda _: None,
+) -> Audit:
+    """Audit `items`; writes audit.json and audit.html into `out`.
+
+    - identities: compare faces as well (slow: about 15 ms each)
+
+    Raises ManifestError where nothing can be compared, OutputError where `out` cannot be written.
+    """
+    pictures = [item for item in items if item.data is not None or _is_picture(item)]
+    notes = []
+    if len(pictures) < len(items):
+        notes.append(
+            f"{len(items) - len(pictures)} videos: only their groups and file facts are looked at"
+            " (`data prepare` them)"
+        )
+    if not identities:
+        notes.append("faces were not compared: the same person may stand in two splits")
+    leaks, people = find_leaks(items), None
+    if pictures:
+        found = find_samples(pictures, jobs=jobs)
+        say(f"{len(found.samples)} faces in {len(pictures)} pictures")
+        numbers = cluster(embed(found.samples, jobs)).tolist() if identities else None
+        people = len(set(numbers)) if numbers else None
+        looked = [sample.item for sample in found.samples]
+        leaks = find_leaks(
+            looked,
+            np.stack([sample.print for sample in found.samples]) if looked else None,
+            numbers,
+        )
+        if found.no_face or found.broken:
+            notes.append(
+                f"no face in {len(found.no_face)} pictures, {len(found.broken)} broken: not"
+                " compared"
+            )
+    facts = all_facts(items, jobs)
+    say("facts of all files read")
+    result = Audit(_counts(items), leaks, _shortcuts(items, facts), people, notes)
+    _write(result, items, facts, out)
+    return result
+
+
+def _is_picture(item: Item) -> bool:
+    return item.path is not None and item.path.suffix.lower() in PICTURES
+
+
+def _shortcuts(items: Sequence[Item], facts: Sequence[Facts]) -> list[Shortcut]:
+    found = []
+    names = sorted({item.dataset for item in items})
+    wholes = [(name, [i for i, item in enumerate(items) if item.dataset == name]) for name in names]
+    if len(names) > 1:
+        wholes.append(("all together", list(range(len(items)))))
+    for name, rows in wholes:
+        if len({items[i].label for i in rows}) == 2:
+            found.append(measure_shortcut(name, [items[i] for i in rows], [facts[i] for i in rows]))
+    return found
+
+
+def measure_shortcut(
+    name: str, items: Sequence[Item], facts: Sequence[Facts], seed: int = 0
+) -> Shortcut:
+    """What facts tell of the class: gradient-boosted trees (a single tree for each fact by itself),
+    five folds parted by group, AUC over the held-out rows with a group-bootstrap interval. Raises
+    ManifestError where a class has under ten groups.
+    """
+    labels = np.array([item.label for item in items])
+    groups = np.array([f"{item.dataset} {item.group}" for item in items])
+    if min(len(set(groups[labels == label])) for label in (0, 1)) < 10:
+        raise ManifestError(
+            f"{name}: fewer than ten groups of real or of fake rows, too few to measure a shortcut"
+        )
+    if len(labels) > MOST_ROWS:
+        kept = np.sort(np.random.default_rng(seed).choice(len(labels), MOST_ROWS, replace=False))
+        labels, groups, facts = labels[kept], groups[kept], [facts[i] for i in kept]
+    columns = {
+        key: _column([row.get(key) for row in facts])
+        for key in sorted({key for row in facts for key in row})
+    }
+    columns = {key: values for key, values in columns.items() if len(np.unique(values)) > 1}
+    wrapping = [key for key in columns if key not in PIXEL_FACTS]
+
+    def reach(keys: Sequence[str]) -> tuple[float, float, float]:
+        if not keys:
+            return 0.5, 0.5, 0.5
+        scores = _held_out(np.column_stack([columns[key] for key in keys]), labels, groups, seed)
+        low, high = bootstrap_auc(labels, scores, groups, rounds=200, seed=seed) or (0.0, 1.0)
+        return float(roc_auc_score(labels, scores)), low, high
+
+    by_fact = {key: reach([key]) for key in columns}
+    worst_first = dict(sorted(by_fact.items(), key=lambda pair: -pair[1][0]))
+    return Shortcut(name, len(labels), reach(wrapping), reach(list(columns)), worst_first)
+
+
+def _column(values: Sequence[float | str | None]) -> Array:
+    """Numbers as they are (None: NaN); words as numbers, the rarer the higher."""
+    if any(isinstance(value, str) for value in values):
+        words = [str(value) for value, _ in Counter(str(value) for value in values).most_common()]
+        return np.array([words.index(str(value)) for value in values], float)
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def _held_out(x: Array, labels: Array, groups: Array, seed: int) -> Array:
+    scores = np.zeros(len(labels))
+    for train, test in StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(
+        x, labels, groups
+    ):
+        if x.shape[1] == 1:
+            model: Any = DecisionTreeClassifier(
+                max_leaf_nodes=12, min_samples_leaf=10, class_weight="balanced", random_state=seed
+            )
+        else:
+            model = HistGradientBoostingClassifier(
+                max_iter=60, max_leaf_nodes=15, class_weight="balanced", random_state=seed
+            )
+        with threadpool_limits(1):  # on a busy machine its threads wait for each other
+            scores[test] = model.fit(x[train], labels[train]).predict_proba(x[test])[:, 1]
+    return scores
+
+
+def _counts(items: Sequence[Item]) -> list[dict[str, Any]]:
+    table: dict[tuple[str, str], dict[str, Any]] = {}
+    groups: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        key = (item.dataset, item.split)
+        row = table.setdefault(
+            key, {"data": item.dataset, "split": item.split, "real": 0, "fake": 0, "groups": 0}
+        )
+        row["fake" if item.label else "real"] += 1
+        groups.setdefault(key, set()).add(item.group)
+    return [row | {"groups": len(groups[key])} for key, row in table.items()]
+
+
+def _write(result: Audit, items: Sequence[Item], facts: Sequence[Facts], out: Path) -> None:
+    words = {
+        "schema": "unmask.audit/1",
+        "counts": result.counts,
+        "leaks": [
+            {
+                "kind": leak.kind,
+                "count": leak.count,
+                "examples": [[result.leaks.items[i].name for i in pair] for pair in leak.examples],
+            }
+            for leak in result.leaks.found
+        ],
+        "people_found": result.people,
+        "shortcuts": [
+            {
+                "data": s.data,
+                "rows": s.rows,
+                "wrapping": s.wrapping,
+                "with_pixels": s.pixels,
+                "worst": s.worst,
+                "by_fact": s.by_fact,
+            }
+            for s in result.shortcuts
+        ],
+        "notes": result.notes,
+    }
+    leaks = [
+        {
+            "name": NAMES[leak.kind],
+            "count": leak.count,
+            "examples": [
+                [_exhibit(result.leaks.items[i]) for i in pair] for pair in leak.examples[:6]
+            ],
+        }
+        for leak in result.leaks.found
+    ]
+    shortcuts = []
+    for shortcut in result.shortcuts:
+        rows = [
+            i for i, item in enumerate(items) if shortcut.data in (item.dataset, "all together")
+        ]
+        labels = np.array([items[i].label for i in rows])
+        worst = shortcut.worst
+        values = _values([facts[i].get(worst) for i in rows])
+        shortcuts.append(
+            {
+                "data": shortcut.data,
+                "words": shortcut.words(),
+                "bad": shortcut.wrapping[1] > TELLS,
+                "facts": data_uri(
+                    png(
+                        plot_intervals(
+                            dict(list(shortcut.by_fact.items())[:14]), "AUC from this fact alone"
+                        )
+                    )
+                ),
+                "worst": (
+                    data_uri(png(plot_by_class(values, labels, worst))) if worst != "none" else ""
+                ),
+            }
+        )
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "audit.json").write_text(json.dumps(words, indent=2, ensure_ascii=False))
+        write_page(
+            out / "audit.html",
+            "audit.html",
+            counts=result.counts,
+            leaks=leaks,
+            shortcuts=shortcuts,
+            audit=result,
+        )
+
+
+def _values(values: Sequence[float | str | None]) -> Array:
+    if any(isinstance(value, str) for value in values):
+        return np.array([str(value or "") for value in values])
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def _exhibit(item: Item) -> dict[str, str]:
+    try:
+        image = cv2.resize(item.decode(), (112, 112), interpolation=cv2.INTER_AREA)
+    except ManifestError:
+        return {"name": item.name, "split": item.split, "picture": ""}
+    encoded = cv2.imencode(".jpg", image[..., ::-1])[1]
+    label = "fake" if item.label else "real"
+    return {
+        "name": item.name,
+        "split": item.split,
+        "label": label,
+        "picture": data_uri(bytes(encoded), "image/jpeg"),
+    }

@@ -1,0 +1,1 @@
+"""From published data sets to face crops: manifests, readers, splits, near-duplicates."""

@@ -1,0 +1,184 @@
+"""Labelled pictures → the face in each, found by the same finder and the same code as in a scan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from unmask._internal.atomic import atomic_path
+from unmask.errors import ManifestError
+from unmask.faces import FaceFinder, find_main_face, load_finder
+from unmask.lab.data.datasets.base import VIDEOS
+from unmask.lab.data.manifest import Item
+from unmask.lab.data.near_duplicates import PerceptualHash, perceptual_hash
+from unmask.types import Floats
+
+T = TypeVar("T")
+
+BROKEN_SHARE = 0.01
+"""More broken pictures than this are no accident, and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An item, the landmarks of its main face, (5, 2) float32 in pixels of the picture, and the
+    picture's fingerprint.
+
+    pseudo: to be made into a pseudo-fake.
+    """
+
+    item: Item
+    landmarks: Floats
+    print: PerceptualHash
+    pseudo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in a list of items: samples, items without a face, and broken ones with what
+    is wrong.
+    """
+
+    samples: list[Sample]
+    no_face: list[Item]
+    broken: list[tuple[Item, str]]
+
+
+def find_samples(
+    items: Sequence[Item], finder: str = "yunet", jobs: int = 2, cache: Path | None = None
+) -> Found:
+    """The main face of each item, in order.
+
+    Items that carry landmarks (from `data prepare`) are only decoded.
+
+    - cache: a file (.npz) where what was found is kept and, for the same items and finder, taken
+      from
+
+    Raises ManifestError for videos, and where over 1 % of the items cannot be decoded.
+    """
+    videos = [
+        item for item in items if item.path is not None and item.path.suffix.lower() in VIDEOS
+    ]
+    if videos:
+        raise ManifestError(
+            f"{len(videos)} of {len(items)} rows are videos ({videos[0].name}, …); `unmask data"
+            " prepare` cuts out their faces"
+        )
+    key = _digest(items, finder)
+    looks = _load(cache, key)
+    if looks is None:
+        with worker_pool(jobs) as run:
+            looks = list(watched(run(_look, items, repeat(finder)), len(items), "finding faces"))
+        if cache is not None:
+            _save(cache, key, looks)
+    broken = [
+        (item, look) for item, look in zip(items, looks, strict=True) if isinstance(look, str)
+    ]
+    if len(broken) > BROKEN_SHARE * len(items):
+        shown = "; ".join(why for _, why in broken[:3])
+        raise ManifestError(
+            f"{len(broken)} of {len(items)} pictures are broken, more than 1 %: {shown} …"
+        )
+    pairs = [
+        (item, look) for item, look in zip(items, looks, strict=True) if not isinstance(look, str)
+    ]
+    samples = [Sample(item, look[0], look[1]) for item, look in pairs if look[0] is not None]
+    return Found(samples, [item for item, look in pairs if look[0] is None], broken)
+
+
+def watched(work: Iterable[T], total: int, what: str) -> Iterable[T]:
+    """The same, with a bar on stderr where that is a terminal."""
+    bar: Iterable[T] = tqdm(work, what, total, leave=False, disable=None)
+    return bar
+
+
+@contextmanager
+def worker_pool(jobs: int, chunk: int = 32) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`map` over spawned processes, `chunk` items at a time, one core each; a plain one where
+    `jobs` is 1.
+
+    Spawned, not forked: a fork of a process whose OpenCV has threads hangs in the child.
+    """
+    if jobs == 1:
+        before = cv2.getNumThreads()
+        yield map
+        cv2.setNumThreads(before)
+        return
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    )
+    try:
+        yield lambda function, *lists: pool.map(function, *lists, chunksize=chunk)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_finders: dict[str, FaceFinder] = {}
+
+_Look = str | tuple[Floats | None, PerceptualHash]
+
+
+def _look(item: Item, finder: str) -> _Look:
+    """What is wrong with the picture; or its landmarks (None without a face) and its print."""
+    try:
+        image = item.decode()
+    except ManifestError as error:
+        return str(error)
+    if item.landmarks:
+        return np.array(item.landmarks, np.float32).reshape(5, 2), perceptual_hash(image)
+    if finder not in _finders:
+        _finders[finder] = load_finder(finder)
+    face = find_main_face(_finders[finder], image)
+    return None if face is None else face.landmarks, perceptual_hash(image)
+
+
+def _digest(items: Sequence[Item], finder: str) -> str:
+    digest = hashlib.sha256(finder.encode())
+    for item in items:
+        digest.update(
+            f"\0{item.dataset}\0{item.name}\0{item.path}\0{len(item.data or b'')}".encode(
+                errors="replace"
+            )
+        )
+    return digest.hexdigest()
+
+
+def _save(cache: Path, key: str, looks: Sequence[_Look]) -> None:
+    marks = np.full((len(looks), 5, 2), np.nan, np.float32)
+    prints, faults = np.zeros((len(looks), 32), np.uint8), [""] * len(looks)
+    for i, look in enumerate(looks):
+        if isinstance(look, str):
+            faults[i] = look
+            continue
+        prints[i] = look[1]
+        if look[0] is not None:
+            marks[i] = look[0]
+    with atomic_path(cache) as partial, partial.open("wb") as file:
+        np.savez(file, key=np.array(key), landmarks=marks, prints=prints, faults=np.array(faults))
+
+
+def _load(cache: Path | None, key: str) -> list[_Look] | None:
+    if cache is None or not cache.is_file():
+        return None
+    try:
+        with np.load(cache, allow_pickle=False) as kept:
+            if str(kept["key"]) != key:
+                return None
+            rows = zip(kept["landmarks"], kept["prints"], kept["faults"], strict=True)
+            return [
+                str(fault) if fault else (None if np.isnan(m[0, 0]) else m, p)
+                for m, p, fault in rows
+            ]
+    except (OSError, ValueError, KeyError):
+        return None  # made anew

@@ -1,0 +1,1 @@
+"""Figures: metrics with intervals, plots, tables, robustness."""

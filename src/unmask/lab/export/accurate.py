@@ -1,0 +1,218 @@
+"""The bundle `accurate`: the default's network and CLIP's tower in one graph
+(`unmask.lab.models.clip_encoder`).
+
+It is too large to be committed. Committed is what was learnt, in `weights/accurate.json`: the
+linear layer, how the two are mixed, and the card; `learn` writes it. `make` joins it with the
+default bundle and the tower of the installed package.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from unmask._internal.atomic import write_atomically
+from unmask.bundle import Bundle, read_seal, seal
+from unmask.bundle.session import find_bundle
+from unmask.errors import LabError
+from unmask.faces.alignment import CropSpec
+from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
+from unmask.lab.data.samples import Sample, find_samples
+from unmask.lab.evaluation.metrics import Array
+from unmask.lab.export.export import balanced_weights, cut_faces, finish, write_bundle
+from unmask.lab.models.clip_encoder import SIDE, Layer, assemble, features, read_tower
+from unmask.lab.recipe import Augment, Recipe
+from unmask.lab.training.augment import training_crop
+from unmask.lab.training.train import command_line
+from unmask.types import Image
+
+SCHEMA = "unmask.accurate/1"
+
+TOLERANCE = 0.15
+"""Of the canaries: 8-bit arithmetic differs a little between processors."""
+
+PER_SET = 1500
+"""Faces of one data set and class that the layer learns from, at most: the tower takes each a tenth
+of a second."""
+
+
+def learnt_file() -> Path:
+    """What comes with unmask."""
+    return Path(str(files("unmask") / "weights" / "accurate.json"))
+
+
+def make(out: Path, learnt: Path | None = None, tower: bytes | None = None) -> None:
+    """Write the bundle.
+
+    - learnt: the file of `learn`, by default the one that comes with unmask
+    - tower: its graph, by default that of the installed package
+
+    Raises LabError where the parts do not belong together, BundleError where what comes out does
+    not compute what its maker got, OutputError.
+    """
+    path = learnt or learnt_file()
+    try:
+        tree = json.loads(path.read_text())
+        layer = Layer(
+            tuple(tree["layer"]["weights"]), tree["layer"]["bias"], tuple(tree["layer"]["mix"])
+        )
+        card, wanted = dict(tree["card"]), tree["base"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
+    base = find_bundle("default")
+    bundle = Bundle(base)
+    if bundle.id.sha256 != wanted["sha256"]:
+        raise LabError(
+            f"{path} was learnt with {wanted['name']} {wanted['version']} (sha-256"
+            f" {wanted['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
+            f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
+        )
+    graph = assemble(base.read_bytes(), bundle.card.crop.size, tower or read_tower(), layer)
+    write_bundle(seal(graph, card), out)
+
+
+def learn(
+    recipe: Recipe,
+    data: Sequence[Path],
+    test: Sequence[Path],
+    out: Path,
+    *,
+    per_set: int = PER_SET,
+    tower: bytes | None = None,
+    jobs: int = 2,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Learn the layer from the train split, each face in one augmented view; the mix, thresholds
+    and gates from the validation split; measure the test manifests for the card.
+
+    Writes what `make` needs to `out`.
+
+    - recipe: that of the default bundle, whose augmentation, thresholds, gates and words are used
+
+    Raises LabError, ManifestError or OutputError.
+    """
+    tower, path = tower or read_tower(), find_bundle("default")
+    base = Bundle(path)
+    spec = replace(base.card.crop, size=SIDE)
+    items = read_manifests(data)
+    training, validation = (
+        _some(select(items, name), per_set) for name in (recipe.data.train, recipe.data.validation)
+    )
+    require_both_classes(training, f"split {recipe.data.train!r}")
+    require_both_classes(validation, f"split {recipe.data.validation!r}")
+    samples = find_samples(training, jobs=jobs).samples
+    say(f"{len(samples)} training faces go through the tower")
+    labels = np.array([sample.item.label for sample in samples])
+    datasets = np.array([sample.item.dataset for sample in samples])
+    views = list(_views(samples, spec, recipe.augment or Augment(), recipe.train.seed))
+    weights, bias = fit_layer(features(tower, views), labels, balanced_weights(labels, datasets))
+
+    faces = cut_faces(validation, spec)
+    say(f"{len(faces.crops)} validation faces go through the tower")
+    small = replace(spec, size=base.card.crop.size)
+    mix = fit_mix(
+        base.score([small.fit(crop) for crop in faces.crops]).logits,
+        features(tower, faces.crops) @ weights + bias,
+        faces.labels,
+        balanced_weights(faces.labels, faces.datasets),
+    )
+    say("counted: base {:.3f}, tower {:.3f}, constant {:.3f}".format(*mix))
+    layer = Layer(tuple(round(float(v), 7) for v in weights), bias, mix)
+    graph = assemble(path.read_bytes(), base.card.crop.size, tower, layer)
+    counts = [
+        {
+            "dataset": str(name),
+            "split": split,
+            "real": int(((sets == name) & (y == 0)).sum()),
+            "fake": int(((sets == name) & (y == 1)).sum()),
+        }
+        for split, sets, y in (
+            ("train", datasets, labels),
+            ("validation", faces.datasets, faces.labels),
+        )
+        for name in sorted(set(sets))
+    ]
+    sealed = finish(graph, _card(recipe, base, spec, counts), faces, recipe, test, TOLERANCE)
+    card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
+    tree = {"schema": SCHEMA, "base": asdict(base.id), "layer": asdict(layer), "card": card}
+    write_atomically(out, json.dumps(tree, ensure_ascii=False))
+
+
+def fit_layer(
+    x: Array, labels: Array, weights: Array, strength: float = 1e-3
+) -> tuple[Array, float]:
+    """Logistic regression on standardised features (n, 2304), the standardisation folded in:
+    weights (2304,) and bias.
+
+    - weights: of the rows
+    """
+    scaler = StandardScaler().fit(x)
+    fit = LogisticRegression(C=strength, max_iter=500).fit(
+        scaler.transform(x), labels, sample_weight=weights * len(labels) / weights.sum()
+    )
+    folded = fit.coef_[0] / scaler.scale_
+    return folded, float(fit.intercept_[0] - folded @ scaler.mean_)
+
+
+def fit_mix(base: Array, tower: Array, labels: Array, weights: Array) -> tuple[float, float, float]:
+    """How the two logits are joined, from validation faces: logistic regression on the two."""
+    both = np.column_stack([base, tower])
+    fit = LogisticRegression(C=1e3).fit(
+        both, labels, sample_weight=weights * len(labels) / weights.sum()
+    )
+    return float(fit.coef_[0, 0]), float(fit.coef_[0, 1]), float(fit.intercept_[0])
+
+
+def _some(items: Sequence[Item], per_set: int) -> list[Item]:
+    """At most `per_set` of each data set and class, drawn by a fixed seed, in order."""
+    keys = np.array([f"{item.label} {item.dataset}" for item in items])
+    rng = np.random.default_rng(0)
+    kept = [
+        rng.permutation(np.flatnonzero(keys == key))[:per_set] for key in sorted(set(keys.tolist()))
+    ]
+    return [items[row] for row in sorted(np.concatenate(kept).tolist())]
+
+
+def _views(
+    samples: Sequence[Sample], spec: CropSpec, augment: Augment, seed: int
+) -> Iterator[Image]:
+    for number, sample in enumerate(samples):
+        rng = np.random.default_rng([seed, number])
+        yield training_crop(sample.item.decode(), sample.landmarks, spec, augment, rng)
+
+
+def _card(
+    recipe: Recipe, base: Bundle, spec: CropSpec, counts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The beginning of the card: the base's, where it holds for both."""
+    words = dict(base.card.text)
+    return {
+        **{
+            key: words[key]
+            for key in ("schema", "licence", "positive_class", "intended_use", "limits")
+        },
+        "name": "unmask-accurate",
+        "version": words["version"],
+        "preprocessing": {**words["preprocessing"], "size": spec.size},
+        "made_by": {
+            "command": command_line(),
+            "commit": words["made_by"].get("commit"),
+            "backbone": "the base's, and CLIP ViT-B/16 (8 bits, frozen)",
+            "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
+            "leak": words["made_by"].get("leak"),
+        },
+        "training_data": counts,
+        "training_data_terms": (
+            f"{words.get('training_data_terms', '')} CLIP's weights are OpenAI's (MIT)."
+        ),
+        "evaluated_on": datetime.date.today().isoformat(),
+    }

@@ -1,0 +1,427 @@
+"""A trained run → a bundle: ONNX graph, calibration, thresholds, gates, canaries, measured card."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import beta
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from unmask._internal.atomic import atomic_path
+from unmask.bundle import Bundle, seal
+from unmask.bundle.card import SCHEMA, parse_calibration
+from unmask.bundle.session import canary_crops, find_bundle
+from unmask.detector import Detector
+from unmask.errors import LabError
+from unmask.faces import find_main_face, load_finder
+from unmask.faces.alignment import CropSpec, crop_face, measure_quality
+from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
+from unmask.lab.evaluation.evaluate import measure, score_items
+from unmask.lab.evaluation.metrics import Array
+from unmask.lab.models.from_bundle import average, unfold
+from unmask.lab.models.network import Network
+from unmask.lab.models.novelty import Told, pooled_features, tell_novelty
+from unmask.lab.recipe import Recipe
+from unmask.lab.training.train import command_line, load_run
+from unmask.types import Image
+
+CANARY_SEED, CANARIES = 20_261_121, 4
+TOLERANCE_FLOAT, TOLERANCE_INT8 = 0.02, 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Validation faces, as a scan would see them: crops, and for each its label, data set,
+    brightness, sharpness.
+    """
+
+    crops: list[Image]
+    labels: Array
+    datasets: Array
+    brightness: Array
+    sharpness: Array
+
+
+def export_run(
+    run: Path,
+    out: Path,
+    data: Sequence[Path],
+    test: Sequence[Path],
+    *,
+    int8: bool = False,
+    toward: Path | None = None,
+    share: float = 0.3,
+) -> None:
+    """Write the bundle of `run` to `out`.
+
+    - data: manifests whose validation split chooses calibration, thresholds and gates
+    - test: manifests whose test split (all rows where they have none) is measured for the card,
+      each row as a face crop
+    - toward: a bundle, that which the run went on from; the weights are moved by `share` of the way
+      to its (`unfold.average`)
+
+    Raises LabError or OutputError.
+    """
+    recipe, network, facts = load_run(run)
+    if toward is not None:
+        _move(network, toward, share, recipe.crop.size)
+    validation = select(read_manifests(data), recipe.data.validation)
+    require_both_classes(validation, f"split {recipe.data.validation!r}")
+    faces = cut_faces(validation, recipe.crop.spec())
+    exported: torch.nn.Module = network
+    if recipe.gates.novelty:
+        pooled, smallest = pooled_features(network, faces.crops), recipe.thresholds.smallest_set
+        exported = tell_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
+    graph = to_onnx(exported, recipe.crop.size)
+    if int8:
+        graph = quantise(graph, faces.crops)
+    card = _card(recipe, network, facts)
+    if toward is not None:
+        base = Bundle(toward).id
+        card["made_by"]["averaged_with"] = {
+            "name": base.name,
+            "version": base.version,
+            "share": share,
+        }
+    card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
+    tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
+    write_bundle(finish(graph, card, faces, recipe, test, tolerance), out)
+
+
+def _move(network: Network, toward: Path, share: float, size: int) -> None:
+    """Move the network's weights by `share` of the way to those of the bundle."""
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        between = Path(folder) / "between.onnx"
+        between.write_bytes(
+            average(to_onnx(network, size), find_bundle(str(toward)).read_bytes(), share)
+        )
+        unfold(network, between)
+
+
+def finish(
+    graph: bytes,
+    card: dict[str, Any],
+    faces: Faces,
+    recipe: Recipe,
+    test: Sequence[Path],
+    tolerance: float,
+) -> bytes:
+    """The sealed bundle of a graph and the beginning of its card: calibration, thresholds and gates
+    chosen on the validation faces, canaries within `tolerance`, and what the test manifests give.
+    """
+    card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
+    card |= choose(faces, _open(graph, card | _provisional(card)).score(faces.crops).logits, recipe)
+    where = card["preprocessing"]
+    spec = CropSpec(
+        where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via")
+    )
+    logits = (
+        _open(graph, card | _provisional(card))
+        .score(canary_crops(CANARY_SEED, CANARIES, spec))
+        .logits
+    )
+    card["canaries"]["logits"] = [round(float(v), 5) for v in logits]
+    card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
+    return seal(graph, card)
+
+
+def write_bundle(sealed: bytes, out: Path) -> None:
+    """Write a bundle that opens as every user will open it, or nothing.
+
+    Raises BundleError, OutputError.
+    """
+    with atomic_path(out) as partial:
+        partial.write_bytes(sealed)
+        Bundle(partial)  # its canaries are checked before it takes its place
+
+
+def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
+    """The main face of each item, cut as `spec` says; items without one are left out."""
+    finder = load_finder("yunet")
+    rows = []
+    for item in items:
+        image = item.decode()
+        face = find_main_face(finder, image)
+        if face is not None:
+            crop = crop_face(image, face, spec)
+            quality = measure_quality(crop, face.box, image.shape[:2])
+            rows.append((crop, item.label, item.dataset, quality.brightness, quality.sharpness))
+    if not rows:
+        raise LabError("no face was found in any picture of the validation split")
+    crops, labels, datasets, brightness, sharpness = zip(*rows, strict=True)
+    return Faces(
+        list(crops), np.array(labels), np.array(datasets), np.array(brightness), np.array(sharpness)
+    )
+
+
+def to_onnx(network: torch.nn.Module, size: int) -> bytes:
+    """The graph: faces (N, 3, size, size) uint8 RGB → logit (N,), heatmap (N, h, w), and novelty
+    (N,) where the network tells it; normalisation inside.
+    """
+    outputs = ["logit", "heatmap", *["novelty"] * isinstance(network, Told)]
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            network.eval(),
+            (example,),
+            input_names=["faces"],
+            output_names=outputs,
+            dynamic_shapes={"faces": {0: torch.export.Dim("N", min=1, max=4096)}},
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise LabError("torch.onnx.export gave nothing")
+    model = program.model_proto
+    # the exporter writes stack traces, with the paths of this machine, onto every node
+    for part in (
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        model.graph,
+        model,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return bytes(model.SerializeToString())
+
+
+def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
+    """The graph with 8-bit weights (by channel) and activations, their ranges taken from `count`
+    crops.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    import unmask._internal.onnx_runtime  # noqa: F401  # before anything of ONNX Runtime
+
+    chosen = np.random.default_rng(0).choice(len(crops), min(count, len(crops)), replace=False)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._batches = iter(np.array_split(chosen, max(1, len(chosen) // 16)))
+
+        def get_next(self) -> dict[str, Any] | None:
+            batch = next(self._batches, None)
+            return (
+                None
+                if batch is None
+                else {"faces": np.stack([crops[i].transpose(2, 0, 1) for i in batch])}
+            )
+
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        plain, ready, small = (
+            Path(folder) / name for name in ("plain.onnx", "ready.onnx", "small.onnx")
+        )
+        plain.write_bytes(graph)
+        quant_pre_process(plain, ready)
+        quantize_static(
+            ready,
+            small,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+        )
+        return small.read_bytes()
+
+
+def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
+    """Calibration, thresholds and gates, from validation faces alone; each data set and class
+    weighs the same.
+    """
+    calibration = calibrate(faces, logits, recipe.thresholds.calibration)
+    probabilities = parse_calibration(calibration).probabilities(logits)
+    settings, gates, tail = recipe.thresholds, recipe.gates, recipe.gates.outside
+    real, fake = faces.labels == 0, faces.labels == 1
+    upper = max(
+        float(np.quantile(p, 1 - settings.fake_false_alarms, method="higher"))
+        for p in _sources(probabilities[real], faces.datasets[real], settings.smallest_set)
+    )
+    lower = min(
+        float(np.quantile(p, settings.real_misses, method="lower"))
+        for p in _sources(probabilities[fake], faces.datasets[fake], settings.smallest_set)
+    )
+    lower = min(lower, upper)
+    return {
+        "calibration": calibration | {"fitted_on": "validation"},
+        "thresholds": {
+            "chosen_on": "validation, one face; the worst data set counts",
+            "fake": {
+                "probability": upper,
+                "false_positive_rate": float((probabilities[real] >= upper).mean()),
+                **_bounds(probabilities[real] >= upper, faces.datasets[real]),
+            },
+            "real": {
+                "probability": lower,
+                "false_negative_rate": float((probabilities[fake] <= lower).mean()),
+                **_bounds(probabilities[fake] <= lower, faces.datasets[fake]),
+            },
+        },
+        "gates": {
+            "min_size_px": gates.min_size_px,
+            "min_inside": gates.min_inside,
+            "min_brightness": round(float(np.quantile(faces.brightness, tail)), 1),
+            "max_brightness": 235.0,
+            "min_sharpness": round(float(np.quantile(faces.sharpness, tail)), 1),
+            **({"max_novelty": 1.0} if gates.novelty else {}),
+        },
+    }
+
+
+def calibrate(faces: Faces, logits: Array, method: str) -> dict[str, Any]:
+    """Logit → probability, each class and, within it, each data set weighing the same.
+
+    Raises LabError where the logit falls while the share of fakes rises.
+    """
+    weights = balanced_weights(faces.labels, faces.datasets)
+    fit = LogisticRegression(C=1e6).fit(logits[:, None], faces.labels, sample_weight=weights)
+    slope, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    if slope <= 0:
+        raise LabError(
+            "on the validation split the logit falls where fakes are: nothing was learnt, or"
+            " labels are flipped"
+        )
+    if method == "temperature":
+        return {"method": "temperature", "temperature": 1 / slope, "bias": bias}
+    steps = IsotonicRegression(y_min=0.001, y_max=0.999).fit(
+        logits, faces.labels, sample_weight=weights
+    )
+    x, first = np.unique(np.asarray(steps.X_thresholds_, float).round(6), return_index=True)
+    return {
+        "method": "isotonic",
+        "knots": [[float(a), float(b)] for a, b in zip(x, steps.y_thresholds_[first], strict=True)],
+    }
+
+
+def _sources(probabilities: Array, datasets: Array, smallest: int) -> list[Array]:
+    """Of all, and of each data set that is large enough by itself."""
+    parts = [probabilities[datasets == name] for name in sorted(set(datasets))]
+    return [probabilities, *(part for part in parts if len(part) >= smallest)]
+
+
+def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
+    """The exact 95 % interval of the rate (Clopper & Pearson, Biometrika 1934), of all and by data
+    set.
+    """
+
+    def rate(part: Array) -> dict[str, Any]:
+        n, k = len(part), int(part.sum())
+        low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+        high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+        return {"n": n, "wrong": k, "ci95": [low, high]}
+
+    return rate(wrong) | {
+        "by_data_set": {str(name): rate(wrong[datasets == name]) for name in sorted(set(datasets))}
+    }
+
+
+def balanced_weights(labels: Array, datasets: Array) -> Array:
+    """(n,) weights, mean 1: real and fake weigh the same, and within each class every data set
+    does.
+    """
+    weights = np.zeros(len(labels))
+    for label in (0, 1):
+        names = sorted(set(datasets[labels == label]))
+        for name in names:
+            rows = (labels == label) & (datasets == name)
+            weights[rows] = len(labels) / (2 * len(names) * rows.sum())
+    return weights
+
+
+def _measure(bundle: Bundle, test: Sequence[Path]) -> dict[str, Any]:
+    items = read_manifests(test)
+    held_out = {item.dataset for item in items if item.split == "test"}
+    items = [item for item in items if item.split == "test" or item.dataset not in held_out]
+    detector = Detector(bundle, load_finder("yunet"))
+    return dict(measure(detector, items, score_items(detector, items, crops=True))["datasets"])
+
+
+def _open(graph: bytes, card: dict[str, Any]) -> Bundle:
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        path = Path(folder) / "bundle.onnx"
+        path.write_bytes(seal(graph, card))
+        return Bundle(path, check=False)
+
+
+def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, Any]:
+    mean, std = (
+        [round(float(v) / 255, 6) for v in buffer.flatten().tolist()]
+        for buffer in (network.mean, network.std)
+    )
+    words = recipe.card
+    return {
+        "schema": SCHEMA,
+        "name": recipe.name,
+        "version": words.version,
+        "licence": words.licence,
+        "made_by": {
+            "recipe": recipe.name,
+            "backbone": recipe.model.backbone,
+            "weights": Path(recipe.model.weights).name,
+            **({"pseudo_fakes": recipe.pseudo_fakes.model_dump()} if recipe.pseudo_fakes else {}),
+            "command": facts["command"],
+            "exported_by": command_line(),
+            "commit": facts["commit"],
+            "seed": recipe.train.seed,
+            "images_seen": facts["images_seen"],
+            "leak": facts["leak"] or "none found",
+            "best_validation_auc": facts["best_validation_auc"],
+        },
+        "positive_class": "fake",
+        "preprocessing": {
+            "size": recipe.crop.size,
+            "margin": recipe.crop.margin,
+            "centre_y": recipe.crop.centre_y,
+            "interpolation": recipe.crop.interpolation,
+            **({"via": recipe.crop.via} if recipe.crop.via else {}),
+            "alignment": "five_points",
+            "colour_order": "RGB",
+            "mean": mean,
+            "std": std,
+            "normalised": "in the graph",
+        },
+        "training_data": facts["counts"],
+        "training_data_terms": words.training_data_terms,
+        "intended_use": words.intended_use,
+        "limits": list(words.limits),
+        "evaluated_on": datetime.date.today().isoformat(),
+    }
+
+
+def _provisional(card: dict[str, Any]) -> dict[str, Any]:
+    """What a card needs to be opened before its figures are known."""
+    return {
+        "calibration": {"method": "temperature", "temperature": 1.0},
+        "thresholds": {
+            "fake": {"probability": 1.0, "false_positive_rate": 0.0},
+            "real": {"probability": 0.0, "false_negative_rate": 0.0},
+        },
+        "gates": {
+            "min_size_px": 0,
+            "min_inside": 0,
+            "min_brightness": 0,
+            "max_brightness": 255,
+            "min_sharpness": 0,
+        },
+        "canaries": card["canaries"] | {"logits": [0.0]},
+        "metrics": {},
+    }

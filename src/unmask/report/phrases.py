@@ -1,0 +1,169 @@
+"""The words that people read: verdicts, reasons, what they mean and what they do not."""
+
+from __future__ import annotations
+
+from unmask.types import Label, Reason, Report, Verdict
+
+SENTENCES: dict[Label, str] = {
+    Label.FAKE: "The face looks manipulated or generated.",
+    Label.REAL: "No sign of manipulation was found in the face.",
+    Label.INCONCLUSIVE: "This cannot be decided from the picture alone.",
+    Label.NOT_APPLICABLE: "There is no face that could be judged.",
+}
+
+EXPLANATIONS: dict[Reason, str] = {
+    Reason.ABOVE_FAKE_THRESHOLD: "the evidence for a fake is above the model's threshold",
+    Reason.BELOW_REAL_THRESHOLD: "the evidence for a fake is below the model's threshold for real",
+    Reason.BETWEEN_THRESHOLDS: "the evidence lies between the thresholds for real and fake",
+    Reason.FEW_FRAMES: "the face is seen in too few frames",
+    Reason.MIXED_PEOPLE: "the people in it are judged differently",
+    Reason.FAKE_SEGMENT: "the face looks fake in a part of the video",
+    Reason.ONE_OF_MANY: "a face looks fake, but among so many people that can be chance",
+    Reason.UNSTABLE: "mild changes of the picture undo the verdict",
+    Reason.NO_FACE: "no face was found",
+    Reason.FACE_TOO_SMALL: "a face is too small",
+    Reason.FACE_TOO_DARK: "a face is too dark",
+    Reason.FACE_TOO_BRIGHT: "a face is overexposed",
+    Reason.FACE_TOO_BLURRED: "a face is too blurred",
+    Reason.FACE_UNFAMILIAR: "a face is unlike those the detector was trained on",
+    Reason.FACE_CUT_OFF: "a face is cut off by the border",
+    Reason.SOME_FACES_UNUSABLE: "some faces could not be judged",
+    Reason.MOSTLY_UNUSABLE: "most of the faces could not be judged",
+    Reason.MEDIA_TRUNCATED: "a part of the file could not be read",
+    Reason.FACES_LEFT_OUT: "there are more faces than were judged",
+}
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict and its reasons as one line of plain words."""
+    reasons = "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons)
+    return f"{SENTENCES[verdict.label]} Reason: {reasons}." if reasons else SENTENCES[verdict.label]
+
+
+def headline(report: Report) -> str:
+    """The verdict as a sentence that a judge can read."""
+    verdict, people = report.verdict, report.people
+    what = "picture" if report.media.kind == "image" else "video"
+    fakes = [person for person in people if person.verdict.label is Label.FAKE]
+    if verdict.label is Label.FAKE:
+        who = (
+            "The face"
+            if len(people) == 1
+            else "A face"
+            if len(fakes) == 1
+            else f"{len(fakes)} faces"
+        )
+        looks = "looks" if len(fakes) == 1 else "look"
+        part = ""
+        if Reason.FAKE_SEGMENT in verdict.reasons:
+            times = [
+                f"{s.start_s:.1f}–{s.end_s:.1f} s" for person in fakes for s in person.segments
+            ]
+            part = f" at {', '.join(times[:3])}"
+        return f"{who} in this {what} {looks} manipulated or generated{part}."
+    if verdict.label is Label.REAL:
+        return (
+            f"No sign of manipulation was found in the {'face' if len(people) == 1 else 'faces'}"
+            f" of this {what}."
+        )
+    if verdict.label is Label.INCONCLUSIVE:
+        return f"Whether a face in this {what} was faked cannot be decided from the {what} alone."
+    return f"There is no face in this {what} that could be judged."
+
+
+MEANS: dict[Label, tuple[str, str]] = {
+    Label.FAKE: (
+        (
+            "The detector found in the face what it has learnt to find in faces that were swapped"
+            " or generated, and more of it than in nearly all real faces it was tested on."
+        ),
+        (
+            "It does not prove who made it, why, or that anybody meant to deceive. Heavy editing,"
+            " filters and damage can look the same, and a few real faces of a hundred are accused"
+            " wrongly."
+        ),
+    ),
+    Label.REAL: (
+        (
+            "The detector looked for the signs of swapped and generated faces that it has learnt,"
+            " and found fewer of them than in nearly all fakes it was tested on."
+        ),
+        (
+            "It does not prove that the file is authentic. A method that the detector has never"
+            " seen may leave no sign that it knows. Voices, words, the scene and the time of the"
+            " recording were not examined."
+        ),
+    ),
+    Label.INCONCLUSIVE: (
+        (
+            "The evidence lies between what real and what fake faces show, or is too little, too"
+            " poor or too unstable to rest a judgement on."
+        ),
+        (
+            "It does not mean that the file is suspect, nor that it is harmless. Better material"
+            " of the same scene may decide it: the original file, a higher resolution, a longer"
+            " stretch."
+        ),
+    ),
+    Label.NOT_APPLICABLE: (
+        "No face was found, or none that is large, light and sharp enough to be judged.",
+        "It says nothing of the file. This detector judges faces only.",
+    ),
+}
+"""By verdict: what it means, and what it does not."""
+
+TRACE_WORDS: dict[str, str] = {
+    "generator_settings": "Settings of a generator",
+    "generator_named": "A generator's name",
+    "digital_source_ai": "Digital source type",
+    "edit_history": "Editing history",
+    "derived": "Origin",
+    "saved_later": "Times",
+    "encoder": "Encoder",
+    "written_by": "Writer",
+    "saved_by": "Compression",
+    "saved_twice": "Compression",
+    "credentials_elsewhere": "Credentials elsewhere",
+    "size_differs": "Size",
+}
+
+CREDENTIAL_WORDS: dict[str, str] = {
+    "absent": (
+        "The file carries no Content Credentials. Nearly all files carry none: this says nothing"
+        " against it."
+    ),
+    "valid": (
+        "The file carries Content Credentials, and is unchanged since they were signed. Who holds"
+        " the signing key was not checked against any list of trusted signers."
+    ),
+    "tampered": "The file carries Content Credentials, but was changed after they were signed.",
+    "invalid": "The file carries Content Credentials that do not pass the checks.",
+    "unreadable": "The file carries Content Credentials that cannot be read.",
+}
+
+
+def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: float) -> str:
+    """How often the model errs where it says this, by its card."""
+    said = "Of a hundred {} faces the model was validated on, about {} would be called {}."
+    if verdict.label is Label.FAKE:
+        return said.format("real", _few(false_positive_rate), "fake")
+    return (
+        said.format("fake", _few(false_negative_rate), "real")
+        if verdict.label is Label.REAL
+        else ""
+    )
+
+
+def _few(rate: float) -> str:
+    return (
+        "one"
+        if 0.005 <= rate < 0.015
+        else f"{100 * rate:.0f}"
+        if rate >= 0.015
+        else "fewer than one"
+    )
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash for what is not defined."""
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,63 @@
+"""What the routes share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Depends, Path, Request
+
+from unmask.server.errors import ProblemError
+from unmask.server.jobs import Scan, ScanJobs, Status
+from unmask.server.schema import ProblemShape
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problem(words: str) -> dict[str, Any]:
+    """An entry of OpenAPI's responses.
+
+    By reference: FastAPI would give it the media type of the route's answers.
+    """
+    schema = {"$ref": f"#/components/schemas/{ProblemShape.__name__}"}
+    return {"description": words, "content": {"application/json": {"schema": schema}}}
+
+
+COMMON: Responses = {
+    400: problem("Not a request that can be understood"),
+    401: problem("No known API key, where the server asks for one"),
+    421: problem("The server is asked for under a name that it does not answer for"),
+    422: problem("A parameter that cannot be"),
+}
+UNKNOWN: Responses = {404: problem("No such scan: never was, deleted, or forgotten by now")}
+
+
+def jobs_of(request: Request) -> ScanJobs:
+    """The desk of this application."""
+    jobs: ScanJobs = request.app.state.jobs
+    return jobs
+
+
+Jobs: TypeAlias = Annotated[ScanJobs, Depends(jobs_of)]
+
+
+def _found(
+    jobs: Jobs, scan_id: Annotated[str, Path(description="As POST named it", max_length=64)]
+) -> Scan:
+    scan = jobs.find(scan_id)
+    if scan is None:
+        raise ProblemError(
+            404, "unknown_scan", "no such scan: never was, deleted, or forgotten by now"
+        )
+    return scan
+
+
+Found: TypeAlias = Annotated[Scan, Depends(_found)]
+
+
+def _finished(scan: Found) -> Scan:
+    if scan.status is not Status.DONE:
+        raise ProblemError(409, "no_result", f"this scan has no result: it is {scan.status}")
+    return scan
+
+
+Finished: TypeAlias = Annotated[Scan, Depends(_finished)]

@@ -1,0 +1,106 @@
+"""/v1/scans/{id}/report.*: the result as files, and the words and pictures that pages are made of."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Request, Response
+
+from unmask.report.files import complete
+from unmask.report.render import html, pdf, unpack
+from unmask.server.errors import ProblemError
+from unmask.server.jobs import Scan
+from unmask.server.routes.dependencies import UNKNOWN, Finished, Responses, problem
+
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+)
+
+router = APIRouter()
+
+
+def _gives(kind: str) -> Responses:
+    return {
+        **UNKNOWN,
+        200: {"content": {kind: {}}, "description": "The report"},
+        409: problem("There is no result yet, or there will be none"),
+    }
+
+
+@router.get(
+    "/v1/scans/{scan_id}/report.json",
+    summary="The report, as `unmask scan --report` writes it",
+    responses=_gives("application/json"),
+)
+async def report_json(request: Request, scan: Finished) -> Response:
+    """Signed, if the server has a key."""
+    view, tree = json.loads(scan.parts["view"]), json.loads(scan.parts["report"])
+    return Response(
+        complete(tree, view, request.app.state.signing_key), media_type="application/json"
+    )
+
+
+@router.get(
+    "/v1/scans/{scan_id}/report.html",
+    summary="The report as a page",
+    response_class=Response,
+    responses=_gives("text/html"),
+)
+async def report_html(request: Request, scan: Finished) -> Response:
+    """Whole in itself: it can be kept and sent on.
+
+    Ask for the scan with `explain` to have pictures in it.
+    """
+    body = await to_thread.run_sync(html, _whole_view(scan), limiter=request.app.state.drawing)
+    return Response(
+        body, headers={"content-security-policy": POLICY}, media_type="text/html; charset=utf-8"
+    )
+
+
+@router.get(
+    "/v1/scans/{scan_id}/report.pdf",
+    summary="The report as a PDF",
+    response_class=Response,
+    responses=_gives("application/pdf"),
+)
+async def report_pdf(request: Request, scan: Finished) -> Response:
+    """PDF/UA-1, for screen readers."""
+    body = await to_thread.run_sync(pdf, _whole_view(scan), limiter=request.app.state.drawing)
+    return Response(body, media_type="application/pdf")
+
+
+@router.get(
+    "/v1/scans/{scan_id}/view",
+    summary="The report in words, with the names of its pictures",
+    responses=_gives("application/json"),
+)
+async def view(scan: Finished) -> Response:
+    """What the page and the PDF are made of: for other pages."""
+    return Response(scan.parts["view"], media_type="application/json")
+
+
+@router.get(
+    "/v1/scans/{scan_id}/pictures/{name}",
+    summary="A picture of the report",
+    response_class=Response,
+    responses=_gives("image/*"),
+)
+async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) -> Response:
+    """By its name in the view."""
+    data = scan.parts.get(f"picture/{name}")
+    if data is None:
+        raise ProblemError(404, "unknown_picture", "the report has no such picture")
+    kind = name.rsplit(".", 1)[-1]
+    return Response(data, media_type="image/svg+xml" if kind == "svg" else f"image/{kind}")
+
+
+def _whole_view(scan: Scan) -> dict[str, Any]:
+    """With its pictures."""
+    pictures = {
+        name.removeprefix("picture/"): data
+        for name, data in scan.parts.items()
+        if name.startswith("picture/")
+    }
+    return unpack(json.loads(scan.parts["view"]), pictures)

@@ -1,0 +1,182 @@
+"""/v1/scans: ask for a scan, follow it, forget it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from unmask.report.view import text
+from unmask.server.errors import ProblemError
+from unmask.server.jobs import Scan, ScanJobs
+from unmask.server.limits import Limits
+from unmask.server.requests import ScanRequest
+from unmask.server.routes.dependencies import UNKNOWN, Found, Jobs, problem
+from unmask.server.schema import ProblemShape, ScanShape
+from unmask.server.uploads import Upload
+from unmask.types import Settings
+
+STATUS_OF = {"unknown_format": 415, "too_large": 413, "stopping": 503}
+"""Of what went wrong; all other faults of a file are 422."""
+
+NAME_LENGTH = 200
+
+router = APIRouter()
+
+
+def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
+    """POST /v1/scans with these limits and models."""
+    api = APIRouter()
+    usual = min(Settings().frames, limits.frames)
+
+    @api.post(
+        "/v1/scans",
+        summary="Judge a picture or a video",
+        response_model=ScanShape,
+        responses={
+            200: {"description": "Judged; only small files are waited for"},
+            202: {
+                "model": ScanShape,
+                "description": "Taken; ask for it at the address in Location",
+            },
+            403: {"model": ProblemShape, "description": "A page of another site asks"},
+            408: problem("The upload comes too slowly"),
+            413: problem("Too many bytes, or too many pixels"),
+            415: problem("Neither a picture nor a video"),
+            422: problem("A fault of the file, or of an option"),
+            429: problem("Too many files of one client wait; see Retry-After"),
+            503: problem("Too many files wait, or the server stops; see Retry-After"),
+        },
+    )
+    async def judge(
+        request: Request,
+        jobs: Jobs,
+        file: Annotated[UploadFile, File(description="A picture or a video")],
+        model: Annotated[str, Form(description=f"One of: {', '.join(models)}")] = models[0],
+        frames: Annotated[
+            int, Form(ge=1, le=limits.frames, description="Looked at in a video, at most")
+        ] = usual,
+        explain: Annotated[
+            bool, Form(description="Heat maps, and pictures of faces for the report")
+        ] = False,
+        stability: Annotated[bool, Form(description="Judge again after mild changes")] = True,
+        prevalence: Annotated[
+            float | None, Form(gt=0, lt=1, description="Your share of fakes")
+        ] = None,
+        prefer: Annotated[
+            str | None, Header(description="`respond-async`: be answered 202 at once")
+        ] = None,
+    ) -> Response:
+        if model not in models:
+            raise ProblemError(
+                422,
+                "unknown_model",
+                f"there is no model of that name; there are {', '.join(models)}",
+            )
+        size = file.size or 0
+        upload = await run_in_threadpool(Upload, file.file, size)
+        asked = ScanRequest(
+            path=upload.path,
+            name=base_name(file.filename),
+            model=model,
+            frames=frames,
+            explain=explain,
+            stability=stability,
+            prevalence=prevalence,
+        )
+        scan = jobs.submit(request.scope["state"]["slot"], upload, asked)
+        here = {"location": f"/v1/scans/{scan.id}"}
+        if (
+            size > limits.answer_bytes
+            or wants_no_answer(prefer)
+            or not await _answered(request, jobs, scan)
+        ):
+            return Response(
+                _json(jobs, scan), 202, {**here, "retry-after": "1"}, "application/json"
+            )
+        if scan.error is not None:
+            jobs.discard(scan)
+            kind = scan.error["kind"]
+            raise ProblemError(STATUS_OF.get(kind, 422), kind, scan.error["message"])
+        return Response(_json(jobs, scan), 200, here, "application/json")
+
+    return api
+
+
+@router.get(
+    "/v1/scans/{scan_id}",
+    summary="Where a scan stands, and its result",
+    response_model=ScanShape,
+    responses=UNKNOWN,
+)
+async def show(scan: Found, jobs: Jobs) -> Response:
+    """The report is there once the status is `done`."""
+    return Response(_json(jobs, scan), media_type="application/json")
+
+
+@router.delete(
+    "/v1/scans/{scan_id}",
+    summary="Stop a scan and forget all of it",
+    status_code=204,
+    responses=UNKNOWN,
+)
+async def forget(scan: Found, jobs: Jobs) -> None:
+    """Of the file nothing is left, of the result neither."""
+    jobs.discard(scan)
+
+
+@router.get(
+    "/v1/scans/{scan_id}/events",
+    summary="Progress, as server-sent events",
+    response_class=EventSourceResponse,
+    responses=UNKNOWN,
+)
+async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
+    """`progress`: where it stands; `scores`: time and probability of the faces judged so far, as
+    they were judged; `waiting`: nothing new; `end`: the status, and the error if there is one.
+
+    Who comes again hears all anew.
+    """
+    async for name, words in jobs.follow(scan):
+        yield ServerSentEvent(event=name, data=words)
+
+
+def base_name(sent: str | None) -> str:
+    """The name of a file without folders, as it can be shown."""
+    name = text((sent or "").replace("\\", "/").rsplit("/", 1)[-1]).strip()
+    return name[-NAME_LENGTH:] or "unnamed"
+
+
+def wants_no_answer(prefer: str | None) -> bool:
+    """RFC 7240, section 4.1."""
+    return any(part.strip().lower() == "respond-async" for part in (prefer or "").split(","))
+
+
+async def _answered(request: Request, jobs: ScanJobs, scan: Scan) -> bool:
+    """Whether it is over in time; it is dropped where nobody waits for the answer any more."""
+    gone = asyncio.create_task(_left(request))
+    over = asyncio.create_task(jobs.wait(scan, jobs.limits.answer_s))
+    await asyncio.wait({gone, over}, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done() and not scan.over:
+        jobs.discard(scan)
+    gone.cancel()
+    over.cancel()
+    return scan.over
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(jobs: ScanJobs, scan: Scan) -> bytes:
+    tree: dict[str, Any] = {"id": scan.id, "status": scan.status, "position": jobs.position(scan)}
+    tree |= {"progress": scan.progress or None, "error": scan.error}
+    body = json.dumps({key: value for key, value in tree.items() if value is not None}).encode()
+    if "report" not in scan.parts:
+        return body
+    return body[:-1] + b', "report": ' + scan.parts["report"] + b"}"  # it is JSON already

@@ -1,0 +1,191 @@
+"""Questions to a ledger: counts, lists, exports, the page, and a report on demand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.archives import run
+from unmask.archive import queries, read_ledger
+from unmask.archive.overview import write_overview
+from unmask.errors import LedgerError, OutputError
+
+DOCS = (Path(__file__).parent.parent.parent / "docs" / "archive.md").read_text()
+
+
+@pytest.fixture
+def ledger(scan: Any, folder: Path, tmp_path: Path) -> Path:
+    """Five judged files, one that failed, one postponed; a name with markup and a line break."""
+    (folder / "b" / "<b>bold\n.jpg").write_bytes(b"\xf8x")
+    (folder / "empty.jpg").touch()
+    (folder / "nowhere.jpg").symlink_to(folder / "none")
+    scan()
+    return tmp_path / "scan.ledger"
+
+
+def test_summary(ledger: Path, folder: Path) -> None:
+    with closing(read_ledger(ledger)) as database:
+        total = queries.summary(database, "it")
+        by = {by: queries.groups(database, "it", by) for by in queries.By}
+    counts = {key: total[key] for key in queries.COUNTED}
+    assert counts == {
+        "files": 8,
+        "fake": 4,
+        "real": 1,
+        "inconclusive": 1,
+        "not_applicable": 0,
+        "failed": 1,
+        "postponed": 1,
+        "pending": 0,
+    }
+    assert (total["contents"], total["bytes"], total["gone"]) == (5, 12, 0)
+    assert [run["judged"] for run in total["runs"]] == [5]
+    assert [(row["name"], row["files"], row["fake"]) for row in by[queries.By.FOLDER]] == [
+        (str(folder), 4, 2), (f"{folder}/b", 4, 2),
+    ]  # fmt: skip
+    assert [(row["name"], row["files"]) for row in by[queries.By.ERROR]] == [
+        ("empty", 1),
+        ("missing", 1),
+    ]
+    assert [row["name"] for row in by[queries.By.MODEL]] == ["example 1, frames 32"]
+    assert len(by[queries.By.DAY]) == 1
+    # a link into nowhere has no date
+    assert sum(row["files"] for row in by[queries.By.MODIFIED]) == 7
+
+
+def test_rows_are_filtered_and_the_most_suspected_come_first(ledger: Path, folder: Path) -> None:
+    with closing(read_ledger(ledger)) as database:
+
+        def names(limit: int = -1, **asked: Any) -> list[str]:
+            found = queries.rows(database, "it", queries.Filter(**asked), limit)
+            return [Path(row["path"]).name for row in found]
+
+        assert names(label="fake") == ["a.jpg", "e.png", "<b>bold\n.jpg", "f.mp4"]
+        assert names(limit=1) == ["a.jpg"]
+        assert names(state="failed") == ["empty.jpg"]
+        assert names(error="missing") == ["nowhere.jpg"]
+        assert names(below=f"{folder}/b", label="real") == ["c.jpg"]
+        assert queries.histogram(database, "it", 4) == [1, 0, 1, 4]
+
+
+def test_exports(ledger: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    with closing(read_ledger(ledger)) as database:
+        for suffix, count in ((".csv", 8), (".parquet", 8), (".jsonl", 6)):
+            assert (
+                queries.export(database, "it", tmp_path / f"out{suffix}", queries.Filter()) == count
+            )
+        with pytest.raises(
+            OutputError, match=r"\.csv, \.parquet, \.jsonl or \.html, not as 'out.txt'"
+        ):
+            queries.export(database, "it", tmp_path / "out.txt", queries.Filter())
+        with pytest.raises(OutputError, match="cannot write"):
+            queries.export(database, "it", tmp_path / "none" / "out.csv", queries.Filter())
+    with (tmp_path / "out.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["path"] for row in read] == [row["path"] for row in table]
+    assert [row["probability_fake"] for row in table if row["label"] == "inconclusive"] == [0.5]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    # each under its own path, also what was judged once
+    assert len({line["media"]["path"] for line in lines}) == 6
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_page(ledger: Path, tmp_path: Path) -> None:
+    with closing(read_ledger(ledger)) as database:
+        assert write_overview(database, str(ledger), tmp_path / "page.html", queries.Filter()) == 8
+        row = queries.find(
+            database,
+            str(ledger),
+            next(iter(queries.rows(database, "it", queries.Filter())))["path"],
+        )
+        folder = tmp_path / "reports"
+        folder.mkdir()
+        (folder / f"a.jpg-{row['sha256'][:8]}.html").touch()
+        write_overview(database, str(ledger), tmp_path / "linked.html", queries.Filter(), folder)
+    page = (tmp_path / "page.html").read_text()
+    assert "&lt;b&gt;bold" in page
+    assert "<b>bold" not in page
+    assert "<script" not in page
+    assert "http" not in page.replace('http-equiv="Content', "")
+    assert "<a " not in page
+    assert re.findall(r'<a href="([^"]+)"', (tmp_path / "linked.html").read_text()) == [
+        f"reports/a.jpg-{row['sha256'][:8]}.html"
+    ]
+
+
+def test_one_file(ledger: Path, folder: Path) -> None:
+    with closing(read_ledger(ledger)) as database:
+        row = queries.find(database, "it", f"{folder}/b/e.png")
+        assert queries.find(database, "it", row["sha256"][:10])["path"] == f"{folder}/a.jpg"
+        found = queries.report_of(database, "it", row)
+        assert found is not None
+        assert found["media"]["path"] == f"{folder}/b/e.png"
+        for which in ("none.jpg", row["sha256"][:7]):
+            with pytest.raises(LedgerError, match="knows no file"):
+                queries.find(database, "it", which)
+
+
+def test_the_command_line(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    ledger, picture = tmp_path / "a.ledger", tmp_path / "media" / "a.jpg"
+    picture.parent.mkdir()
+    picture.write_bytes((demo / "2-generated.jpg").read_bytes())
+    (picture.parent / "empty.jpg").touch()
+    assert run("scan", "--model", tiny_bundle, "--ledger", ledger, picture.parent).returncode == 3
+    done = run("ledger", "summary", ledger, "--by", "folder")
+    assert done.returncode == 0
+    assert "2 files, 1 contents" in done.stdout
+    assert str(picture.parent)[:20] in done.stdout
+    errors = json.loads(run("ledger", "summary", ledger, "--by", "error", "--json").stdout)[
+        "by_error"
+    ]
+    assert [row["name"] for row in errors] == ["empty"]
+    listed = run("ledger", "list", ledger, "--state", "failed")
+    assert listed.stdout.split(maxsplit=3)[1:3] == ["failed", str(picture.parent / "empty.jpg")]
+    assert json.loads(run("ledger", "list", ledger, "--limit", 1, "--json").stdout)["path"] == str(
+        picture
+    )
+    done = run("ledger", "report", ledger, picture, "--out", tmp_path / "r", "--model", tiny_bundle)
+    assert done.returncode == 0, done.stderr
+    (made,) = (tmp_path / "r").glob("*.json")
+    tree = json.loads(made.read_text())
+    with closing(read_ledger(ledger)) as database:
+        known = queries.report_of(database, "it", queries.find(database, "it", str(picture)))
+    assert known is not None
+    assert tree["verdict"] == known["verdict"]
+    assert tree["people"][0]["exhibits"]
+    done = run(
+        "ledger", "export", ledger, "--out", tmp_path / "page.html", "--reports", tmp_path / "r"
+    )
+    assert done.returncode == 0
+    assert f'<a href="r/{made.stem}.html"' in (tmp_path / "page.html").read_text()
+    done = run("ledger", "report", ledger, picture, "--out", tmp_path / "r")
+    assert (done.returncode, "name the other with --model" in done.stderr) == (1, True)
+    picture.write_bytes((demo / "3-generated.jpg").read_bytes())
+    done = run("ledger", "report", ledger, picture, "--out", tmp_path / "r", "--model", tiny_bundle)
+    assert (done.returncode, "has changed since it was judged" in done.stderr) == (1, True)
+    done = run("ledger", "report", ledger, picture.parent / "empty.jpg", "--out", tmp_path / "r")
+    assert (done.returncode, "has no verdict: the file is empty" in done.stderr) == (1, True)
+    assert run("ledger", "summary", tmp_path / "none").returncode == 1
+
+
+def test_duckdb_reads_it_as_the_docs_say(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    with closing(read_ledger(ledger)) as database:
+        queries.export(database, "it", tmp_path / "files.parquet", queries.Filter())
+    (block,) = re.findall(r"```sql\n(.*?)```", DOCS, flags=re.DOTALL)
+    statements = [query for query in block.split(";") if query.strip()]
+    assert len(statements) >= 2
+    for query in statements:
+        assert duckdb.sql(query).fetchall()

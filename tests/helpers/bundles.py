@@ -1,0 +1,68 @@
+"""Small bundles for tests: the graph scores a crop by its brightness, as
+`unmask.testing.FakeScorer` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from unmask.bundle import seal
+from unmask.bundle.session import Bundle, canary_crops
+from unmask.faces.alignment import CropSpec
+from unmask.testing import example_card
+
+
+def brightness_graph(size: int = 32, sign: float = 1.0, kind: int = TensorProto.UINT8) -> bytes:
+    """faces (N, 3, size, size) → heatmap (N, 4, 4) of (brightness - 128) / 16, and its mean as
+    logit (N,)."""
+    constants = {"middle": 128.0, "step": 16.0 * sign}
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node(
+            "AveragePool",
+            ["floats"],
+            ["pooled"],
+            kernel_shape=[size // 4] * 2,
+            strides=[size // 4] * 2,
+        ),
+        helper.make_node("ReduceMean", ["pooled", "channel"], ["grey"], keepdims=0),
+        helper.make_node("Sub", ["grey", "middle"], ["centred"]),
+        helper.make_node("Div", ["centred", "step"], ["heatmap"]),
+        helper.make_node("ReduceMean", ["heatmap", "places"], ["logit"], keepdims=0),
+    ]
+    initializers = [
+        numpy_helper.from_array(np.array(v, np.float32), k) for k, v in constants.items()
+    ]
+    initializers.append(numpy_helper.from_array(np.array([1], np.int64), "channel"))
+    initializers.append(numpy_helper.from_array(np.array([1, 2], np.int64), "places"))
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("faces", kind, ["N", 3, size, size])],
+        [
+            helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["N", 4, 4]),
+        ],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def write_bundle(path: Path, graph: bytes | None = None, **changes: Any) -> Path:
+    """A bundle with right canaries; changes: top-level keys of the card."""
+    graph = graph or brightness_graph()
+    card = example_card(**changes)
+    if "canaries" not in changes:
+        path.write_bytes(seal(graph, card))
+        where = card["preprocessing"]
+        spec = CropSpec(where["size"], where["margin"], where["centre_y"], where["interpolation"])
+        logits = Bundle(path, check=False).score(canary_crops(1, 3, spec)).logits
+        card["canaries"] = {"seed": 1, "tolerance": 0.01, "logits": [float(v) for v in logits]}
+    path.write_bytes(seal(graph, card))
+    return path

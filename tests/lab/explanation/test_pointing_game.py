@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unmask.errors import LabError, ManifestError
+from unmask.lab.data.manifest import read_manifest
+from unmask.lab.data.samples import Sample, find_samples
+from unmask.lab.explanation.pointing_game import make_fakes, measure_maps, point, untrained_maps
+from unmask.testing import FakeScorer
+
+
+@pytest.fixture(scope="module")
+def reals(toy_set: Path) -> list[Sample]:
+    return find_samples(
+        [item for item in read_manifest(toy_set) if not item.label][:10], jobs=1
+    ).samples
+
+
+def test_pointing_and_iou_by_hand() -> None:
+    masks = np.zeros((2, 4, 4), bool)
+    masks[:, :2, :2] = True  # four of sixteen places
+    maps = np.zeros((2, 4, 4), np.float32)
+    maps[0, :2, :2] = [[4, 3], [2, 1]]  # the four highest are the mask
+    maps[1, 2:, 2:] = [[4, 3], [2, 1]]  # the four highest lie opposite
+    assert measure_maps(maps, masks) == {"pointing": 0.5, "iou": 0.5}
+    maps[1, 0, 0] = (
+        9  # now the highest hits: one of the four highest and the mask in common, seven named by either
+    )
+    assert measure_maps(maps, masks) == {"pointing": 1.0, "iou": pytest.approx((1 + 1 / 7) / 2)}
+
+
+def test_fakes_for_pointing_have_masks(reals: list[Sample]) -> None:
+    crops, masks = make_fakes(reals, FakeScorer(), 12)
+    assert len(crops) == len(masks) == 12
+    assert all(crop.shape == (32, 32, 3) for crop in crops)
+    assert masks.any(axis=(1, 2)).all()
+    again = make_fakes(reals, FakeScorer(), 12)
+    assert np.array_equal(masks, again[1])
+    with pytest.raises(ManifestError, match="two real faces"):
+        make_fakes(reals[:1], FakeScorer(), 2)
+
+
+def test_a_bundle_beside_those_that_do_not_look(reals: list[Sample], tmp_path: Path) -> None:
+    untrained = untrained_maps("test_resnet")
+    found = point(FakeScorer(), reals, tmp_path / "out", count=20, untrained=untrained)
+    assert set(found) >= {"bundle", "random", "middle", "of_another_face", "untrained"}
+    # most masks hold the middle of the face: what a figure must be beside
+    assert found["middle"]["pointing"] > 0.5
+    assert 0 <= found["random"]["pointing"] <= 1
+    assert json.loads((tmp_path / "out" / "heatmaps.json").read_text()) == found
+    assert (tmp_path / "out" / "heatmaps.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(LabError):
+        untrained_maps("no_such_backbone")

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unmask._internal.jpeg import recompress
+from unmask.faces.alignment import CANONICAL, CropSpec, crop_face
+from unmask.lab.recipe import Augment
+from unmask.lab.training.augment import pixels, training_crop
+from unmask.types import Face
+
+SPEC = CropSpec(64, 1.0, 0.5)
+NOTHING = Augment(
+    flip=0,
+    rotate_deg=0,
+    scale=(1, 1),
+    shift=0,
+    colour=0,
+    resize=0,
+    blur=0,
+    noise=0,
+    jpeg=0,
+    erase=0,
+    stretch=0,
+)
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    return np.kron(coarse, np.ones((10, 10, 1), np.uint8))
+
+
+LANDMARKS = (CANONICAL + 40).astype(np.float32)
+
+
+def test_without_augmentation_training_sees_what_a_scan_sees() -> None:
+    rng = np.random.default_rng(0)
+    scanned = crop_face(picture(), Face(0, 0.0, (0, 0, 1, 1), 1.0, LANDMARKS), SPEC)
+    assert np.array_equal(training_crop(picture(), LANDMARKS, SPEC, NOTHING, rng), scanned)
+
+
+def test_a_flip_is_a_mirror() -> None:
+    """A picture and landmarks that are their own mirror image give the same crop, flipped or not."""
+    # smooth, so that the template's own slight asymmetry does not matter
+    y, x = np.mgrid[:200, :200] / 200 - 0.4975
+    symmetric = np.stack(
+        [255 * x**2, 127 + 120 * np.sin(5 * y), 255 * np.cos(3 * x) ** 2], axis=2
+    ).astype(np.uint8)
+    marks = LANDMARKS.copy()
+    marks[:, 0] = np.array([-20, 20, 0, -15, 15]) + 99.5
+    flipped = NOTHING.model_copy(update={"flip": 1.0})
+    rng = np.random.default_rng(0)
+    plain = training_crop(symmetric, marks, SPEC, NOTHING, rng).astype(int)
+    mirrored = training_crop(symmetric, marks, SPEC, flipped, rng).astype(int)
+    assert np.abs(plain - mirrored).mean() < 1
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_does_not() -> None:
+    def crop(seed: int) -> np.ndarray:
+        return training_crop(
+            picture(), LANDMARKS, SPEC, Augment(smallest_px=24), np.random.default_rng(seed)
+        )
+
+    assert np.array_equal(crop(3), crop(3))
+    assert not np.array_equal(crop(3), crop(4))
+
+
+@pytest.mark.parametrize("step", ["colour", "resize", "blur", "noise", "jpeg", "erase"])
+def test_every_step_changes_pixels_and_keeps_shape_and_type(step: str) -> None:
+    only = NOTHING.model_copy(update={step: 1.0, "smallest_px": 20})
+    before = picture()[:64, :64]
+    kept = before.copy()
+    after = pixels(before, only, np.random.default_rng(1))
+    assert after.shape == before.shape
+    assert after.dtype == np.uint8
+    assert not np.array_equal(after, before)
+    assert np.array_equal(before, kept)  # the input is left alone
+
+
+def test_jpeg_quality() -> None:
+    rough, fine = (
+        np.abs(recompress(picture(), q).astype(int) - picture()).mean() for q in (10, 95)
+    )
+    assert rough > 2 * fine
