@@ -1,4 +1,4 @@
-"""The same network in float, in int8 and through OpenVINO in bf16: time for one face and for sixteen,
+"""The same network in float, in int8 and by OpenVINO in bf16: time for one face and for sixteen,
 and AUC on crops.
 
 python -m benchmarks.engines --bundle default --int8 INT8.onnx --data dfdc_faces-test.parquet

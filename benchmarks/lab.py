@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.__main__ import show, take_turns
 from unmask.lab.data.manifest import Item, read_manifests
-from unmask.lab.data.prepare import Settings, prepare
+from unmask.lab.data.prepare import CropSettings, prepare
 from unmask.lab.data.samples import find_samples
 from unmask.lab.recipe import load_recipe
 
@@ -56,7 +56,7 @@ def bench_prepare(clips: list[Path], rounds: int, jobs: int) -> None:
 
         def ours(workers: int) -> dict[str, Any]:
             return prepare(
-                items, Path(folder) / f"ours-{next(runs)}", Settings(lot=1), jobs=workers
+                items, Path(folder) / f"ours-{next(runs)}", CropSettings(lot=1), jobs=workers
             )
 
         ways = {
@@ -72,7 +72,8 @@ def bench_prepare(clips: list[Path], rounds: int, jobs: int) -> None:
 
 def bench_loader(manifest: Path, name: str, overrides: list[str], jobs: int) -> None:
     """Pictures a second: the loader by itself, and the step (forward, backward, Adam) by itself."""
-    import torch  # here: the processes of `prepare` import this module, and would import torch with it
+    # here: the processes of `prepare` import this module, and would import torch with it
+    import torch
     from torch.utils.data import DataLoader
 
     from unmask.lab.models.network import build_network

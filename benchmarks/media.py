@@ -1,4 +1,4 @@
-"""Media to measure with, made by code from the demo's generated faces, and reading without judging."""
+"""Media to measure with, made from the demo's generated faces, and reading without judging."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unmask.media import choose_frames, open_media
 
 
 def make_clip(path: Path, seconds: int = 10) -> Path:
-    """1080p, H.264 as x264 makes it by default: a face of 200 px wanders over a noisy background."""
+    """1080p, H.264 with x264's defaults: a face of 200 px wanders over a noisy background."""
     face = _pictures()[1]
     small = cv2.resize(face, (300, 300), interpolation=cv2.INTER_AREA)
     coarse = np.random.default_rng(0).integers(60, 190, (68, 120, 3), dtype=np.uint8)

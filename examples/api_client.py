@@ -1,5 +1,6 @@
-"""Ask a running server (`unmask serve`) about files: python examples/api_client.py FILE... [--server
-URL] [--key KEY]
+"""Ask a running server (`unmask serve`) about files.
+
+python examples/api_client.py FILE... [--server URL] [--key KEY]
 
 Needs httpx. Small files are answered at once; for others the server is asked until the verdict is
 there."""

@@ -1,5 +1,4 @@
-"""A small Gradio page: upload a picture or a video, see the verdict, the confidence per class and the
-heat map.
+"""A small Gradio page: upload a picture or a video, see verdict, confidence per class, heat map.
 
     pip install -r examples/gradio-requirements.txt .
     python examples/gradio_app.py
@@ -32,7 +31,8 @@ def judge(path: str | None) -> tuple[str, dict[str, float] | None, list[tuple[An
         raise gr.Error(str(error)) from error
     verdict = report.verdict
     means, means_not = MEANS[verdict.label]
-    words = f"## {verdict.label.replace('_', ' ').upper()}\n\n**{headline(report)}**\n\n{means}\n\n*{means_not}*"
+    title = verdict.label.replace("_", " ").upper()
+    words = f"## {title}\n\n**{headline(report)}**\n\n{means}\n\n*{means_not}*"
     p = verdict.probability_fake
     shown: list[tuple[Any, str]] = []
     for person in report.people:

@@ -1,5 +1,4 @@
-"""A researcher with labelled data on disk: look for leaks, measure a model, and read the figures with
-their intervals.
+"""A researcher with labelled data: look for leaks, measure a model, read figures with intervals.
 
 python examples/researcher.py MANIFEST out/        MANIFEST: Parquet, CSV, or a folder with real/
 and fake/"""

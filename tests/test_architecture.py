@@ -264,10 +264,12 @@ def test_evaluation_never_loads_torch() -> None:
 def test_importing_changes_nothing() -> None:
     code = """
 import threading, warnings, os, PIL.Image, PIL.ImageFile, cv2
-before = (threading.active_count(), list(warnings.filters), dict(os.environ), PIL.Image.MAX_IMAGE_PIXELS,
+before = (threading.active_count(), list(warnings.filters), dict(os.environ),
+          PIL.Image.MAX_IMAGE_PIXELS,
           PIL.ImageFile.LOAD_TRUNCATED_IMAGES, cv2.getNumThreads())
 import unmask.detector, unmask.cli
-after = (threading.active_count(), list(warnings.filters), dict(os.environ), PIL.Image.MAX_IMAGE_PIXELS,
+after = (threading.active_count(), list(warnings.filters), dict(os.environ),
+          PIL.Image.MAX_IMAGE_PIXELS,
          PIL.ImageFile.LOAD_TRUNCATED_IMAGES, cv2.getNumThreads())
 assert before == after, (before, after)
 """

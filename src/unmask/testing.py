@@ -1,5 +1,6 @@
-"""Fakes for the protocols, for tests of what is built on a detector: no model, no picture of
-anyone, milliseconds.
+"""Fakes for the protocols, for tests of what is built on a detector.
+
+No model, no picture of anyone, milliseconds.
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ class FakeFinder:
 
 
 class FakeScorer:
-    """Scores a crop by its brightness: logit = (mean - 128) / 16, so white is fake and black is
-    real.
-    """
+    """Scores a crop by its brightness, (mean − 128) / 16: white is fake and black is real."""
 
     def __init__(self, card: Card | None = None) -> None:
         self.card = card or parse_card(example_card())
@@ -61,8 +60,7 @@ class FakeScorer:
 
 
 class FakeExecutor:
-    """An archive's engine without a model: a file's first byte is its probability of fake, in
-    256ths.
+    """An archive's executor without a model: a file's first byte is its probability, in 256ths.
 
     An empty file cannot be judged. judged: the paths that it was given and judged, in their order.
     """

@@ -89,7 +89,12 @@ class Media:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a file. index counts frames of the file from 0, in the order of their display."""
+    """One picture of a file.
+
+    - index: counts the frames of the file from 0, in the order of their display
+    - time_s: when it is shown, seconds from the beginning
+    - image: (height, width, 3) uint8 RGB, read-only
+    """
 
     index: int
     time_s: float
@@ -430,7 +435,7 @@ class Report:
 
     @property
     def further_findings(self) -> tuple[Finding, ...]:
-        """Those of further analyzers: faces and provenance are shown by `people` and `provenance`."""
+        """Those of further analyzers; `people` and `provenance` show the others."""
         own = ("faces", "provenance")
         return tuple(finding for finding in self.findings if finding.analyzer not in own)
 

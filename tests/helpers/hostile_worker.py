@@ -1,4 +1,4 @@
-"""A worker whose files do what their names say: crash it, keep it for ever, or take all its memory."""
+"""A worker whose files do what their names say: crash it, keep it busy, take its memory."""
 
 from __future__ import annotations
 

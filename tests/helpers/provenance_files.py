@@ -77,7 +77,7 @@ def signer_parts() -> tuple[bytes, bytes]:
 def signed(
     data: bytes, mime: str = "image/jpeg", source: str = "digitalCapture", **more: Any
 ) -> bytes:
-    """The file with Content Credentials. source: IPTC digital source type of the action `created`."""
+    """The file with Content Credentials; source: IPTC digital source type of `created`."""
     import c2pa
 
     chain, key = signer_parts()

@@ -195,7 +195,7 @@ def test_a_checkpoint_is_explained(run: Path, demo: Path, tmp_path: Path) -> Non
 
     told: list[str] = []
     (row,) = explain_run(
-        run, [demo / "2-generated.jpg"], tmp_path / "out", load_finder("yunet"), say=told.append
+        run, [demo / "2-generated.jpg"], tmp_path / "out", load_finder("yunet"), log=told.append
     )
     assert {"Grad-CAM", "class-activation map", "logit"} <= set(row)
     assert "faithful" in told[0]

@@ -12,10 +12,12 @@ from unmask.provenance import FileUnderCheck, check_provenance, contradictions
 from unmask.provenance.tags import MAX_TEXT, check_tags, plain
 from unmask.types import Credentials, Label, Provenance, Verdict
 
-AI_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:CreatorTool="Adobe Photoshop 25.0"
+AI_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description
+ xmp:CreatorTool="Adobe Photoshop 25.0"
  Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia">
  <xmpMM:History><rdf:Seq><rdf:li stEvt:action="saved" stEvt:softwareAgent="Adobe Photoshop 25.0"/>
- <rdf:li stEvt:action="converted" stEvt:softwareAgent="Other &lt;editor&gt;"/></rdf:Seq></xmpMM:History>
+ <rdf:li stEvt:action="converted" stEvt:softwareAgent="Other &lt;editor&gt;"/></rdf:Seq>
+ </xmpMM:History>
  </rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 

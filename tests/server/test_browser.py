@@ -290,7 +290,8 @@ def test_dropping_and_pasting(
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], 'given.jpg', { type: 'image/jpeg' }));
         const name = event === 'DragEvent' ? 'drop' : 'paste';
-        document.dispatchEvent(new window[event](name, { [field]: data, bubbles: true, cancelable: true }));
+        const options = { [field]: data, bubbles: true, cancelable: true };
+        document.dispatchEvent(new window[event](name, options));
     }"""
     page.locator("body").evaluate(code, [list(portrait), event, field])
     judged(page)

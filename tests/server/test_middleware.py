@@ -126,7 +126,7 @@ def test_nothing_is_left_on_the_disk_or_in_the_log(
 
 
 def holding(texts: list[bytes], since: float) -> Iterator[Path]:
-    """Files written since then, wherever a program may leave some, that have one of these in them."""
+    """Files written since then, wherever a program may leave some, with one of these in them."""
     for root in (tempfile.gettempdir(), "/var/tmp", "/dev/shm", Path.home(), Path.cwd()):
         for folder, _, names in os.walk(root):
             for path in (Path(folder) / name for name in names):

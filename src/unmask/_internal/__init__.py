@@ -1,3 +1,4 @@
-"""Plumbing that knows no face: nothing here is public, and nothing here imports from the rest but
-errors and types.
+"""Plumbing that knows no face.
+
+Nothing here is public, and nothing here imports from the rest but errors and types.
 """

@@ -1,5 +1,6 @@
-"""Run stages at the same time: threads serve, since decoding, finding and scoring all leave
-Python's lock.
+"""Run stages at the same time, in threads.
+
+Threads serve, since decoding, finding and scoring all release Python's lock.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Clock:
 
 @contextmanager
 def one_opencv_thread(wanted: bool) -> Iterator[None]:
-    """While several files are worked on at once, OpenCV's own threads only get into each other's
-    way.
+    """Limit OpenCV to one thread, if wanted.
+
+    While several files are worked on at once, its own threads only get in each other's way.
     """
     before = cv2.getNumThreads()
     if wanted:

@@ -28,9 +28,9 @@ FLOAT_WEIGHTS = {"session.disable_quant_qdq": "1"}
 """For models whose weights are stored in 8 bits: makes them floats once, not at every call."""
 
 _EXACT_8_BITS = {"session.x64quantprecision": "1"}
-"""Without VNNI instructions, products of unsigned by signed 8-bit numbers are added up in 16 bits and
-saturate, and a network in 8 bits computes something else than where it was measured. There, this makes
-both numbers unsigned, which is exact; elsewhere it changes nothing."""
+"""Without VNNI instructions, products of unsigned by signed 8-bit numbers are added up in 16 bits
+and saturate, and a network in 8 bits computes something else than where it was measured. There,
+this makes both numbers unsigned, which is exact; elsewhere it changes nothing."""
 
 
 def open_session(

@@ -1,6 +1,4 @@
-"""Files that installed packages carry and that are used without importing the package, their
-sha-256 checked.
-"""
+"""Files inside installed packages, used without importing the package, their sha-256 checked."""
 
 from __future__ import annotations
 
@@ -26,12 +24,12 @@ def carried_file(
         if not path.is_file():
             continue
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as fault:
             raise error(f"{path} cannot be read: {fault.strerror or fault}") from fault
-        if found != sha256:
+        if digest != sha256:
             raise error(
-                f"{path} is not the known file: sha-256 {found}, expected {sha256}; {advice}"
+                f"{path} is not the known file: sha-256 {digest}, expected {sha256}; {advice}"
             )
         return path
     raise error(f"{Path(file).name} is missing: {advice}")

@@ -1,5 +1,4 @@
-"""The wire format of protobuf, as far as ONNX files need it: walking the fields of a message, and
-writing one.
+"""The wire format of protobuf, as far as ONNX files need it: read fields, and write one.
 
 https://protobuf.dev/programming-guides/encoding
 """

@@ -25,8 +25,10 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """This process's stdin and stdout, for it alone: libraries that print would garble the line to
-    its master, or write of a file into a log, so their streams lead nowhere from now on.
+    """This process's stdin and stdout, for it alone.
+
+    Libraries that print would garble the line to the master, or write about a file into a log, so
+    their streams lead nowhere from now on.
     """
     source, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -36,8 +38,10 @@ def take_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def limit_memory(extra: int, file_bytes: int = 0) -> None:
-    """Let the process take at most so many bytes of address space more than now, write files of at
-    most `file_bytes`, and leave no core dump.
+    """Limit the process's memory and files, and let it leave no core dump.
+
+    - extra: bytes of address space beyond what it has now
+    - file_bytes: size of the files that it may write
     """
     if sys.platform != "linux":
         return

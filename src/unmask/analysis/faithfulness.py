@@ -73,13 +73,13 @@ def random_maps(heatmap: Floats, count: int, rng: np.random.Generator) -> list[F
         1:
     ]
     chosen = rng.choice(len(ways), count, replace=len(ways) < count)
-    found = []
+    maps = []
     for number in chosen:
         dy, dx, turn = ways[number]
         quarter = turn % (turns // 2) * (1 if height == width else 2)
         moved = np.rot90(np.roll(heatmap, (dy, dx), (0, 1)), quarter)
-        found.append(np.asarray(moved[:, ::-1] if turn >= turns // 2 else moved, np.float32))
-    return found
+        maps.append(np.asarray(moved[:, ::-1] if turn >= turns // 2 else moved, np.float32))
+    return maps
 
 
 def blur(crop: Image) -> Image:
@@ -88,9 +88,7 @@ def blur(crop: Image) -> Image:
 
 
 def _views(crop: Image, blurred: Image, heatmap: Floats, shares: Sequence[float]) -> list[Image]:
-    """The crop with the strongest places of the map taken away, share by share, then with them
-    alone left.
-    """
+    """Crops with the map's strongest places removed, then with those alone, share by share."""
     masks = [_strongest(heatmap, share, crop.shape[0]) for share in shares]
     gone = [_mixed(blurred, crop, mask) for mask in masks]
     left = [_mixed(crop, blurred, mask) for mask in masks]
@@ -98,7 +96,7 @@ def _views(crop: Image, blurred: Image, heatmap: Floats, shares: Sequence[float]
 
 
 def _strongest(heatmap: Floats, share: float, side: int) -> Floats:
-    """1 where the map is among its strongest `share`, 0 elsewhere, with soft edges: (side, side)."""
+    """1 in the strongest `share` of the map, 0 elsewhere, with soft edges: (side, side)."""
     count = max(1, round(share * heatmap.size))
     mask = np.zeros(heatmap.size, np.float32)
     mask[np.argsort(-heatmap, axis=None, kind="stable")[:count]] = 1

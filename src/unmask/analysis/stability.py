@@ -1,5 +1,4 @@
-"""Judge a face again after mild changes: what a verdict is worth that a little recompression
-undoes.
+"""Judge a face again after small edits: does a little recompression undo the verdict?
 
 Each change is one that a file meets on its way (saved again, made smaller) or that the face finder
 could have made (a face cut a little closer, shifted, turned). The changes are made on the face with
@@ -78,8 +77,10 @@ def _saved(patch: Patch, quality: int) -> Patch:
 
 
 def _moved(patch: Patch, scale: float = 1.0, turn_deg: float = 0.0, shift: float = 0.0) -> Patch:
-    """Landmarks moved about their middle, so that the crop is wider (scale > 1), turned or shifted;
-    shift: in distances of the landmarks from their middle.
+    """Landmarks moved about their middle, so that the crop is wider, turned or shifted.
+
+    - scale: above 1: wider
+    - shift: in distances of the landmarks from their middle
     """
     middle = patch.landmarks.mean(axis=0)
     angle = np.deg2rad(turn_deg)
@@ -119,21 +120,22 @@ def rejudge(
     - before, after: probabilities of some of the person's faces, as they are and by change; the
       mean difference of their log-odds is added to the log-odds of `probability`
     """
-    found = []
+    variants = []
     for change, values in after.items():
         moved = float(
             np.mean([log_odds(b) - log_odds(a) for a, b in zip(before, values, strict=True)])
         )
         again = sigmoid(log_odds(probability) + moved)
-        found.append(Variant(change, again, label_of(again, thresholds)))
-    return tuple(found)
+        variants.append(Variant(change, again, label_of(again, thresholds)))
+    return tuple(variants)
 
 
 def worth_perturbing(
     probability: float, thresholds: Thresholds, *, however_sure: bool = False
 ) -> bool:
-    """Whether there is a verdict that a change could undo; however_sure: also one farther than NEAR
-    from its threshold.
+    """Whether there is a verdict that a perturbation could undo.
+
+    - however_sure: also one that is farther than NEAR from its threshold
     """
     label = label_of(probability, thresholds)
     if label is Label.INCONCLUSIVE:

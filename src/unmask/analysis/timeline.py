@@ -1,5 +1,4 @@
-"""A person's scores in time → the course of the probability, and the segments in which the face
-looks fake.
+"""A person's scores in time → the course of the probability, and the segments that look fake.
 
 Segments are the fake stretches of the likeliest course of a face that is real or fake at each
 moment and seldom changes: Viterbi's algorithm (Forney, Proc. IEEE 1973) over two states, with the
@@ -42,15 +41,17 @@ def sigmoid(odds: float) -> float:
 
 
 def combine(probabilities: Sequence[float]) -> float:
-    """The sigmoid of the mean logit: the geometric mean of the odds, so that one frame cannot
-    decide alone.
+    """The sigmoid of the mean logit, so that one frame cannot decide alone.
+
+    It is the geometric mean of the odds.
     """
     return sigmoid(sum(map(log_odds, probabilities)) / len(probabilities))
 
 
 def trace(scores: Sequence[Score], step_s: float) -> tuple[Moment, ...]:
-    """The probability at the time of each judged face, from it and its neighbours; step_s: time
-    between frames.
+    """The probability at the time of each judged face, from it and its neighbours.
+
+    - step_s: time between frames
 
     The mean logit of the faces around, each with the weight of a Gaussian; the interval is that of
     a weighted mean, with a spread that is measured around the moment and is taken for no smaller
@@ -74,21 +75,22 @@ def trace(scores: Sequence[Score], step_s: float) -> tuple[Moment, ...]:
 
 
 def find_segments(scores: Sequence[Score]) -> tuple[Segment, ...]:
-    """The stretches in which the person's face looks fake, in order; each has at least MIN_FACES
-    judged faces.
+    """The stretches in which the person's face looks fake, in order.
+
+    Each has at least MIN_FACES judged faces.
 
     A segment begins halfway between its first face and the one before, and ends likewise.
     """
     seen = _judged(scores)
     states = _likeliest([min(max(log_odds(p), -CLIP), CLIP) for _, p in seen])
-    found = []
+    segments = []
     for first, last in _runs(states):
         if last - first + 1 < min(MIN_FACES, len(seen)):
             continue
         times = [time for time, _ in seen]
         before = times[first] - times[first - 1] if first else 0.0
         after = times[last + 1] - times[last] if last + 1 < len(seen) else 0.0
-        found.append(
+        segments.append(
             Segment(
                 start_s=times[first] - before / 2,
                 end_s=times[last] + after / 2,
@@ -98,12 +100,13 @@ def find_segments(scores: Sequence[Score]) -> tuple[Segment, ...]:
                 share=(last - first + 1) / len(seen),
             )
         )
-    return tuple(found)
+    return tuple(segments)
 
 
 def where_to_look(segments: Sequence[Segment], scores: Sequence[Score], count: int) -> list[float]:
-    """At most `count` times in which a look would tell more precisely where segments begin and end:
-    the gaps around their ends, cut into equal parts.
+    """At most `count` times that would show more precisely where segments begin and end.
+
+    The gaps around their ends are cut into equal parts.
     """
     times = [time for time, _ in _judged(scores)]
     gaps = set()
@@ -116,11 +119,11 @@ def where_to_look(segments: Sequence[Segment], scores: Sequence[Score], count: i
     if not gaps:
         return []
     each, left = divmod(count, len(gaps))
-    wanted = []
+    times_s = []
     for number, (start, end) in enumerate(sorted(gaps)):
-        parts = each + (number < left)
-        wanted += [start + (end - start) * (k + 1) / (parts + 1) for k in range(parts)]
-    return wanted
+        looks = each + (number < left)
+        times_s += [start + (end - start) * (k + 1) / (looks + 1) for k in range(looks)]
+    return times_s
 
 
 def _judged(scores: Sequence[Score]) -> list[tuple[float, float]]:
@@ -129,20 +132,26 @@ def _judged(scores: Sequence[Score]) -> list[tuple[float, float]]:
 
 
 def _likeliest(evidence: Sequence[float]) -> list[bool]:
-    """Whether the face is fake at each step, from the log-odds of each: the course that costs
-    least.
+    """Whether the face is fake at each step: the course of states that costs least.
+
+    - evidence: log-odds of each step
     """
     if not evidence:
         return []
-    real, fake = 0.0, evidence[0]
-    came_from: list[
-        tuple[bool, bool]
-    ] = []  # for each step: was it fake before, if it is real now, or fake now
+    # Forward: how good the best course is that ends real, or fake, at each step. Being real gains
+    # nothing, being fake gains the evidence, and a change of state costs SWITCH.
+    ends_real, ends_fake = 0.0, evidence[0]
+    was_fake: list[tuple[bool, bool]] = []  # before each step: if it is real now, if it is fake now
     for odds in evidence[1:]:
-        came_from.append((fake - SWITCH > real, fake >= real - SWITCH))
-        real, fake = max(real, fake - SWITCH), max(fake, real - SWITCH) + odds
-    states = [fake > real]
-    for if_real, if_fake in reversed(came_from):
+        fake_before_real = ends_fake - SWITCH > ends_real
+        fake_before_fake = ends_fake >= ends_real - SWITCH
+        was_fake.append((fake_before_real, fake_before_fake))
+        best_before_real = max(ends_real, ends_fake - SWITCH)
+        best_before_fake = max(ends_fake, ends_real - SWITCH)
+        ends_real, ends_fake = best_before_real, best_before_fake + odds
+    # Backward: from the better end, the states that led to it.
+    states = [ends_fake > ends_real]
+    for if_real, if_fake in reversed(was_fake):
         states.append(if_fake if states[-1] else if_real)
     return states[::-1]
 

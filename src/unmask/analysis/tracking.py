@@ -1,5 +1,4 @@
-"""Faces of several frames → people: who is the same human being, told by place, motion and
-likeness.
+"""Face tracking: which faces are the same person, by place, motion and similarity.
 
 A face continues the person whose last face, or whose expected place if they go on as before, lies
 nearest, in units of the faces' size. Where that is in doubt (a cut lies between, a long time, a
@@ -16,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from math import hypot, log2
+from typing import NamedTuple
 
 from unmask.types import Box, Face, Score
 
@@ -47,6 +47,18 @@ OpenCV says 0.363 for a pair (SFace: Zhong et al., IEEE TIP 2021), but here many
 COMPARED, PLAUSIBLE = 2, 0.15
 """Faces of a person that are compared with others': the largest, and the next where the first are
 this alike."""
+
+
+class Pair(NamedTuple):
+    """A person and a face of the next frame that may be theirs.
+
+    - gap: how far apart they are, in face widths, less how alike they are
+    - person, score: their numbers
+    """
+
+    gap: float
+    person: int
+    score: int
 
 
 def group_people(
@@ -88,99 +100,128 @@ def _continue(
     face_similarity: FaceSimilarity | None,
 ) -> None:
     """Hand each score of one frame to the nearest person, nearest pairs first, or to a new one."""
-    pairs = sorted(
-        (gap, p, s)
-        for p, person in enumerate(people)
-        for s, score in enumerate(scores)
-        if (gap := _gap([seen.face for seen in person[-2:]], score.face)) <= MAX_DISTANCE
-    )
+    pairs = []
+    for person, seen in enumerate(people):
+        last_two = [score.face for score in seen[-2:]]
+        for number, score in enumerate(scores):
+            gap = _gap(last_two, score.face)
+            if gap <= MAX_DISTANCE:
+                pairs.append(Pair(gap, person, number))
+    pairs.sort()
     if face_similarity is not None:
         pairs = _believed(pairs, people, scores, shot, face_similarity)
     free_people, free_scores = set(range(len(people))), set(range(len(scores)))
-    for _, p, s in pairs:
-        if p in free_people and s in free_scores:
-            free_people.discard(p)
-            free_scores.discard(s)
-            people[p].append(scores[s])
-    people.extend([scores[s]] for s in sorted(free_scores))
+    for pair in pairs:
+        if pair.person in free_people and pair.score in free_scores:
+            free_people.discard(pair.person)
+            free_scores.discard(pair.score)
+            people[pair.person].append(scores[pair.score])
+    people.extend([scores[number]] for number in sorted(free_scores))
 
 
 def _believed(
-    pairs: Sequence[tuple[float, int, int]],
+    pairs: Sequence[Pair],
     people: Sequence[Sequence[Score]],
     scores: Sequence[Score],
     shot: int,
     face_similarity: FaceSimilarity,
-) -> list[tuple[float, int, int]]:
-    """The pairs that are sure by place, and the doubtful ones whose faces are alike, the most alike
-    first.
-    """
-    near = [
-        (gap, p, s)
-        for gap, p, s in pairs
-        if people[p][-1].face.frame >= shot
-        and scores[s].face.time_s - people[p][-1].face.time_s <= MAX_FORECAST_S
+) -> list[Pair]:
+    """Pairs that place makes certain, and doubtful ones whose faces are alike, best first."""
+    # Certain by place: near, seen a moment ago in this shot, and nobody else is about as near.
+    recent = [
+        pair
+        for pair in pairs
+        if people[pair.person][-1].face.frame >= shot
+        and scores[pair.score].face.time_s - people[pair.person][-1].face.time_s <= MAX_FORECAST_S
     ]
-    kept = [
-        (gap, p, s)
-        for gap, p, s in near
-        if gap <= SURE_DISTANCE
-        and not any((q == p) != (t == s) and other <= gap + RIVAL for other, q, t in near)
-    ]
-    sure_people, sure_scores = {p for _, p, _ in kept}, {s for _, _, s in kept}
-    for gap, p, s in pairs:
-        if p in sure_people or s in sure_scores:
+    kept = [pair for pair in recent if pair.gap <= SURE_DISTANCE and not _has_rival(pair, recent)]
+    certain_people = {pair.person for pair in kept}
+    certain_scores = {pair.score for pair in kept}
+
+    # The others are believed if the faces are alike: more so across a cut than within a shot.
+    for pair in pairs:
+        if pair.person in certain_people or pair.score in certain_scores:
             continue
-        in_shot = people[p][-1].face.frame >= shot
-        alike = face_similarity(people[p][-1], scores[s])
+        in_shot = people[pair.person][-1].face.frame >= shot
+        alike = face_similarity(people[pair.person][-1], scores[pair.score])
         if alike is None:
             if in_shot:
-                kept.append((gap, p, s))
+                kept.append(pair)
         elif alike >= (SAME_PLACE if in_shot else SAME_PERSON):
-            kept.append((gap - alike, p, s))  # place and likeness weigh about the same
+            # place and similarity weigh about the same
+            kept.append(pair._replace(gap=pair.gap - alike))
     return sorted(kept)
+
+
+def _has_rival(pair: Pair, others: Sequence[Pair]) -> bool:
+    """Whether the person has another face, or the face another person, about as near."""
+    for other in others:
+        shares_one = (other.person == pair.person) != (other.score == pair.score)
+        if shares_one and other.gap <= pair.gap + RIVAL:
+            return True
+    return False
 
 
 def _reunite(people: list[list[Score]], face_similarity: FaceSimilarity) -> list[list[Score]]:
     """Bring together people who are never in one frame and are alike, the most alike first."""
     frames = [{score.face.frame for score in person} for person in people]
-    shown = [sorted(person, key=lambda score: -_size(score.face))[:COMPARED] for person in people]
 
-    def alike(a: int, b: int) -> float:
-        first = face_similarity(shown[a][0], shown[b][0])
-        if first is None or first < PLAUSIBLE:
-            return -1.0 if first is None else first
-        found = [
-            near for x in shown[a] for y in shown[b] if (near := face_similarity(x, y)) is not None
-        ]
-        return max(found)
+    # Compare everybody with everybody, the most seen first: the number of comparisons is bounded,
+    # and should not be spent on passers-by.
+    most_seen_first = sorted(range(len(people)), key=lambda number: -len(people[number]))
+    samples = [_to_compare(person) for person in people]
+    similarity: dict[tuple[int, int], float] = {}
+    for place, first in enumerate(most_seen_first):
+        for second in most_seen_first[place + 1 :]:
+            if not frames[first] & frames[second]:
+                similarity[first, second] = _similarity_of_people(
+                    samples[first], samples[second], face_similarity
+                )
 
-    # the most seen first, so that a bound on comparisons leaves out passers-by
-    order = sorted(range(len(people)), key=lambda p: -len(people[p]))
-    near = {
-        (a, b): alike(a, b)
-        for place, a in enumerate(order)
-        for b in order[place + 1 :]
-        if not frames[a] & frames[b]
-    }
-    parent = list(range(len(people)))
-    for (a, b), cosine in sorted(near.items(), key=lambda pair: (-pair[1], pair[0])):
+    # Join the most alike first; whoever was joined counts as one person from then on.
+    joined_to = list(range(len(people)))
+    most_alike_first = sorted(similarity.items(), key=lambda pair: (-pair[1], pair[0]))
+    for (a, b), cosine in most_alike_first:
         if cosine < SAME_PERSON:
             break
-        first, second = parent[a], parent[b]
-        if first != second and not frames[first] & frames[second]:
-            frames[first] |= frames[second]
-            people[first] = sorted(
-                [*people[first], *people[second]], key=lambda score: score.face.frame
-            )
-            parent = [first if root == second else root for root in parent]
-    return [people[p] for p in range(len(people)) if parent[p] == p]
+        first, second = joined_to[a], joined_to[b]
+        if first == second or frames[first] & frames[second]:
+            continue
+        frames[first] |= frames[second]
+        together = [*people[first], *people[second]]
+        people[first] = sorted(together, key=lambda score: score.face.frame)
+        joined_to = [first if root == second else root for root in joined_to]
+    return [people[number] for number, root in enumerate(joined_to) if root == number]
+
+
+def _to_compare(person: Sequence[Score]) -> list[Score]:
+    """The largest faces of a person."""
+    return sorted(person, key=lambda score: -_size(score.face))[:COMPARED]
+
+
+def _similarity_of_people(
+    first: Sequence[Score], second: Sequence[Score], face_similarity: FaceSimilarity
+) -> float:
+    """The cosine of their most alike faces; −1 where that cannot be told.
+
+    Where the largest faces are nothing alike, the others are not compared.
+    """
+    largest = face_similarity(first[0], second[0])
+    if largest is None:
+        return -1.0
+    if largest < PLAUSIBLE:
+        return largest
+    cosines = []
+    for one in first:
+        for other in second:
+            cosine = face_similarity(one, other)
+            if cosine is not None:
+                cosines.append(cosine)
+    return max(cosines)
 
 
 def _gap(seen: Sequence[Face], face: Face) -> float:
-    """Distance of `face` to the last one seen, or to where that would be by now, whichever is
-    nearer.
-    """
+    """Distance of `face` to the last one seen, or to where that would be by now, if nearer."""
     last = seen[-1]
     gap = distance(last.box, face.box)
     if len(seen) > 1 and 0 < face.time_s - last.time_s <= MAX_FORECAST_S:

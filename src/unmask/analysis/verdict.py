@@ -22,7 +22,8 @@ from unmask.bundle import Thresholds
 from unmask.types import Label, Person, Reason, Score, Segment, Variant, Verdict
 
 MIN_FACES = 3
-"""Judged faces a person in a video needs for `fake` or `real`; fewer where fewer frames were read."""
+"""Judged faces a person in a video needs for `fake` or `real`; fewer where fewer frames were read.
+"""
 
 MIN_JUDGED_SHARE = 0.5
 """Share of a person's faces that must be good enough to judge for `real`."""
@@ -46,7 +47,7 @@ def judge_person(
             Label.INCONCLUSIVE if Reason.FACE_UNFAMILIAR in why else Label.NOT_APPLICABLE, None, why
         )
     probability = combine(judged)
-    part = strongest(segments)
+    segment = strongest(segments)
     reasons: list[Reason] = []
     label = Label.INCONCLUSIVE
     share = len(judged) / len(scores)
@@ -55,10 +56,10 @@ def judge_person(
     elif probability >= thresholds.fake:
         label = Label.FAKE
         reasons.append(Reason.ABOVE_FAKE_THRESHOLD)
-    elif part is not None and part.probability_fake >= thresholds.fake:
+    elif segment is not None and segment.probability_fake >= thresholds.fake:
         reasons.append(Reason.FAKE_SEGMENT)
-        probability = part.probability_fake
-        if probability >= thresholds.fake_among(1 / part.share):
+        probability = segment.probability_fake
+        if probability >= thresholds.fake_among(1 / segment.share):
             label = Label.FAKE
     elif probability > thresholds.real:
         reasons.append(Reason.BETWEEN_THRESHOLDS)
@@ -82,9 +83,7 @@ def strongest(segments: Sequence[Segment]) -> Segment | None:
 
 
 def suspicion(person: Person) -> tuple[bool, float, int]:
-    """Sorts the people of a file, the most suspected first; those seen too briefly to be judged
-    come last.
-    """
+    """Sort key for the people of a file: the most suspicious first, those seen too briefly last."""
     verdict = person.verdict
     return Reason.FEW_FRAMES in verdict.reasons, -(verdict.probability_fake or -1.0), person.id
 
@@ -97,9 +96,10 @@ def label_of(probability: float, thresholds: Thresholds) -> Label:
 
 
 def hold_against(verdict: Verdict, variants: Sequence[Variant]) -> Verdict:
-    """The verdict after the faces were judged again with mild changes: `fake` or `real` becomes
-    `inconclusive`, with the reason `unstable`, where one change turns it round or more than half of
-    them undo it.
+    """The verdict after the faces were judged again with perturbed pictures.
+
+    `fake` or `real` becomes `inconclusive`, with the reason `unstable`, where one perturbation
+    reverses it or more than half of them undo it.
     """
     if verdict.label not in (Label.FAKE, Label.REAL) or not variants:
         return verdict
@@ -124,33 +124,32 @@ def judge_file(
     - truncated: a part of the file could not be read
     - left_out: faces were found that were not looked at
     """
-    notes = (Reason.MEDIA_TRUNCATED,) * truncated + (Reason.FACES_LEFT_OUT,) * left_out
-    if not people:
-        return Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE, *notes))
+    notes = []
+    if truncated:
+        notes.append(Reason.MEDIA_TRUNCATED)
+    if left_out:
+        notes.append(Reason.FACES_LEFT_OUT)
     verdicts = [person.verdict for person in people]
-    if all(v.label is Label.NOT_APPLICABLE for v in verdicts):
+    if not verdicts:
+        return Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE, *notes))
+    if all(verdict.label is Label.NOT_APPLICABLE for verdict in verdicts):
         return Verdict(Label.NOT_APPLICABLE, None, (*_reasons(verdicts), *notes))
-    # passers-by seen too briefly, and faces too poor to judge, decide only if there is nobody else
-    minor = [
-        v for v in verdicts if Reason.FEW_FRAMES in v.reasons or v.label is Label.NOT_APPLICABLE
-    ]
-    deciding = [v for v in verdicts if v not in minor] or [
-        v for v in minor if v.label is Label.INCONCLUSIVE
-    ]
+
+    # The label: fake if somebody is, and it cannot be chance among so many; real if all are.
+    deciding = _deciding(verdicts)
+    labels = {verdict.label for verdict in deciding}
     chance = _by_chance(people, deciding, thresholds)
-    labels = {v.label for v in deciding}
     if Label.FAKE in labels and not chance:
         label = Label.FAKE
     elif labels == {Label.REAL}:
         label = Label.REAL
     else:
         label = Label.INCONCLUSIVE
-    causes = [
-        v
-        for v in deciding
-        if v.label is label or (label is Label.INCONCLUSIVE and v.label in _UNDECIDED)
-    ]
-    reasons = [*([Reason.ONE_OF_MANY] if chance else []), *_reasons(causes)]
+
+    # The reasons: those of the people who led to the label, and what else is to be known.
+    leading_labels = _UNDECIDED if label is Label.INCONCLUSIVE else (label,)
+    reasons = [Reason.ONE_OF_MANY] if chance else []
+    reasons += _reasons([verdict for verdict in deciding if verdict.label in leading_labels])
     if len(labels) > 1:
         reasons.append(Reason.MIXED_PEOPLE)
     if len(deciding) < len(verdicts):
@@ -159,9 +158,28 @@ def judge_file(
     return Verdict(label, max(probabilities, default=None), (*dict.fromkeys(reasons), *notes))
 
 
+def _deciding(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Those that the verdict on the file rests on.
+
+    Passers-by seen too briefly, and faces too poor to judge, decide only if there is nobody else.
+    """
+    minor = []
+    major = []
+    for verdict in verdicts:
+        too_brief = Reason.FEW_FRAMES in verdict.reasons
+        if too_brief or verdict.label is Label.NOT_APPLICABLE:
+            minor.append(verdict)
+        else:
+            major.append(verdict)
+    return major or [verdict for verdict in minor if verdict.label is Label.INCONCLUSIVE]
+
+
 def at_prevalence(probability: float, prevalence: float) -> float:
-    """The probability of fake where the share `prevalence` of what is looked at is fake, from one
-    that holds where half is (Bayes' rule; Saerens et al., Neural Computation 2002, eq. 2.4).
+    """The probability of fake where the share `prevalence` of all files is fake.
+
+    - probability: where half of all files are fake
+
+    Bayes' rule (Saerens et al., Neural Computation 2002, eq. 2.4).
 
     Raises ValueError unless 0 < prevalence < 1.
     """
@@ -182,27 +200,23 @@ def _by_chance(
     ]
     if not fakes or len(deciding) < 2:
         return False
-
-    def stands_out(person: Person) -> bool:
-        part = strongest(person.segments)
-        parts = (
-            1 / part.share
-            if part is not None and Reason.FAKE_SEGMENT in person.verdict.reasons
-            else 1.0
-        )
-        return (person.verdict.probability_fake or 0.0) >= thresholds.fake_among(
-            len(deciding) * parts
-        )
-
-    return not any(stands_out(person) for person in fakes)
+    for person in fakes:
+        looks = float(len(deciding))
+        segment = strongest(person.segments)
+        if segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons:
+            # a segment is the most suspicious of many: each part of the video was a chance
+            looks /= segment.share
+        if (person.verdict.probability_fake or 0.0) >= thresholds.fake_among(looks):
+            return False
+    return True
 
 
 def _why_unusable(scores: Sequence[Score]) -> tuple[Reason, ...]:
     """The reasons why faces were not judged, the most frequent first."""
-    found = Counter(
+    counts = Counter(
         s.face.quality.unusable for s in scores if s.face.quality and s.face.quality.unusable
     )
-    return tuple(reason for reason, _ in found.most_common() if reason is not None)
+    return tuple(reason for reason, _ in counts.most_common() if reason is not None)
 
 
 def _reasons(verdicts: Sequence[Verdict]) -> tuple[Reason, ...]:

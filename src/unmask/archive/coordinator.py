@@ -1,5 +1,6 @@
-"""Between the ledger and whoever does the work: gives out files, sees to it that no content is
-judged twice, and writes down what comes back.
+"""Hands out files, makes sure no content is judged twice, and records what comes back.
+
+It stands between the ledger and whoever does the work, and is the ledger's one writer.
 
 The ledger's one writer.
 """
@@ -25,7 +26,8 @@ from unmask.errors import SourceError, UnmaskError
 from unmask.types import Failure
 
 BATCH_FILES, BATCH_BYTES = 16, 64_000_000
-"""Pictures in a lot, which are scored together; a video is a lot of its own, as is what is large."""
+"""Pictures in a lot, which are scored together; a video is a lot of its own, as is what is large.
+"""
 
 LISTED_AHEAD, LISTED_TOGETHER = 8, 1000
 """Batches of a listing that wait to be written down, and files in each."""
@@ -107,9 +109,7 @@ class Coordinator:
             self._record_listing(wait=True)
 
     def take(self) -> list[Task]:
-        """The next lot, of one look; empty where there is none now (the listing goes on) or at all
-        (`finished`).
-        """
+        """The next batch, of one pass; empty if there is none now, or none at all (`finished`)."""
         if not self._listing.over:
             if self._plan.order is not Order.LISTED:
                 self.list_all()
@@ -178,9 +178,7 @@ class Coordinator:
         self._waiting.clear()
 
     def judged_digests(self) -> dict[str, list[str]]:
-        """By look, the contents that need not be judged again; for engines that cannot ask
-        `decide`.
-        """
+        """By pass, the contents that need no judging; for executors that cannot ask `decide`."""
         return {name: list(self._ledger.digests(name)) for name in self._plan.passes}
 
     def close(self) -> None:
@@ -243,7 +241,7 @@ class Coordinator:
             self.due = self.settled + self._ledger.unsettled()
 
     def _close_listing(self) -> None:
-        """What earlier runs knew and this one did not find is gone, unless something was left out."""
+        """Mark files that this run did not find as missing, unless something was left out."""
         for root, count in self._listing.counts.items():
             if count:
                 continue
@@ -321,11 +319,15 @@ class Listing:
             self._hand_over(SourceError(f"cannot list the files: {type(error).__name__}: {error}"))
 
     def _list(self, source: Source) -> None:
-        wanted = self._plan.wanted
-        found = self._counted(source)
-        while chunk := list(islice(found, LISTED_TOGETHER)):
+        file_filter = self._plan.wanted
+        items = self._counted(source)
+        while chunk := list(islice(items, LISTED_TOGETHER)):
             self._hand_over(
-                [item for item in chunk if isinstance(item, Failure) or wanted(item, source.root)]
+                [
+                    item
+                    for item in chunk
+                    if isinstance(item, Failure) or file_filter(item, source.root)
+                ]
             )
             if self._stopped.is_set():
                 return

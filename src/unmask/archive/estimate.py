@@ -38,9 +38,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """- listed: files found
-    - kinds: by `image` and `video` what is due of them
-    - unlisted: what could not be listed
+    """What a run would do.
+
+    - listed: files found
+    - kinds: by `image` and `video`, those that are due
+    - unlisted: places that could not be listed
     """
 
     listed: int
@@ -54,8 +56,10 @@ class Estimate:
 
 
 def estimate_run(path: Path, plan: ScanPlan, job: ScanJob) -> Estimate:
-    """List, compare with the ledger, and estimate by what earlier judgements took, or by judging a
-    few files now, which are not written down.
+    """List the files, compare with the ledger, and estimate the time a run would take.
+
+    The estimate rests on what earlier judgements took, or on a few files judged now, which are not
+    recorded.
 
     Raises as a run.
     """
@@ -70,15 +74,15 @@ def estimate_run(path: Path, plan: ScanPlan, job: ScanJob) -> Estimate:
     scanner: BatchScanner | None = None
     kinds = {}
     for name in ("image", "video"):
-        mine = [(path, size) for path, size in due if is_picture(path) == (name == "image")]
-        if not mine:
+        of_kind = [(path, size) for path, size in due if is_picture(path) == (name == "image")]
+        if not of_kind:
             continue
         count, seconds = rates.get(name, (0, 0.0))
         sampled = count < ENOUGH
         if sampled:
             scanner = scanner or BatchScanner(job)
-            count, seconds = _sample(scanner, [path for path, _ in mine])
-        kinds[name] = Kind(len(mine), sum(size for _, size in mine), seconds, count, sampled)
+            count, seconds = _sample(scanner, [path for path, _ in of_kind])
+        kinds[name] = Kind(len(of_kind), sum(size for _, size in of_kind), seconds, count, sampled)
     return Estimate(coordinator.listed, kinds, tuple(coordinator.unlisted))
 
 

@@ -1,6 +1,4 @@
-"""Bring a file here, whole, so that it can be judged as any other; and tell whether it changed
-meanwhile.
-"""
+"""Brings a file here, whole, and notices if it changes meanwhile."""
 
 from __future__ import annotations
 
@@ -90,9 +88,9 @@ class Fetcher:
 
     def close(self) -> None:
         """Let go of archives."""
-        for parts in self._archives.values():
-            for part in parts:
-                part.close()
+        for handles in self._archives.values():
+            for handle in handles:
+                handle.close()
         self._archives.clear()
 
     def __enter__(self) -> Self:
@@ -184,8 +182,8 @@ class Fetcher:
                 file.close()
                 raise
             while len(self._archives) > OPEN_ARCHIVES:
-                for part in self._archives.popitem(last=False)[1]:
-                    part.close()
+                for handle in self._archives.popitem(last=False)[1]:
+                    handle.close()
         self._archives.move_to_end(key)
         return self._archives[key][0]
 
@@ -198,7 +196,7 @@ def _member(archive: Any, name: str) -> IO[bytes]:
     """Raises KeyError where there is none, and what the archive's module raises."""
     if isinstance(archive, zipfile.ZipFile):
         return archive.open(name)
-    found: IO[bytes] | None = archive.extractfile(name)
-    if found is None:
+    member: IO[bytes] | None = archive.extractfile(name)
+    if member is None:
         raise KeyError(name)
-    return found
+    return member

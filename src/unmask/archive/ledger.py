@@ -36,18 +36,23 @@ _UPSERT = """
 INSERT INTO files (path, raw, folder, size, modified_at, stamp, state, why, rank, run)
 VALUES (:path, :raw, :folder, :size, :modified_at, :stamp, 'pending', 'new', :rank, :run)
 ON CONFLICT (path, raw) DO UPDATE SET
-    (state, why) = (SELECT CASE WHEN due IS NULL THEN files.state ELSE 'pending' END, coalesce(due, files.why) FROM (
+    (state, why) = (SELECT
+        CASE WHEN due IS NULL THEN files.state ELSE 'pending' END,
+        coalesce(due, files.why)
+    FROM (
         SELECT CASE
             WHEN files.stamp <> excluded.stamp AND :changed THEN 'changed'
             WHEN files.state IN ('pending', 'under_way') THEN files.why
             WHEN files.state = 'postponed' AND :passing THEN 'passing'
             WHEN files.state = 'failed' AND :failed THEN 'failed'
             WHEN :all THEN 'all'
-            WHEN files.state = 'judged' AND files.setup NOT IN (:first, :full) AND :model THEN 'model'
+            WHEN files.state = 'judged' AND files.setup NOT IN (:first, :full) AND :model
+                THEN 'model'
         END AS due)),
     sha256 = CASE WHEN files.stamp <> excluded.stamp AND :changed THEN NULL ELSE files.sha256 END,
     stamp = CASE WHEN :changed THEN excluded.stamp ELSE files.stamp END,
-    size = excluded.size, modified_at = excluded.modified_at, rank = excluded.rank, run = excluded.run, gone = 0
+    size = excluded.size, modified_at = excluded.modified_at,
+    rank = excluded.rank, run = excluded.run, gone = 0
 WHERE files.run <> excluded.run -- listed twice, as where roots overlap: it may be under way by now
 """
 
@@ -157,8 +162,9 @@ class Ledger:
             )
 
     def upsert(self, entries: Iterable[tuple[Entry, float]], again: frozenset[Cause]) -> None:
-        """Write down listed files, each with its rank, and which of them are to be judged: new
-        ones, and known ones for the reasons in `again`.
+        """Record listed files, each with its rank, and which of them are to be judged.
+
+        New ones are, and known ones for the causes in `again`.
         """
         flags = {
             why.value: why in again
@@ -173,9 +179,7 @@ class Ledger:
             db.executemany(_UPSERT, (common | entry_row(entry, rank) for entry, rank in entries))
 
     def reuse(self) -> int:
-        """Files to be judged by another bundle than before that were judged by it already, at some
-        time: how many.
-        """
+        """Link files to earlier judgements of the current configuration; returns how many."""
         with self._transaction() as db:
             return db.execute(
                 "UPDATE files SET setup = j.setup, state = CASE WHEN j.label IS NULL THEN 'failed'"
@@ -185,7 +189,7 @@ class Ledger:
             ).rowcount
 
     def mark_missing(self, root: str) -> int:
-        """Mark the files below this root that this run has not seen as gone, and tell how many are."""
+        """Mark files below this root that this run has not seen as gone; returns how many."""
         with self._transaction() as db:
             return db.execute(
                 f"UPDATE files SET gone = 1 WHERE run <> ? AND {_BELOW}", (self.run, *_below(root))
@@ -259,8 +263,9 @@ class Ledger:
             self._link(db, files, outcome.sha256, outcome.scan_pass)
 
     def fail(self, outcome: Outcome) -> None:
-        """The file could not be read to its content's digest, or not as it is; for a reason that
-        may pass it is postponed to the next run.
+        """Record that a file could not be read.
+
+        For a temporary cause it is postponed to the next run.
         """
         state = "postponed" if outcome.transient else "failed"
         with self._transaction() as db:
@@ -270,8 +275,10 @@ class Ledger:
             )
 
     def promote(self, share: float) -> tuple[int, int]:
-        """Of the files that this run saw and that had a first look, let the most suspected share be
-        judged in full: how many will be, and how many had a first look in all.
+        """Queue the most suspicious share of the files of the first pass to be judged in full.
+
+        Returns how many will be, and how many had a first pass in all. Files without a face count
+        as 0.5.
 
         Where a first look saw no face, it counts as 0.5.
         """
@@ -317,9 +324,7 @@ class Ledger:
         ]
 
     def rates(self) -> dict[str, tuple[int, float]]:
-        """By kind: how many contents the full look has judged, and the mean seconds of work for
-        one.
-        """
+        """By kind: how many contents the full pass has judged, and their mean seconds of work."""
         query = (
             "SELECT kind, count(*), avg(coalesce(total_s, 0) + coalesce(fetch_s, 0)) FROM"
             " judgements WHERE setup = ? AND kind IS NOT NULL GROUP BY kind"

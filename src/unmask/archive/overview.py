@@ -56,7 +56,7 @@ def write_overview(
         "probability_fake",
         "reasons",
     )
-    found = [
+    listed = [
         {**row, "report": _report(row, reports, out)}
         for row in rows(
             database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message")
@@ -77,12 +77,12 @@ def write_overview(
         folders=_stacks(groups(database, name, By.FOLDER, SHOWN_GROUPS)),
         errors=groups(database, name, By.ERROR, SHOWN_GROUPS),
         models=groups(database, name, By.MODEL, SHOWN_GROUPS),
-        rows=found,
+        rows=listed,
         most=SHOWN_ROWS,
     )
     with atomic_path(out) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return len(found)
+    return len(listed)
 
 
 def _report(row: Mapping[str, Any], reports: Path | None, out: Path) -> str | None:

@@ -191,8 +191,8 @@ def rows(
             " DESC NULLS LAST, id LIMIT ?",
             (*values, limit),
         )
-        while found := cursor.fetchmany(TOGETHER):
-            yield from (dict(row) for row in found)
+        while fetched := cursor.fetchmany(TOGETHER):
+            yield from (dict(row) for row in fetched)
 
 
 def histogram(database: sqlite3.Connection, name: str, bins: int = 20) -> list[int]:
@@ -217,18 +217,18 @@ def find(database: sqlite3.Connection, name: str, which: str) -> dict[str, Any]:
     Raises LedgerError.
     """
     with translate_errors(name):
-        found = database.execute(
+        matches = database.execute(
             "SELECT r.*, f.raw, f.stamp FROM results r JOIN files f USING (id) WHERE r.path = ? OR"
             " (length(?) >= 8 AND substr(r.sha256, 1, length(?)) = lower(?)) ORDER BY r.path = ?"
             " DESC, r.id LIMIT 1",
             (which,) * 5,
         ).fetchone()
-    if found is None:
+    if matches is None:
         raise LedgerError(
             f"{name} knows no file {which!r}: give its whole path, or 8 digits of its sha-256 or"
             " more"
         )
-    return dict(found)
+    return dict(matches)
 
 
 def report_of(
@@ -239,16 +239,17 @@ def report_of(
     Raises LedgerError.
     """
     with translate_errors(name):
-        found = database.execute(
+        stored = database.execute(
             "SELECT report FROM reports WHERE sha256 = ? AND setup = ?",
             (row["sha256"], row["setup"]),
         ).fetchone()
-    return None if found is None else _under(json.loads(found["report"]), row["path"])
+    return None if stored is None else _under(json.loads(stored["report"]), row["path"])
 
 
 def export(database: sqlite3.Connection, name: str, out: Path, chosen: Filter) -> int:
-    """Write the chosen files to `out`, whole or not at all: .csv and .parquet have a row each,
-    .jsonl has their reports.
+    """Write the chosen files to `out`, whole or not at all.
+
+    A row each in .csv and .parquet, their reports in .jsonl.
 
     Returns how many. Raises OutputError for another suffix or where it cannot be written,
     MissingExtraError, LedgerError.

@@ -19,8 +19,9 @@ from unmask.types import Report
 
 
 def rescan(row: Mapping[str, Any], model: str) -> tuple[Report, Card]:
-    """The report of a file, as `queries.find` gives it, with exhibits and heat maps, and the card
-    of the bundle.
+    """The full report of a file in a ledger, judged once more, and the card of the bundle.
+
+    - row: as `queries.find` gives it
 
     Raises LedgerError where it has no verdict or another bundle gave it, ChangedFileError where it
     is another file now, and as a scan.

@@ -44,7 +44,7 @@ def judgement_row(outcome: Outcome, run: int) -> dict[str, Any]:
     """The values of JUDGEMENT_COLUMNS, in its order."""
     report = outcome.report or {}
     media, verdict, timing = (report.get(key, {}) for key in ("media", "verdict", "timing_s"))
-    found = {
+    values = {
         "kind": media.get("kind"),
         "duration_s": media.get("duration_s"),
         "label": verdict.get("label"),
@@ -60,7 +60,7 @@ def judgement_row(outcome: Outcome, run: int) -> dict[str, Any]:
             for stage in ("decode", "find", "score", "evidence", "total")
         },
     }
-    return {name: found[name] for name in JUDGEMENT_COLUMNS}
+    return {name: values[name] for name in JUDGEMENT_COLUMNS}
 
 
 def _utc(seconds: float) -> str | None:

@@ -39,8 +39,8 @@ class Run:
 
         Raises SourceError, EngineError, LedgerError, OutputError; what was written down stays.
         """
-        with closing(engine.run(self.coordinator)) as found:
-            for outcome in found:
+        with closing(engine.run(self.coordinator)) as outcomes:
+            for outcome in outcomes:
                 yield self.coordinator.done(outcome)
         self._how = "stopped" if self.coordinator.stopping else "done"
 
@@ -66,7 +66,9 @@ class Run:
 def make_pass(
     model: str, faces: str, *, frames: int, engine: str, explain: bool, stability: bool
 ) -> ScanPass:
-    """A pass, with the bundle's digest and card checked; its canaries are checked when it is loaded.
+    """A pass, with the bundle's digest and card checked.
+
+    Its canaries are checked when it is loaded.
 
     Raises BundleError, FinderError, MissingExtraError.
     """

@@ -16,13 +16,15 @@ MIGRATIONS = (
         id INTEGER PRIMARY KEY,
         model_name TEXT NOT NULL, model_version TEXT NOT NULL, model_sha256 TEXT NOT NULL,
         settings TEXT NOT NULL,                       -- JSON, as in reports
-        digest TEXT NOT NULL UNIQUE                   -- sha-256 of the bundle's and the settings' digests
+        digest TEXT NOT NULL UNIQUE                   -- sha-256 of bundle's and settings' digests
     );
     CREATE TABLE runs (        -- each `unmask scan` on this ledger
         id INTEGER PRIMARY KEY,
-        started_at TEXT NOT NULL, ended_at TEXT,      -- UTC, by this machine's clock: to be shown, never compared
-        how TEXT,                                     -- done, stopped, failed; NULL while it runs, or if it was killed
-        setup INTEGER NOT NULL REFERENCES setups, roots TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL
+        -- UTC, by this machine's clock: to be shown, never compared
+        started_at TEXT NOT NULL, ended_at TEXT,
+        how TEXT,                                     -- done, stopped, failed; else NULL
+        setup INTEGER NOT NULL REFERENCES setups,
+        roots TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL
     );
     CREATE TABLE files (       -- each path
         id INTEGER PRIMARY KEY,
@@ -32,7 +34,8 @@ MIGRATIONS = (
         size INTEGER, modified_at TEXT,
         stamp TEXT NOT NULL,                          -- another one: the file has changed
         sha256 TEXT,
-        state TEXT NOT NULL CHECK (state IN ('pending', 'under_way', 'judged', 'failed', 'postponed')),
+        state TEXT NOT NULL
+            CHECK (state IN ('pending', 'under_way', 'judged', 'failed', 'postponed')),
         why TEXT NOT NULL,                            -- why it is or was to be judged
         setup INTEGER REFERENCES setups,              -- whose judgement of sha256 holds
         error_kind TEXT, error_message TEXT,          -- of a postponed file
@@ -62,7 +65,8 @@ MIGRATIONS = (
             j.kind, j.duration_s, j.label, j.probability_fake, j.reasons,
             coalesce(f.error_kind, j.error_kind) AS error_kind,
             coalesce(f.error_message, j.error_message) AS error_message,
-            j.judged_at, j.total_s, s.model_name, s.model_version, s.model_sha256, s.settings, f.setup, f.run
+            j.judged_at, j.total_s, s.model_name, s.model_version, s.model_sha256, s.settings,
+            f.setup, f.run
         FROM files f
         LEFT JOIN judgements j ON j.sha256 = f.sha256 AND j.setup = f.setup
         LEFT JOIN setups s ON s.id = f.setup;

@@ -83,8 +83,9 @@ class Source(Protocol):
     root: str
 
     def files(self) -> Iterator[Entry | Failure]:
-        """All pictures and videos in it, by their suffixes, hidden ones left out, those in archives
-        too; a part that cannot be listed is a Failure.
+        """All pictures and videos in it, by their suffixes, those in archives too.
+
+        Hidden ones are left out.         A part that cannot be listed is a Failure.
 
         Raises SourceError where nothing can.
         """
@@ -94,8 +95,9 @@ class Source(Protocol):
 
 
 def open_source(root: str) -> Source:
-    """The place at `root`: a folder, a file, an archive, or a URL. Raises SourceError,
-    MissingExtraError.
+    """The place at `root`: a folder, a file, an archive, or a URL.
+
+    Raises SourceError, MissingExtraError.
     """
     if "://" in root:
         return RemoteStorage(root)
@@ -111,10 +113,10 @@ class LocalFiles:
     def __init__(self, root: str) -> None:
         self.root = root
         try:
-            found = os.stat(root)
+            status = os.stat(root)
         except OSError as error:
             raise SourceError(f"cannot look into {root!r}: {error.strerror or error}") from error
-        self._place = found.st_dev, found.st_ino
+        self._place = status.st_dev, status.st_ino
         self._folder = os.path.isdir(root)
 
     def files(self) -> Iterator[Entry | Failure]:
@@ -129,15 +131,15 @@ class LocalFiles:
     def still_there(self) -> bool:
         """As `Source.still_there`: an unmounted folder is another one than before."""
         try:
-            found = os.stat(self.root)
+            status = os.stat(self.root)
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._place
+        return (status.st_dev, status.st_ino) == self._place
 
     def _below(self, folder: str, *, top: bool = False) -> Iterator[Entry | Failure]:
         try:
             with os.scandir(folder) as listing:
-                found = sorted(listing, key=lambda item: item.name)
+                items = sorted(listing, key=lambda item: item.name)
         except OSError as error:
             if top:
                 raise SourceError(
@@ -147,7 +149,7 @@ class LocalFiles:
                 folder, "unreadable", f"the folder cannot be listed: {error.strerror or error}"
             )
             return
-        for item in found:
+        for item in items:
             if item.name.startswith("."):
                 continue
             if item.is_dir(follow_symlinks=False):
@@ -181,17 +183,16 @@ class RemoteStorage:
             raise SourceError(f"cannot list {self.root}: {reason(error)}") from error
 
     def still_there(self) -> bool:
-        """As `Source.still_there`; asked only after many failures, and answered by asking the
-        place.
-        """
+        """As `Source.still_there`: asks the storage, and only after many failures."""
         try:
             return bool(self._fs.exists(self._path))
         except Exception:
             return False
 
     def _probe(self) -> None:
-        """Raises SourceError where nothing is there, or nobody answers within ANSWER_S: libraries
-        try for minutes.
+        """Check that something is there, without the minutes that libraries keep trying for.
+
+        Raises SourceError where nothing is there, or nothing answers within ANSWER_S.
         """
         answers: queue.SimpleQueue[bool | Exception] = queue.SimpleQueue()
 
@@ -228,10 +229,10 @@ class RemoteStorage:
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         """Folder by folder, so that only one folder's listing is held."""
-        for _, _, found in self._fs.walk(self._path, detail=True, on_error="raise"):
+        for _, _, files in self._fs.walk(self._path, detail=True, on_error="raise"):
             rows = [
                 row
-                for _, row in sorted(found.items())
+                for _, row in sorted(files.items())
                 if row["type"] == "file"
                 and not _hidden(row["name"].removeprefix(self._path))
                 and (is_media(row["name"]) or archive_kind(row["name"]) is not None)
@@ -307,16 +308,16 @@ def stamp_of(path: str) -> str:
 
     Raises OSError.
     """
-    found = os.stat(path)
-    return f"{found.st_size}-{found.st_mtime_ns}"
+    status = os.stat(path)
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _entry(path: str) -> Entry:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return Entry(path)  # a link into nowhere or in a circle: whoever reads it will be told
-    return Entry(path, found.st_size, found.st_mtime, f"{found.st_size}-{found.st_mtime_ns}")
+    return Entry(path, status.st_size, status.st_mtime, f"{status.st_size}-{status.st_mtime_ns}")
 
 
 def _leads_to_a_folder(item: os.DirEntry[str]) -> bool:

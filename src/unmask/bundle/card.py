@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from unmask.types import Floats, Quality, Reason
 
 SCHEMA = "unmask.card/1"
 
-_TEXT = ("name", "version", "licence", "intended_use", "evaluated_on", "graph_sha256")
 _NUMBER = (int, float)
 
 
@@ -48,9 +47,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """`fake` at and above fake, `real` at and below real; with the rates they were chosen for on
-    validation data: false_positive_rate, real faces called fake; false_negative_rate, fake faces
-    called real.
+    """Probabilities at which a face is called fake, or real.
+
+    - fake: fake at and above this
+    - real: real at and below this
+    - false_positive_rate: share of real validation faces at or above `fake`
+    - false_negative_rate: share of fake validation faces at or below `real`
     """
 
     fake: float
@@ -59,8 +61,9 @@ class Thresholds:
     false_negative_rate: float
 
     def fake_among(self, looks: float) -> float:
-        """The threshold at which one of `looks` ≥ 1 chances is a false alarm no more often than a
-        single one is at `fake`: its odds, times `looks`.
+        """The fake threshold where `looks` ≥ 1 chances are taken: its odds, times `looks`.
+
+        One of them is then a false alarm no more often than a single one is at `fake`.
 
         Bonferroni asks for the rate of `fake` divided by `looks`. The odds of a calibrated
         probability are the ratio of the two densities, so false alarms fall at least as fast as the
@@ -75,9 +78,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Which faces lie within what the bundle was trained on; the units are those of
-    `unmask.types.Quality`.
-    """
+    """Which faces can be judged, in the units of `unmask.types.Quality`."""
 
     min_size_px: float
     min_inside: float
@@ -126,105 +127,169 @@ class Card:
     text: Mapping[str, Any]
 
 
+class Field(NamedTuple):
+    """What a card must have at a path.
+
+    - kind: str, int, float (any number), list or dict
+    - low, high: bounds of a number, both included
+    - needed: whether it may be missing
+    - equal: the only text that is allowed, or None
+    """
+
+    path: str
+    kind: type
+    low: float = -inf
+    high: float = inf
+    needed: bool = True
+    equal: str | None = None
+
+
+FIELDS = (
+    Field("schema", str, equal=SCHEMA),
+    Field("name", str),
+    Field("version", str),
+    Field("licence", str),
+    Field("intended_use", str),
+    Field("evaluated_on", str),
+    Field("graph_sha256", str),
+    Field("limits", list),
+    Field("training_data", list),
+    Field("made_by", dict),
+    Field("metrics", dict),
+    # one polarity: the logit rises with the probability of fake
+    Field("positive_class", str, equal="fake"),
+    Field("preprocessing.colour_order", str, equal="RGB"),
+    Field("preprocessing.alignment", str, equal="five_points"),
+    Field("preprocessing.mean", list),
+    Field("preprocessing.std", list),
+    Field("preprocessing.size", int),
+    Field("preprocessing.margin", float),
+    Field("preprocessing.centre_y", float),
+    Field("preprocessing.interpolation", str),
+    Field("preprocessing.via", int, needed=False),
+    Field("calibration", dict),
+    Field("thresholds.fake.probability", float, 0, 1),
+    Field("thresholds.real.probability", float, 0, 1),
+    Field("thresholds.fake.false_positive_rate", float, 0, 1),
+    Field("thresholds.real.false_negative_rate", float, 0, 1),
+    Field("gates.min_size_px", float),
+    Field("gates.min_inside", float),
+    Field("gates.min_brightness", float),
+    Field("gates.max_brightness", float),
+    Field("gates.min_sharpness", float),
+    Field("gates.max_novelty", float, needed=False),
+    Field("canaries.seed", int),
+    Field("canaries.tolerance", float, 0),
+    Field("canaries.logits", list),
+)
+"""What is read of a card, in the order in which faults are listed. Cards may have more."""
+
+
 def parse_card(tree: Mapping[str, Any]) -> Card:
     """The card of a JSON object.
 
     Raises BundleFormatError that lists every fault.
     """
     faults: list[str] = []
+    values: dict[str, Any] = {}
+    for field in FIELDS:
+        value = _value_at(tree, field.path)
+        fault = _fault(field, value)
+        if fault is not None:
+            faults.append(fault)
+            value = _STAND_INS[field.kind]  # so that what follows can be checked as well
+        values[field.path] = value
 
-    def take(path: str, kind: Any, low: float = -inf, high: float = inf) -> Any:
-        value: Any = tree
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None:
-            faults.append(f"{path} is missing")
-        elif not isinstance(value, kind) or isinstance(value, bool):
-            faults.append(f"{path} has the wrong type: {value!r:.60}")
-        elif kind in (int, _NUMBER) and not low <= value <= high:
-            faults.append(f"{path} must be {low} to {high}, but is {value}")
-        else:
-            return value
-        return 0 if kind == _NUMBER else kind()
-
-    def expect(path: str, wanted: str) -> None:
-        if (value := take(path, str)) and value != wanted:
-            faults.append(f"{path} must be {wanted!r}, but is {value!r}")
-
-    expect("schema", SCHEMA)
-    for key in _TEXT:
-        take(key, str)
-    for key in ("limits", "training_data"):
-        take(key, list)
-    for key in ("made_by", "metrics"):
-        take(key, dict)
-    expect("positive_class", "fake")  # one polarity: the logit rises with the probability of fake
-    expect("preprocessing.colour_order", "RGB")
-    expect("preprocessing.alignment", "five_points")
-    mean, std = take("preprocessing.mean", list), take("preprocessing.std", list)
-    for name, triple in (("mean", mean), ("std", std)):
-        if (
-            len(triple) != 3
-            or not all(isinstance(v, _NUMBER) for v in triple)
-            or (name == "std" and 0 in triple)
-        ):
-            faults.append(
-                f"preprocessing.{name} must be three numbers (std: not 0), but is {triple}"
-            )
-    crop = None
-    try:
-        crop = CropSpec(
-            take("preprocessing.size", int),
-            take("preprocessing.margin", _NUMBER),
-            take("preprocessing.centre_y", _NUMBER),
-            take("preprocessing.interpolation", str),
-            take("preprocessing.via", int) if "via" in (tree.get("preprocessing") or ()) else None,
-        )
-    except ValueError as error:
-        faults.append(f"preprocessing: {error}")
-    calibration = _calibration(take("calibration", dict), faults)
+    crop = _crop(values, faults)
+    mean = _triple("mean", values["preprocessing.mean"], faults)
+    std = _triple("std", values["preprocessing.std"], faults)
+    calibration = _calibration(values["calibration"], faults)
     thresholds = Thresholds(
-        fake=take("thresholds.fake.probability", _NUMBER, 0, 1),
-        real=take("thresholds.real.probability", _NUMBER, 0, 1),
-        false_positive_rate=take("thresholds.fake.false_positive_rate", _NUMBER, 0, 1),
-        false_negative_rate=take("thresholds.real.false_negative_rate", _NUMBER, 0, 1),
+        fake=values["thresholds.fake.probability"],
+        real=values["thresholds.real.probability"],
+        false_positive_rate=values["thresholds.fake.false_positive_rate"],
+        false_negative_rate=values["thresholds.real.false_negative_rate"],
     )
     if thresholds.real > thresholds.fake:
         faults.append(
             f"thresholds.real ({thresholds.real}) lies above thresholds.fake ({thresholds.fake})"
         )
+    max_novelty = values["gates.max_novelty"]
     gates = Gates(
-        min_size_px=take("gates.min_size_px", _NUMBER),
-        min_inside=take("gates.min_inside", _NUMBER),
-        min_brightness=take("gates.min_brightness", _NUMBER),
-        max_brightness=take("gates.max_brightness", _NUMBER),
-        min_sharpness=take("gates.min_sharpness", _NUMBER),
-        max_novelty=(
-            take("gates.max_novelty", _NUMBER)
-            if "max_novelty" in (tree.get("gates") or ())
-            else inf
-        ),
+        min_size_px=values["gates.min_size_px"],
+        min_inside=values["gates.min_inside"],
+        min_brightness=values["gates.min_brightness"],
+        max_brightness=values["gates.max_brightness"],
+        min_sharpness=values["gates.min_sharpness"],
+        max_novelty=inf if max_novelty is None else max_novelty,
     )
-    logits = take("canaries.logits", list)
-    if not logits or not all(isinstance(v, _NUMBER) for v in logits):
+    logits = values["canaries.logits"]
+    if not logits or not all(isinstance(value, _NUMBER) for value in logits):
         faults.append(f"canaries.logits must be a list of numbers, but is {logits!r:.60}")
-    canaries = Canaries(
-        take("canaries.seed", int), take("canaries.tolerance", _NUMBER, 0), tuple(logits)
-    )
+    canaries = Canaries(values["canaries.seed"], values["canaries.tolerance"], tuple(logits))
     if faults or crop is None:
         raise BundleFormatError(f"the card has {len(faults)} fault(s): " + "; ".join(faults))
     return Card(
-        name=tree["name"],
-        version=tree["version"],
+        name=values["name"],
+        version=values["version"],
         crop=crop,
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=mean,
+        std=std,
         calibration=calibration,
         thresholds=thresholds,
         gates=gates,
         canaries=canaries,
         text=tree,
     )
+
+
+_STAND_INS: Mapping[type, Any] = {str: "", int: 0, float: 0, list: [], dict: {}}
+
+
+def _value_at(tree: Mapping[str, Any], path: str) -> Any:
+    """What the card has at `a.b.c`; None where there is nothing."""
+    value: Any = tree
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _fault(field: Field, value: Any) -> str | None:
+    """What is wrong with a value, or None."""
+    if value is None:
+        return f"{field.path} is missing" if field.needed else None
+    kind = _NUMBER if field.kind is float else field.kind
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return f"{field.path} has the wrong type: {value!r:.60}"
+    if isinstance(value, _NUMBER) and not field.low <= value <= field.high:
+        return f"{field.path} must be {field.low} to {field.high}, but is {value}"
+    if field.equal is not None and value != field.equal:
+        return f"{field.path} must be {field.equal!r}, but is {value!r}"
+    return None
+
+
+def _crop(values: Mapping[str, Any], faults: list[str]) -> CropSpec | None:
+    try:
+        return CropSpec(
+            values["preprocessing.size"],
+            values["preprocessing.margin"],
+            values["preprocessing.centre_y"],
+            values["preprocessing.interpolation"],
+            values["preprocessing.via"],
+        )
+    except ValueError as error:
+        faults.append(f"preprocessing: {error}")
+        return None
+
+
+def _triple(name: str, values: Sequence[Any], faults: list[str]) -> tuple[float, float, float]:
+    """Mean or std, for red, green and blue."""
+    numbers = all(isinstance(value, _NUMBER) for value in values)
+    if len(values) != 3 or not numbers or (name == "std" and 0 in values):
+        faults.append(f"preprocessing.{name} must be three numbers (std: not 0), but is {values}")
+        return (0.0, 0.0, 0.0)
+    red, green, blue = values
+    return (red, green, blue)
 
 
 def parse_calibration(tree: Mapping[str, Any]) -> Calibration:

@@ -1,5 +1,4 @@
-"""The card inside an ONNX file, and the digests that tie both together. docs/bundle.md describes
-the format.
+"""The card inside an ONNX file, and the digests that tie both together (docs/bundle.md).
 
 An ONNX file is one protobuf message. Its top level is walked here by hand (a few lines), so that
 neither the onnx package nor a parser that trusts the file is needed to check it.
@@ -22,8 +21,9 @@ _METADATA_FIELD = 14  # ModelProto.metadata_props, a message of key = 1 and valu
 
 
 def seal(graph: bytes, card: Mapping[str, Any]) -> bytes:
-    """The ONNX file `graph` with `card` in its metadata, in place of any card it had. graph_sha256
-    is filled in.
+    """The ONNX file `graph` with `card` in its metadata, in place of any card it had.
+
+    `graph_sha256` is filled in.
     """
     kept = b"".join(
         raw for raw, prop in _fields(graph) if prop is None or prop[0] not in (CARD_KEY, DIGEST_KEY)
@@ -54,11 +54,11 @@ def read_seal(file: bytes) -> dict[str, Any]:
         )
     if DIGEST_KEY not in entries:
         raise BundleFormatError(f"the card is not sealed: the metadata lacks {DIGEST_KEY!r}")
-    found = hashlib.sha256(entries[CARD_KEY]).hexdigest()
-    if found.encode() != entries[DIGEST_KEY]:
+    card_digest = hashlib.sha256(entries[CARD_KEY]).hexdigest()
+    if card_digest.encode() != entries[DIGEST_KEY]:
         claimed = entries[DIGEST_KEY].decode("utf-8", "replace")
         raise BundleIntegrityError(
-            f"the card was changed: its sha-256 is {found}, but the file says {claimed}"
+            f"the card was changed: its sha-256 is {card_digest}, but the file says {claimed}"
         )
     try:
         card = json.loads(entries[CARD_KEY])
@@ -80,9 +80,7 @@ def _entry(key: str, value: str) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[bytes, tuple[str, bytes] | None]]:
-    """The top-level fields of a ModelProto: their raw bytes, and key and value if it is a metadata
-    entry.
-    """
+    """The top-level fields of a ModelProto: raw bytes, and key and value of a metadata entry."""
     for number, start, body, end in walk(message):
         prop = None
         if number == _METADATA_FIELD:

@@ -36,8 +36,11 @@ MAX_BATCH = 16
 
 
 class Scored(NamedTuple):
-    """What a bundle says of n crops: logits (n,); heatmaps (n, h, w), or None if they were not
-    asked for; novelty (n,), or None from a bundle that does not tell it.
+    """What a bundle says of n crops.
+
+    - logits: (n,)
+    - heatmaps: (n, h, w), or None if they were not asked for
+    - novelty: (n,), or None from a bundle that does not measure it
     """
 
     logits: Floats
@@ -112,19 +115,19 @@ class Bundle:
                     f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}"
                 )
         outputs = ["logit", *["heatmap"] * explain, *["novelty"] * self._tells_novelty]
-        parts = [
+        batches = [
             self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])})
             for start in range(0, len(crops), MAX_BATCH)
         ]
-        if not parts:
+        if not batches:
             empty = np.zeros(0, np.float32)
             heatmaps = np.zeros((0, 1, 1), np.float32) if explain else None
             return Scored(empty, heatmaps, empty if self._tells_novelty else None)
-        found = {
-            name: np.concatenate([part[place] for part in parts])
+        named = {
+            name: np.concatenate([batch[place] for batch in batches])
             for place, name in enumerate(outputs)
         }
-        return Scored(found["logit"], found.get("heatmap"), found.get("novelty"))
+        return Scored(named["logit"], named.get("heatmap"), named.get("novelty"))
 
     def _input(self, crops: Sequence[Image]) -> Any:
         batch = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (n, 3, size, size)
@@ -135,22 +138,25 @@ class Bundle:
         return (batch.astype(np.float32) / 255 - mean) / std
 
     def _check_canaries(self, canaries: Canaries, slack: float) -> None:
-        found = self.score(canary_crops(canaries.seed, len(canaries.logits), self.card.crop)).logits
+        logits = self.score(
+            canary_crops(canaries.seed, len(canaries.logits), self.card.crop)
+        ).logits
         expected = np.array(canaries.logits, np.float32)
-        gap = np.abs(found - expected)
+        gap = np.abs(logits - expected)
         tolerance = canaries.tolerance + slack
         if not bool((gap <= tolerance).all()):  # also refuses NaN
             worst = int(np.nanargmax(gap)) if not np.isnan(gap).all() else 0
             raise CanaryError(
-                f"canary {worst} gives the logit {found[worst]:.4f}, but its maker got"
+                f"canary {worst} gives the logit {logits[worst]:.4f}, but its maker got"
                 f" {expected[worst]:.4f} (allowed difference {tolerance:g}): the preprocessing,"
                 " the polarity or the runtime differs"
             )
 
 
 def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
-    """The canaries' crops: smooth random patterns, cut out like faces, so that the cropping is
-    tested as well.
+    """The inputs of the self-test: smooth random patterns, cut out like faces.
+
+    So the cropping is tested as well.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     crops = []
@@ -208,8 +214,9 @@ def load_bundle(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> 
 
 
 def load_scorer(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Scorer:
-    """What judges: a bundle as `load_bundle` takes it, or a detector that an installed package
-    offers under this name (entry points `unmask.detectors`).
+    """What judges: a bundle, or a detector that an installed package offers.
+
+    - name: as `load_bundle` takes it, or the name of an entry point in `unmask.detectors`
 
     Raises BundleError, MissingExtraError or PluginError.
     """
@@ -253,15 +260,16 @@ def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]],
     compiled = core.compile_model(core.read_model(path), "CPU", options)
 
     def run(outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
-        found = compiled(inputs)  # each call has a request of its own
-        return [found[name] for name in outputs]
+        results = compiled(inputs)  # each call has a request of its own
+        return [results[name] for name in outputs]
 
     return run
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[bool, bool]:
-    """Raise BundleFormatError unless the graph has the right input and outputs; returns whether it
-    takes uint8, and whether it tells novelty.
+    """Whether the graph takes uint8, and whether it measures novelty.
+
+    Raises BundleFormatError unless it has the right input and outputs.
     """
     spec = card.crop
     inputs = {value.name: value for value in session.get_inputs()}

@@ -76,10 +76,10 @@ def plugins() -> None:
     """List the parts that other installed packages bring: finders, readers, detectors, checks."""
     from unmask.cli.doctor import PLUGIN_GROUPS, installed_plugins
 
-    found = installed_plugins()
+    installed = installed_plugins()
     for group, purpose in PLUGIN_GROUPS.items():
         tell(f"{group}: {purpose}")
-        in_group = [plugin for plugin in found if plugin.group == group]
+        in_group = [plugin for plugin in installed if plugin.group == group]
         for plugin in in_group:
             tell(f"  {plugin.name:20} {plugin.target}  ({plugin.package})")
         if not in_group:
@@ -113,9 +113,7 @@ def main() -> None:
 
 
 def _leave(code: int) -> None:
-    """Exit without waiting for threads that are still at a file, and without a second fault from a
-    broken stdout.
-    """
+    """Exit without waiting for threads, and without a second error from a broken stdout."""
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -173,13 +173,13 @@ def _executor(asked: Asked, passes: dict[str, ScanPass]) -> Executor:
 
 def _work(asked: Asked, run: Run, executor: Executor) -> int:
     """Go through the outcomes; how many places could not be listed."""
-    told = 0
+    shown = 0
     with _progress(run) as advance:
         for task, outcome, files in run.outcomes(executor):
             advance(files)
             _show(asked, task, outcome)
-            told = _show_unlisted(asked, run, told)
-    return _show_unlisted(asked, run, told)
+            shown = _show_unlisted(asked, run, shown)
+    return _show_unlisted(asked, run, shown)
 
 
 def _show(asked: Asked, task: Task, outcome: Outcome) -> None:
@@ -213,16 +213,18 @@ def _show_unlisted(asked: Asked, run: Run, told: int) -> int:
 def _conclude(asked: Asked, run: Run, counts: dict[str, int]) -> None:
     total = sum(counts.values())
     coordinator = run.coordinator
-    told = f"{total:,} files: " + (
+    summary = f"{total:,} files: " + (
         ", ".join(f"{n:,} {state}" for state, n in sorted(counts.items())) or "none"
     )
     tell(
-        f"{told}; {coordinator.judged:,} checked now, {coordinator.known:,} already known (same content)"
+        f"{summary}; {coordinator.judged:,} checked now, {coordinator.known:,} already known (same"
+        " content)"
     )
     if coordinator.promoted is not None:
         more, looked = coordinator.promoted
         tell(
-            f"first pass over {looked:,} files; {more:,} of them judged in full (--budget {asked.budget:g})"
+            f"first pass over {looked:,} files; {more:,} of them judged in full (--budget"
+            f" {asked.budget:g})"
         )
     if counts.get("failed") or counts.get("postponed"):
         tell(
@@ -236,11 +238,11 @@ def _rehearse(asked: Asked, plan: ScanPlan) -> None:
     from unmask.archive import estimate_run
     from unmask.cli.tables import printable
 
-    found = estimate_run(asked.ledger, plan, _job(asked, dict(plan.passes)))
-    tell(f"{found.listed:,} pictures and videos found")
-    for failure in found.unlisted:
+    estimate = estimate_run(asked.ledger, plan, _job(asked, dict(plan.passes)))
+    tell(f"{estimate.listed:,} pictures and videos found")
+    for failure in estimate.unlisted:
         complain(f"{printable(failure.path)}: {failure.message}")
-    for name, kind in found.kinds.items():
+    for name, kind in estimate.kinds.items():
         how = f"measured on {kind.measured_on} " + (
             "of them just now" if kind.sampled else "judged earlier"
         )
@@ -251,7 +253,7 @@ def _rehearse(asked: Asked, plan: ScanPlan) -> None:
         )
     jobs = asked.jobs or os.cpu_count() or 1
     tell(
-        f"about {_span(found.core_s / jobs)} (h:mm:ss) with {jobs} processes, if each has a core"
+        f"about {_span(estimate.core_s / jobs)} (h:mm:ss) with {jobs} processes, if each has a core"
         " of its own"
     )
 
@@ -278,9 +280,7 @@ def _graceful(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _progress(run: Run) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr with rate and time left where that is a terminal; elsewhere a line now and
-    then.
-    """
+    """A bar with rate and time left on a terminal; elsewhere a line now and then."""
     if not sys.stderr.isatty():
         yield _Lines(run)
         return
@@ -357,8 +357,8 @@ def _span(seconds: float) -> str:
 
 def _moment(text: str) -> float:
     """A date (2026-11-01, 2026-11-01T12:00) or an age (7d, 12h, 30m) as seconds since 1970."""
-    if found := re.fullmatch(r"(\d+)([dhm])", text):
-        return time.time() - int(found[1]) * {"d": 86400, "h": 3600, "m": 60}[found[2]]
+    if age := re.fullmatch(r"(\d+)([dhm])", text):
+        return time.time() - int(age[1]) * {"d": 86400, "h": 3600, "m": 60}[age[2]]
     try:
         return datetime.datetime.fromisoformat(text).astimezone().timestamp()
     except ValueError as error:

@@ -115,7 +115,7 @@ def learn_model(
         out,
         per_set=per_set,
         jobs=jobs or os.cpu_count() or 1,
-        say=say,
+        log=say,
     )
     tell(f"written: {out}")
 

@@ -109,10 +109,10 @@ def prepare(
     """
     with lab():
         from unmask.lab.data.manifest import read_manifests
-        from unmask.lab.data.prepare import Settings
+        from unmask.lab.data.prepare import CropSettings
         from unmask.lab.data.prepare import prepare as run_prepare
     items = read_manifests(manifests, files_there=False)
-    settings = Settings(
+    settings = CropSettings(
         frames, every, faces, which.value, size, margin, via=via, encoding=encoding.value
     )
     with progress(len(items)) as advance:
@@ -159,26 +159,26 @@ def split(
         from unmask.lab.data.samples import find_samples
         from unmask.lab.data.splits import parse_shares, split_items
     ties = [tie.strip() for tie in by.split(",")]
-    items, parts = read_manifests(manifests), parse_shares(shares)
+    items, share_by_split = read_manifests(manifests), parse_shares(shares)
     people, prints = None, None
     if {"identity", "near_duplicate"} & set(ties):
         cores = jobs or os.cpu_count() or 1
-        found = find_samples(items, jobs=cores)
+        samples = find_samples(items, jobs=cores)
         place = {id(item): row for row, item in enumerate(items)}
-        rows = [place[id(sample.item)] for sample in found.samples]
+        rows = [place[id(sample.item)] for sample in samples.samples]
         prints = np.zeros((len(items), 32), np.uint8)
-        prints[rows] = [sample.print for sample in found.samples]
+        prints[rows] = [sample.print for sample in samples.samples]
         if "identity" in ties:
-            numbers = dict(zip(rows, cluster(embed(found.samples, cores)).tolist(), strict=True))
+            numbers = dict(zip(rows, cluster(embed(samples.samples, cores)).tolist(), strict=True))
             people = [numbers.get(row) for row in range(len(items))]
-    items = split_items(items, parts, ties, seed=seed, prints=prints, people=people)
+    items = split_items(items, share_by_split, ties, seed=seed, prints=prints, people=people)
     write_manifest(items, out)
-    for name in parts:
-        mine = [item for item in items if item.split == name]
-        fakes = sum(item.label for item in mine)
+    for name in share_by_split:
+        in_split = [item for item in items if item.split == name]
+        fakes = sum(item.label for item in in_split)
         tell(
-            f"{name:12} {len(mine) - fakes:8,} real {fakes:8,} fake"
-            f" {len({item.group for item in mine}):8,} groups"
+            f"{name:12} {len(in_split) - fakes:8,} real {fakes:8,} fake"
+            f" {len({item.group for item in in_split}):8,} groups"
         )
     tell(f"written: {out}, tied by {', '.join(ties)}, seed {seed}")
 
@@ -238,19 +238,19 @@ def audit(
     with lab():
         from unmask.lab.audit.audit import audit as run_audit
         from unmask.lab.data.manifest import read_manifests
-    found = run_audit(
+    result = run_audit(
         read_manifests(manifests),
         out,
         identities=identities,
         jobs=jobs or os.cpu_count() or 1,
-        say=say,
+        log=say,
     )
-    for note in found.notes:
+    for note in result.notes:
         tell(f"note: {note}")
-    for leak in found.leaks.words():
+    for leak in result.leaks.words():
         tell(f"LEAK: {leak}")
-    if not found.leaks:
+    if not result.leaks:
         tell("no leak between splits was found")
-    for shortcut in found.shortcuts:
+    for shortcut in result.shortcuts:
         tell(f"{shortcut.data}: {shortcut.words()}")
     tell(f"written: {out}/audit.html, audit.json")

@@ -39,9 +39,7 @@ class Diagnosis:
 
 
 def examine() -> list[Diagnosis]:
-    """Python, the packages that unmask asks for, the default bundle and the face models, each tried
-    for real.
-    """
+    """Python, required packages, the default bundle and the face models, each really tried."""
     requirements = [Requirement(line) for line in metadata.requires("unmask") or ()]
     return [
         Diagnosis("Python", True, f"{platform.python_version()} on {platform.machine()}"),

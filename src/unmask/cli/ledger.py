@@ -182,7 +182,7 @@ def report(
         str, typer.Option(help="The bundle that judged it: the name of a shipped one, or a file.")
     ] = "default",
 ) -> None:
-    """Write the full report on one file; it is judged once more, with the same bundle and settings."""
+    """Write the full report on one file, which is judged once more with the same bundle."""
     from unmask._internal.atomic import output_folder
     from unmask.archive import queries
     from unmask.archive.rescan import rescan

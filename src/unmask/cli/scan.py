@@ -86,7 +86,10 @@ def scan(
     stability: Annotated[
         bool,
         typer.Option(
-            help="Re-check with recompressed, resized and re-cropped faces; if that changes the result, report it as inconclusive."
+            help=(
+                "Re-check with recompressed, resized and re-cropped faces; if that changes the"
+                " result, report it as inconclusive."
+            )
         ),
     ] = True,
     report: Annotated[
@@ -106,7 +109,9 @@ def scan(
     prevalence: Annotated[
         float | None,
         typer.Option(
-            help="Prior share of fakes in your material (0–1); also prints the adjusted probability.",
+            help=(
+                "Prior share of fakes in your material (0–1); also prints the adjusted probability."
+            ),
             show_default=False,
         ),
     ] = None,
@@ -166,7 +171,9 @@ def scan(
     budget: Annotated[
         float | None,
         typer.Option(
-            help="Share of the files (0–1) that are judged in full; a quick first pass chooses them.",
+            help=(
+                "Share of the files (0–1) that are judged in full; a quick first pass chooses them."
+            ),
             show_default=False,
         ),
     ] = None,
@@ -284,14 +291,14 @@ def _engine_and_cluster(named: list[ScanEngine], executor: Executor | None) -> t
 
 def _require_ledger(context: typer.Context) -> None:
     """Options for many files do nothing without a ledger: say so rather than ignore them."""
-    asked = context.params
+    values = context.params
     given = [
         f"--{name.replace('_', '-')}"
         for name in FOR_MANY
         if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
     ]
-    given += ["--engine ray"] if ScanEngine.ray in (asked.get("engine") or []) else []
-    given += [path for path in asked["paths"] if "://" in path]
+    given += ["--engine ray"] if ScanEngine.ray in (values.get("engine") or []) else []
+    given += [path for path in values["paths"] if "://" in path]
     if given:
         raise typer.BadParameter(f"{', '.join(given)}: only possible with --ledger FILE")
 
@@ -301,11 +308,11 @@ def demo() -> None:
     from unmask.demo import demo_media
     from unmask.detector import load_detector
 
-    exhibits = demo_media()
-    results = load_detector().scan_many([exhibit.path for exhibit in exhibits])
-    for exhibit, result in zip(exhibits, results, strict=True):
+    samples = demo_media()
+    results = load_detector().scan_many([sample.path for sample in samples])
+    for sample, result in zip(samples, results, strict=True):
         show(result, as_json=False)
-        tell(f"  truth: {exhibit.truth}. {exhibit.origin}\n")
+        tell(f"  truth: {sample.truth}. {sample.origin}\n")
 
 
 def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
@@ -326,7 +333,7 @@ def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
 def _reporter(
     folder: Path | None, sign: Path | None, prevalence: float | None
 ) -> Callable[[Report, Card], object] | None:
-    """What writes the report of a file; the folder and the key are tried before any work is done."""
+    """What writes the report of a file; folder and key are tried before any work is done."""
     if folder is None:
         return None
     from unmask._internal.atomic import output_folder

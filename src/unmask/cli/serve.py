@@ -28,7 +28,10 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Model bundle: a shipped one's name, a file, or NAME=FILE. If given several times, the first is the default."
+            help=(
+                "Model bundle: a shipped one's name, a file, or NAME=FILE. If given several times,"
+                " the first is the default."
+            )
         ),
     ] = None,
     faces: FacesOption = "yunet",
@@ -66,7 +69,10 @@ def serve(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Answer only to this host name; default: any, or localhost when listening on 127.0.0.1.",
+            help=(
+                "Answer only to this host name; default: any, or localhost when listening on"
+                " 127.0.0.1."
+            ),
             show_default=False,
         ),
     ] = None,
@@ -121,7 +127,8 @@ def serve(
         say(f"unmask serves {address} (press Ctrl-C to stop)")
         if not local and keys is None:
             complain(
-                "anyone who can reach this machine can use this server; require a key with --keys FILE"
+                "anyone who can reach this machine can use this server; require a key with --keys"
+                " FILE"
             )
         if open_browser:
             webbrowser.open(address)
@@ -132,18 +139,18 @@ def serve(
 
 def _models(given: list[str]) -> dict[str, str]:
     """Bundles by the names that requests use."""
-    found: dict[str, str] = {}
+    models: dict[str, str] = {}
     for entry in given:
         name, equals, path = entry.partition("=")
         name, path = (
             (name, path) if equals else (Path(entry).stem if Path(entry).suffix else entry, entry)
         )
-        if name in found:
+        if name in models:
             raise typer.BadParameter(
                 f"two models are called {name!r}; give them names: --model NAME=FILE"
             )
-        found[name] = path
-    return found
+        models[name] = path
+    return models
 
 
 def _access(keys: Path | None, hosts: list[str], origins: list[str]) -> Access:

@@ -29,8 +29,9 @@ THRESHOLD_REASONS = (
 
 
 def report_table(report: Report, prevalence: float | None = None) -> Table:
-    """The verdict in words with its reasons, the probability (also at the user's share of fakes),
-    the people and the time of each stage.
+    """A report as a table: the verdict and its reasons, probability, people, file and timing.
+
+    - prevalence: the user's share of fakes, 0–1, or None
     """
     media, verdict = report.media, report.verdict
     table = Table(
@@ -76,17 +77,17 @@ def report_table(report: Report, prevalence: float | None = None) -> Table:
 
 
 def _provenance(report: Report) -> Iterator[tuple[str, str]]:
-    found = report.provenance
-    if found.said:
+    claims = report.provenance
+    if claims.said:
         yield (
             "The file says",
-            "; ".join(f"{name.replace('_', ' ')}: {words}" for name, words in found.said.items()),
+            "; ".join(f"{name.replace('_', ' ')}: {words}" for name, words in claims.said.items()),
         )
-    for words in found.traces.values():
+    for words in claims.traces.values():
         yield "", words
-    if found.credentials.state != "absent":
-        signer = f" Signed by: {found.credentials.signer}." if found.credentials.signer else ""
-        yield "Credentials", CREDENTIAL_WORDS[found.credentials.state] + signer
+    if claims.credentials.state != "absent":
+        signer = f" Signed by: {claims.credentials.signer}." if claims.credentials.signer else ""
+        yield "Credentials", CREDENTIAL_WORDS[claims.credentials.state] + signer
     for words in report.contradictions:
         yield "Contradiction", words
     for finding in report.further_findings:

@@ -72,16 +72,16 @@ def evaluate(
     items = select(items, split) if split else items
     detectors = {name: load_detector(model, faces=faces) for name, model in _names(models).items()}
     with progress(len(items) * len(detectors)) as advance:
-        found = evaluate_detectors(
+        evaluation = evaluate_detectors(
             detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance
         )
     from unmask.cli.tables import metrics_table
 
-    for name, metrics in found.metrics.items():
+    for name, metrics in evaluation.metrics.items():
         if len(detectors) > 1:
             tell(name)
         print_table(metrics_table(metrics))
-    for pair in found.pairs:
+    for pair in evaluation.pairs:
         tell(pair_words(pair))
     files = (
         "comparison.html, .md, .json"
@@ -120,21 +120,21 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
     except LabError:
         untrained = None
         say(
-            f"unknown backbone {backbone!r}: the heat maps are not compared with an untrained network's"
+            f"unknown backbone {backbone!r}: heat maps are not compared with an untrained network's"
         )
     reals = [item for item in items if not item.label][:POINTED]
-    found = point(
+    pointing = point(
         detector.bundle,
         find_samples(reals, jobs=jobs or os.cpu_count() or 1).samples,
         out,
         untrained=untrained,
     )
     for name in ("bundle", "random", "middle", "of_another_face", "untrained"):
-        if name in found:
-            whole, parts = found[name], found[name].get("parts", {})
-            told = f"{name:16} pointing {whole['pointing']:.3f}, IoU {whole['iou']:.3f}"
+        if name in pointing:
+            whole, parts = pointing[name], pointing[name].get("parts", {})
+            line = f"{name:16} pointing {whole['pointing']:.3f}, IoU {whole['iou']:.3f}"
             tell(
-                told
+                line
                 + (
                     f"; parts of the face: {parts['pointing']:.3f}, {parts['iou']:.3f}"
                     if parts
@@ -158,9 +158,7 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
 
 
 def _names(models: list[str]) -> dict[str, str]:
-    """A short name for each model: the file's, or the whole path where two files are called the
-    same.
-    """
+    """A short name for each model: the file's name, or the whole path if two files share a name."""
     short = [Path(model).stem for model in models]
     return {
         model.replace("/", "_") if short.count(name) > 1 else name: model
@@ -204,7 +202,7 @@ def train(
         devices=devices,
         data_names=[path.name for path in data],
         allow_leak=allow_leak,
-        say=say,
+        log=say,
     )
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         tell(f"trained: {run}; next: unmask export {run} --data … --out FILE.onnx")
@@ -235,7 +233,7 @@ def export(
         ),
     ] = 0.3,
 ) -> None:
-    """Turn a trained run into a bundle: calibrated, with thresholds, a self-test and a model card."""
+    """Turn a trained run into a bundle, with calibration, thresholds and a model card."""
     with lab():
         from unmask.lab.export.export import export_run
     export_run(run, out, data, test or [], int8=int8, toward=toward, share=share)
@@ -262,5 +260,5 @@ def explain(
     with lab():
         from unmask.faces import load_finder
         from unmask.lab.explanation.gradcam import explain_run
-    explain_run(run, pictures, out, load_finder(faces), layer=layer, say=say)
+    explain_run(run, pictures, out, load_finder(faces), layer=layer, log=say)
     tell(f"written: {out}")

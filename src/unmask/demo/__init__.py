@@ -1,5 +1,6 @@
-"""Pictures and a clip that may be shared freely, each with its origin. examples/make_demo.py made
-them.
+"""Sample pictures and a clip that may be shared freely, each with its origin.
+
+examples/make_demo.py made them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
+class DemoFile:
     """One file of the demo.
 
     - truth: what it is
@@ -23,10 +24,11 @@ class Exhibit:
     origin: str
 
 
-def demo_media() -> list[Exhibit]:
+def demo_media() -> list[DemoFile]:
     """The files of the demo, in the order of their names."""
     folder = Path(str(files("unmask.demo")))
     origins = json.loads((folder / "origins.json").read_text())
     return [
-        Exhibit(folder / name, row["truth"], row["origin"]) for name, row in sorted(origins.items())
+        DemoFile(folder / name, row["truth"], row["origin"])
+        for name, row in sorted(origins.items())
     ]

@@ -1,4 +1,4 @@
-"""How alike two faces of a file are: embeddings made when they are first needed, and not too many."""
+"""How alike two faces of a file are, by embeddings that are made when first needed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class FaceComparison:
         self._portraits.add(face.id, cut_for_sface(image, face) if self._portraits.due() else None)
 
     def similarity(self, a: Score, b: Score) -> float | None:
-        """The cosine of two faces' embeddings, −1 to 1; None where one of them was not kept, or too
-        many have been embedded.
+        """The cosine of two faces' embeddings, −1 to 1.
+
+        None where one of them was not kept, or too many have been embedded.
         """
         first, second = self._embedding(a.face), self._embedding(b.face)
         if first is None or second is None:

@@ -1,4 +1,4 @@
-"""`Detector`: judges files. The command line, the evaluation, the server and the archive call it."""
+"""`Detector` judges files, for the command line, the evaluation, the server and the archive."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ DEFAULT_FRAMES = 32
 
 
 class Detector:
-    """Judges pictures and videos with one bundle and one face finder. Safe to call from several
-    threads.
+    """Judges pictures and videos with one bundle and one face finder.
+
+    Safe to call from several threads.
     """
 
     def __init__(
@@ -158,8 +159,9 @@ class Detector:
     def _finish(
         self, begun: Sequence[tuple[str, PausedScan | Report | Failure]], *, explain: bool
     ) -> Iterator[Report | Failure]:
-        """What comes of these files, in their order; paused scans are scored together until all
-        have ended.
+        """The results of these files, in their order.
+
+        Paused scans are scored together until all have ended.
         """
         results: dict[int, Report | Failure] = {}
         paused: dict[int, PausedScan] = {}

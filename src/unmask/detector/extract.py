@@ -63,11 +63,11 @@ class FaceExtractor:
         left_out = len(faces) > MAX_JUDGED
         if left_out:
             faces = sorted(faces, key=lambda face: face.area_px, reverse=True)[:MAX_JUDGED]
-        found = [
+        cut = [
             self._cut(frame, replace(face, id=number))
             for number, face in enumerate(faces, start=first_id)
         ]
-        return FrameFaces(tuple(found), left_out)
+        return FrameFaces(tuple(cut), left_out)
 
     def _cut(self, frame: Frame, face: Face) -> FoundFace:
         crop = crop_face(frame.image, face, self._card.crop)

@@ -32,8 +32,9 @@ def hold_back(frames: Generator[Frame], held: list[Frame], most: int) -> Generat
 
 
 def where_to_look_again(people: Sequence[Sequence[Score]], count: int) -> list[float]:
-    """At most `count` times, in seconds, around the ends of segments that look fake, shared out
-    among the people who have such segments.
+    """At most `count` times, in seconds, around the ends of segments that look fake.
+
+    They are shared out among the people who have such segments.
     """
     times_by_person = []
     for scores in people:

@@ -1,6 +1,4 @@
-"""Frame → faces → crops: finders behind one protocol, alignment, and embeddings that say who is
-who.
-"""
+"""Frame → faces → crops: finders behind one protocol, alignment, embeddings."""
 
 from __future__ import annotations
 

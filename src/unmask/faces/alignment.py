@@ -87,16 +87,15 @@ class CropSpec:
         return ((CANONICAL - centre) * scale + side / 2).astype(np.float32)
 
     def cut(self, image: Image, matrix: Floats) -> Image:
-        """The crop, (size, size, 3) uint8 RGB, that `matrix` (2×3, image → crop as it is cut) takes
-        out of `image`.
+        """The crop, (size, size, 3) uint8 RGB, that `matrix` takes out of `image`.
+
+        - matrix: 2×3, from the image to the crop as it is cut
         """
         crop = warp(image, matrix, self.via or self.size, self.interpolation)
         return crop if self.via is None else self.fit(crop)
 
     def carry(self, points: Floats, matrix: Floats) -> Floats:
-        """Where points (n, 2) of the image lie in the crop that `cut` makes with `matrix`, (n, 2)
-        float32.
-        """
+        """Where points (n, 2) of the image lie in the crop that `cut` makes, (n, 2) float32."""
         placed = points @ matrix[:, :2].T + matrix[:, 2]
         if self.via is not None:  # resized about the pixels' centres
             placed = (placed + 0.5) * (self.size / self.via) - 0.5
@@ -119,9 +118,7 @@ def landmarks_from_box(box: Box) -> Floats:
 
 
 def landmarks_of(face: Face) -> Floats:
-    """The face's landmarks, or those of an upright frontal face in its box: (5, 2), pixels of the
-    frame.
-    """
+    """The face's landmarks, or typical ones for its box: (5, 2), pixels of the frame."""
     return face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
 
 
@@ -134,8 +131,9 @@ def corners_of(landmarks: Floats, spec: CropSpec) -> Floats:
 
 
 def similarity_transform(source: Floats, target: Floats) -> Floats:
-    """The 2×3 matrix of rotation, uniform scale and shift that brings `source` closest to `target`,
-    both (n, 2).
+    """The rotation, scale and shift that bring `source` closest to `target`, as a 2×3 matrix.
+
+    - source, target: (n, 2), n ≥ 2
     """
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
         raise ValueError(

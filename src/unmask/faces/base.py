@@ -41,9 +41,7 @@ class PerThread:
 
 
 def shrink(image: Image, longest_side: int) -> tuple[Image, float]:
-    """The image with its longest side at most `longest_side`, and the factor it was scaled by (≤
-    1).
-    """
+    """The image with its longest side at most `longest_side`, and its scale, ≤ 1."""
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
     if scale >= 1:

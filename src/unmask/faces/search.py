@@ -21,9 +21,9 @@ def find_close_up(finder: FaceFinder, frame: Frame) -> list[Face]:
     small, scale = shrink(frame.image, 320)
     pad = max(small.shape[:2]) // 3
     bordered = cv2.copyMakeBorder(small, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    found = finder.find(Frame(frame.index, frame.time_s, bordered))  # type: ignore[arg-type]
+    in_border = finder.find(Frame(frame.index, frame.time_s, bordered))  # type: ignore[arg-type]
     faces = []
-    for face in found:
+    for face in in_border:
         x0, y0, x1, y1 = ((v - pad) / scale for v in face.box)
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
             continue

@@ -1,5 +1,4 @@
-"""The face finder YuNet, by ONNX Runtime: the same faces as OpenCV's `FaceDetectorYN`, in a quarter
-of the time.
+"""The face finder YuNet, by ONNX Runtime: OpenCV's faces in a quarter of the time.
 
 OpenCV's own network code takes 19 ms on one core for a 640×480 picture, ONNX Runtime 5 ms
 (AVX-512); finding is the largest part of a scan. The decoding follows the published network (Wu et
@@ -73,16 +72,14 @@ class YuNetSession:
         self._min_confidence, self._max_overlap = min_confidence, max_overlap
 
     def detect(self, image: Image) -> Floats:
-        """(n, 15) for n faces, as OpenCV gives them: x, y, width, height, five landmarks as x, y,
-        confidence.
-        """
+        """(n, 15) for n faces: x, y, width, height, five landmarks as x, y, confidence."""
         height, width = image.shape[:2]
         padded = cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT)
         tensor = cv2.dnn.blobFromImage(padded, swapRB=True)  # (1, 3, h, w) float32, BGR, 0–255
         names = [f"{kind}_{stride}" for stride in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
-        found = dict(zip(names, self._session.run(names, {"input": tensor}), strict=True))
+        outputs = dict(zip(names, self._session.run(names, {"input": tensor}), strict=True))
         rows = np.concatenate(
-            [self._decode(found, stride, padded.shape[1] // stride) for stride in STRIDES]
+            [self._decode(outputs, stride, padded.shape[1] // stride) for stride in STRIDES]
         )
         kept = cv2.dnn.NMSBoxes(
             rows[:, :4].tolist(), rows[:, 14].tolist(), 0.0, self._max_overlap, top_k=500
@@ -99,8 +96,8 @@ class YuNetSession:
         box, points = found[f"bbox_{stride}"][0, cells], found[f"kps_{stride}"][0, cells]
         centre, size = (origin + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
         landmarks = (points.reshape(-1, 5, 2) + origin[:, None]) * stride
-        parts = [centre - size / 2, size, landmarks.reshape(-1, 10), confidence[cells, None]]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        blocks = [centre - size / 2, size, landmarks.reshape(-1, 10), confidence[cells, None]]
+        return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
 def loosen(model: bytes) -> bytes:

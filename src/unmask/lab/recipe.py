@@ -71,9 +71,10 @@ class Model(_Strict):
 
 
 class Data(_Strict):
-    """Which splits are used, and how rows are drawn. sampling `balanced`: both classes equally
-    often, and within each class data sets by their weight (without one, in proportion to their
-    size); `natural`: each row once a round.
+    """Which splits are used, and how rows are drawn.
+
+    sampling `balanced`: both classes equally often, and within each class data sets by their weight
+    (without one, in proportion to their size); `natural`: each row once a round.
     """
 
     train: str = "train"
@@ -169,7 +170,7 @@ class Train(_Strict):
     seed: int = 1
 
 
-class Thresholds(_Strict):
+class ThresholdRules(_Strict):
     """calibration: how a logit becomes a probability.
 
     - fake_false_alarms: share of real validation faces above the `fake` threshold, in whichever
@@ -184,7 +185,7 @@ class Thresholds(_Strict):
     real_misses: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
-class Gates(_Strict):
+class GateRules(_Strict):
     """Which faces a scan judges.
 
     Brightness and sharpness are bounded by what validation faces have: `outside` of them lie beyond
@@ -198,7 +199,7 @@ class Gates(_Strict):
     novelty: bool = False
 
 
-class Card(_Strict):
+class CardWords(_Strict):
     """What the bundle's card says in words."""
 
     version: str
@@ -218,9 +219,9 @@ class Recipe(_Strict):
     augment: Augment | None = Augment()
     pseudo_fakes: PseudoFakes | None = None
     train: Train
-    thresholds: Thresholds = Thresholds()
-    gates: Gates = Gates()
-    card: Card
+    thresholds: ThresholdRules = ThresholdRules()
+    gates: GateRules = GateRules()
+    card: CardWords
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

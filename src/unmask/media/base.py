@@ -26,20 +26,23 @@ class OpenMedia(Protocol):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """What the file says of itself, as it says it: EXIF and text chunks, container and stream
-        metadata.
+        """What the file says of itself, literally.
+
+        EXIF and text chunks, container and stream metadata.
         """
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
-        """At most `count` frames, evenly spaced in time over the whole file, each once, in order;
-        with `every_s` those on show at 0, every_s, 2 · every_s, … seconds.
+        """At most `count` frames, evenly spaced in time over the whole file, each once, in order.
+
+        - every_s: instead, those on show at 0, every_s, 2 · every_s, … seconds
 
         Raises NoFramesError where not one can be decoded.
         """
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
-        """The frames on show at these times, each once, in order, and only those that `frames` has
-        not given; what cannot be decoded is left out.
+        """The frames on show at these times, each once, in order.
+
+        Only those that `frames` has not given; what cannot be decoded is left out.
 
         A picture has none.
         """

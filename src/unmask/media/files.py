@@ -61,8 +61,9 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def find_media(path: Path) -> Iterator[Path]:
-    """The file itself, or all pictures and videos below a folder, in order of their names; hidden
-    ones are left out.
+    """The file itself, or all pictures and videos below a folder, sorted by name.
+
+    Hidden ones are left out.
 
     In a folder files are chosen by their suffix. Raises NothingToJudgeError for a folder without
     any.
@@ -70,7 +71,7 @@ def find_media(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    found = False
+    any_found = False
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -78,9 +79,9 @@ def find_media(path: Path) -> Iterator[Path]:
                 not name.startswith(".")
                 and Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
             ):
-                found = True
+                any_found = True
                 yield Path(folder) / name
-    if not found:
+    if not any_found:
         raise NothingToJudgeError(
             "the folder holds no picture or video (known by their suffixes, as .jpg or .mp4)"
         )

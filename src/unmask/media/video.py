@@ -17,7 +17,10 @@ from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFor
 from unmask.media.base import Closing, choose_frames
 from unmask.types import Frame, Image, Media
 
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,"
+    "h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
+)
 """What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound
 is, to say so."""
 
@@ -46,8 +49,10 @@ class Index:
 
 
 class Video(Closing):
-    """A video, read on where that is cheaper, and by seeking where the next wanted frame lies past
-    the next key frame.
+    """A video.
+
+    It is read on where that is cheaper, and sought in where the next wanted frame lies past the
+    next key frame.
 
     Frames that nothing refers to and nobody asked for are not decoded at all (their packets say
     so).
@@ -102,8 +107,8 @@ class Video(Closing):
         read = yield from self._show(chosen)
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
-        if read < (asked := len(chosen)) and self._broken:
-            note = f"{self._broken} of {asked} frames could not be decoded"
+        if read < (requested := len(chosen)) and self._broken:
+            note = f"{self._broken} of {requested} frames could not be decoded"
             self.media = replace(self.media, notes=(*self.media.notes, note))
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
@@ -149,8 +154,9 @@ class Video(Closing):
                     yield Frame(number_of[pts], float((pts - first) * index.time_base), image)
 
     def _attempts(self, start: int | None) -> list[int | None]:
-        """Where to seek to, until it works: MPEG streams have no index, and a seek may land behind
-        the key frame.
+        """Where to seek to, until it works.
+
+        MPEG streams have no index, and a seek may land behind the key frame.
         """
         if start is None:
             return [None]
@@ -158,8 +164,9 @@ class Video(Closing):
         return [*(self._index.keys[max(place - back, 0)] for back in (0, 1, 3)), self._index.pts[0]]
 
     def _go_to(self, container: Any, stream: Any, start: int | None, wanted: int) -> bool:
-        """Seek to the key frame at `start` (None: stay); whether a key frame lies before or at
-        `wanted` from there.
+        """Seek to the key frame at `start` (None: stay).
+
+        Returns whether a key frame lies before or at `wanted` from there.
         """
         if start is None:
             return True
@@ -170,11 +177,11 @@ class Video(Closing):
                 for packet in container.demux(stream)
                 if packet.is_keyframe and packet.pts is not None
             )
-            found = next(keys, None)
+            key_frame = next(keys, None)
             container.seek(start, stream=stream, backward=True)
         except av.FFmpegError:
             return False
-        return found is not None and found <= wanted
+        return key_frame is not None and key_frame <= wanted
 
     def _run(
         self, container: Any, stream: Any, wanted: Sequence[int]
@@ -247,8 +254,7 @@ class Video(Closing):
 
 
 def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int]]]:
-    """How to read: runs of (key frame to seek to, or None to read on; the frames wanted in this
-    run).
+    """How to read: runs of (key frame to seek to, or None to read on; frames wanted in the run).
 
     A new run begins where at least SEEK_WORTH frames lie between the last wanted frame and the key
     frame of the next.
@@ -270,9 +276,10 @@ def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int
 
 
 def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
-    """The index, the number of packets, and how far the file reaches in seconds, its sound
-    included: a header gives the length of the longest stream, so only all of them together tell
-    a truncated file.
+    """The index, the number of packets, and how far the file reaches in seconds, sound included.
+
+    A header gives the length of the longest stream, so only all of them together show whether the
+    file is truncated.
     """
     pts, keys, count, last, dated, reached = [], [], 0, 0, True, 0.0
     start = (container.start_time or 0) / av.time_base
@@ -308,9 +315,7 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _to_rgb(frame: Any, shape: Fraction) -> Image:
-    """(height, width, 3) uint8, upright, with square pixels, of one field where the frame holds
-    two.
-    """
+    """(height, width, 3) uint8, upright, square pixels, one field if the frame holds two."""
     image: Any = frame.to_ndarray(format="rgb24")
     if frame.interlaced_frame:
         # two moments in one frame, line by line: keep the upper one, or every moving edge looks

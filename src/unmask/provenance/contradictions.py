@@ -8,10 +8,10 @@ from unmask.types import Label, Provenance, Verdict
 
 def contradictions(provenance: Provenance, verdict: Verdict) -> tuple[str, ...]:
     """Where the file's words and the judgement of its pixels disagree, in words."""
-    found = []
+    notes = []
     credentials, said = provenance.credentials, provenance.said
     if provenance.ai_generated and verdict.label is Label.REAL:
-        found.append(
+        notes.append(
             "The file says that a generator made or changed it, but no sign of that was found in"
             " the face: the detector may miss what this generator makes, or only other parts were"
             " made by it."
@@ -19,16 +19,16 @@ def contradictions(provenance: Provenance, verdict: Verdict) -> tuple[str, ...]:
     if verdict.label is Label.FAKE and not provenance.ai_generated:
         if credentials.state == "valid" and credentials.source not in AI_SOURCES:
             signer = credentials.signer or "an unnamed signer"
-            found.append(
+            notes.append(
                 f"The file carries intact credentials of {signer} that say nothing of a generator,"
                 " but the face looks fake: one of the two is mistaken, or the fake was made"
                 " before signing."
             )
         elif camera := " ".join(filter(None, (said.get("maker"), said.get("camera")))):
-            found.append(
+            notes.append(
                 f"The file names a camera ({camera}), but the face looks fake: tags are easily"
                 " copied or kept when a picture is changed."
             )
     if credentials.state == "tampered":
-        found.append("The file was changed after its Content Credentials were signed.")
-    return tuple(found)
+        notes.append("The file was changed after its Content Credentials were signed.")
+    return tuple(notes)

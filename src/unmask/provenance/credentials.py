@@ -1,5 +1,6 @@
-"""Content Credentials (C2PA 2.x), read and checked offline by the library of the Content
-Authenticity Initiative.
+"""Content Credentials (C2PA 2.x), read and checked offline.
+
+By the library of the Content Authenticity Initiative.
 
 No manifest is fetched, no certificate looked up, and no list of trusted signers is used: `valid`
 means that the file is as it was when whoever holds the key signed it, not that the signer is who

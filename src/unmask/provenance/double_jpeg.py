@@ -1,5 +1,6 @@
-"""Was a JPEG saved as JPEG before? Told from the gaps that two roundings leave in the histograms of
-its coefficients.
+"""Was a JPEG saved as JPEG before?
+
+It shows in the gaps that two roundings leave in the histograms of its coefficients.
 
 Saved once, the coefficients of one frequency fall off smoothly from zero. Saved before with coarser
 steps, they lie in clumps (Popescu & Farid, Information Hiding 2004). Only the case that is easily
@@ -44,8 +45,9 @@ def check_double_jpeg(file: FileUnderCheck) -> Provenance:
 
 
 def roughness(image: Image, table: Sequence[int]) -> float | None:
-    """How far the histograms are from smooth: about 1 for a picture saved once; None where there is
-    too little to see.
+    """How far the histograms are from smooth: about 1 for a picture saved once.
+
+    None where there is too little to see.
 
     For each of nine low frequencies, the logarithm of the histogram of |coefficient / step| without
     0 is compared with a parabola, in units of its own noise; the median of the mean squares.
@@ -62,7 +64,7 @@ def roughness(image: Image, table: Sequence[int]) -> float | None:
     blocks = blocks @ np.array([0.299, 0.587, 0.114], np.float32) - 128
     basis = _cosines()
     coefficients = basis @ blocks @ basis.T
-    found = []
+    deviations = []
     for row, column in _FREQUENCIES:
         steps = np.abs(np.round(coefficients[:, row, column] / table[row * 8 + column])).astype(int)
         most = min(25, int(np.quantile(steps, 0.98)))
@@ -71,8 +73,8 @@ def roughness(image: Image, table: Sequence[int]) -> float | None:
             continue
         place, height, weight = np.arange(most), np.log(counts + 1), np.sqrt(counts + 1)
         parabola = np.polyval(np.polyfit(place, height, 2, w=weight), place)
-        found.append(float(np.mean(((height - parabola) * weight) ** 2)))
-    return float(np.median(found)) if found else None
+        deviations.append(float(np.mean(((height - parabola) * weight) ** 2)))
+    return float(np.median(deviations)) if deviations else None
 
 
 def _cosines() -> Floats:

@@ -35,19 +35,19 @@ def check_encoder(file: FileUnderCheck) -> Provenance:
 def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     with path.open("rb") as file:
         head = file.read(SEARCHED_BYTES)
-    if found := _X264.search(head):
-        quality = f", crf {found[2].decode()}" if found[2] else f", {found[3].decode()} kbit/s"
+    if match := _X264.search(head):
+        quality = f", crf {match[2].decode()}" if match[2] else f", {match[3].decode()} kbit/s"
         yield (
             "encoder",
             (
-                f"encoded by x264 (core {found[1].decode()}{quality}): a program, as editors and"
+                f"encoded by x264 (core {match[1].decode()}{quality}): a program, as editors and"
                 " platforms use"
             ),
         )
-    elif found := _X265.search(head):
+    elif match := _X265.search(head):
         yield (
             "encoder",
-            f"encoded by x265 (build {found[1].decode()}): a program, as editors and platforms use",
+            f"encoded by x265 (build {match[1].decode()}): a program, as editors and platforms use",
         )
     writer = tags.get("encoder", "") or tags.get("software", "")
     if _REMUXED.search(writer):

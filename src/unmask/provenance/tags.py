@@ -91,8 +91,8 @@ def _from_xmp(xmp: str) -> Iterator[tuple[str, str]]:
 
 
 def _xmp_value(xmp: str, name: str) -> str:
-    found = re.search(rf"{name}(?:=\"|>|\s+rdf:resource=\")([^\"<]{{1,500}})", xmp)
-    return found.group(1) if found else ""
+    match = re.search(rf"{name}(?:=\"|>|\s+rdf:resource=\")([^\"<]{{1,500}})", xmp)
+    return match.group(1) if match else ""
 
 
 def _traces(
@@ -114,8 +114,8 @@ def _traces(
     # generated
     signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "edited_with"))
     credit = said.get("credit", "") + "; " + _xmp_value(xmp, "photoshop:Credit")
-    if found := GENERATORS.search(signed) or _GOOGLE.search(credit):
-        yield "generator_named", f"names a generator: {found.group(0)}"
+    if generator := GENERATORS.search(signed) or _GOOGLE.search(credit):
+        yield "generator_named", f"names a generator: {generator.group(0)}"
     if (source := said.get("digital_source_type", "")) in AI_SOURCES:
         yield (
             "digital_source_ai",

@@ -20,14 +20,18 @@ STRONGEST = 0.25
 
 FIXED_COLOURS = (
     ".ink{stroke:#1c2024;fill:none}.text{fill:#3c4450;font:12px"
-    " sans-serif}.soft{stroke:#b9c1ca;fill:none}.fake{stroke:#b3261e;fill:none}.real{stroke:#19703e;fill:none}.band{fill:#8a94a0;fill-opacity:.28}.dot{fill:#1c2024}.mark{fill:#b3261e;fill-opacity:.14}.hatch{stroke:#b3261e;stroke-opacity:.55}"
+    " sans-serif}"
+    ".soft{stroke:#b9c1ca;fill:none}.fake{stroke:#b3261e;fill:none}.real{stroke:#19703e;fill:none}"
+    ".band{fill:#8a94a0;fill-opacity:.28}.dot{fill:#1c2024}"
+    ".mark{fill:#b3261e;fill-opacity:.14}.hatch{stroke:#b3261e;stroke-opacity:.55}"
 )
 """For where no page gives them."""
 
 
 def overlay(crop: Image, heatmap: Floats) -> Image:
-    """The crop in grey with the map laid over: the brighter, the more that place speaks for a fake,
-    from this face's least to its most; its strongest quarter is outlined, so that it can be told
+    """The crop in grey with the heat map over it: the brighter, the more a place speaks for a fake.
+
+    From this face's least to its most; its strongest quarter is outlined, so that it can be seen
     without colours.
     """
     side = crop.shape[0]
@@ -92,9 +96,7 @@ def legend(width: int = 256, height: int = 14) -> bytes:
 
 
 def timeline(person: Person, duration_s: float, fake: float, real: float) -> str:
-    """The probability over time with its interval, the thresholds and the segments that look fake,
-    as SVG.
-    """
+    """The probability over time, with interval, thresholds and segments that look fake, as SVG."""
     width, height, left, top, bottom = 720, 190, 44, 12, 30
     span, rise = width - left - 12, height - top - bottom
 
@@ -104,40 +106,42 @@ def timeline(person: Person, duration_s: float, fake: float, real: float) -> str
     def y(probability: float) -> float:
         return top + rise * (1 - probability)
 
-    parts = [_hatching(f"hatch{person.id}")]
+    elements = [_hatching(f"hatch{person.id}")]
     for segment in person.segments if any(segment.share < 1 for segment in person.segments) else ():
         a, b = x(segment.start_s), x(segment.end_s)
         place = f'x="{a:.1f}" y="{top}" width="{max(b - a, 1):.1f}" height="{rise}"'
-        parts.append(f'<rect class="mark" {place}/><rect {place} fill="url(#hatch{person.id})"/>')
+        elements.append(
+            f'<rect class="mark" {place}/><rect {place} fill="url(#hatch{person.id})"/>'
+        )
     for value in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(
+        elements.append(
             f'<line class="soft" x1="{left}" x2="{left + span}" y1="{y(value):.1f}"'
             f' y2="{y(value):.1f}"/>'
         )
-        parts.append(
+        elements.append(
             f'<text class="text" x="{left - 6}" y="{y(value) + 4:.1f}"'
             f' text-anchor="end">{value:g}</text>'
         )
     for name, value in (("fake", fake), ("real", real)):
         line = f'x1="{left}" x2="{left + span}" y1="{y(value):.1f}" y2="{y(value):.1f}"'
-        parts.append(f'<line class="{name}" {line} stroke-width="1.5" stroke-dasharray="7 4"/>')
+        elements.append(f'<line class="{name}" {line} stroke-width="1.5" stroke-dasharray="7 4"/>')
     moments = person.timeline
     if moments:
         upper = " ".join(f"{x(m.time_s):.1f},{y(m.high):.1f}" for m in moments)
         lower = " ".join(f"{x(m.time_s):.1f},{y(m.low):.1f}" for m in reversed(moments))
         course = " ".join(f"{x(m.time_s):.1f},{y(m.probability_fake):.1f}" for m in moments)
-        parts.append(f'<polygon class="band" points="{upper} {lower}"/>')
-        parts.append(f'<polyline class="ink" stroke-width="2" points="{course}"/>')
+        elements.append(f'<polygon class="band" points="{upper} {lower}"/>')
+        elements.append(f'<polyline class="ink" stroke-width="2" points="{course}"/>')
     for score in person.scores:
         if score.probability_fake is not None:
             at = f'cx="{x(score.face.time_s):.1f}" cy="{y(score.probability_fake):.1f}"'
-            parts.append(f'<circle class="dot" {at} r="2.6"/>')
+            elements.append(f'<circle class="dot" {at} r="2.6"/>')
     for time in _ticks(duration_s):
-        parts.append(
+        elements.append(
             f'<text class="text" x="{x(time):.1f}" y="{height - 10}" text-anchor="middle">{time:g}'
             " s</text>"
         )
-    return _svg(width, height, parts, f"Probability of fake over time, person {person.id}")
+    return _svg(width, height, elements, f"Probability of fake over time, person {person.id}")
 
 
 def _hatching(name: str) -> str:

@@ -30,8 +30,9 @@ def write_report(
     key: Ed25519PrivateKey | None = None,
     made_on: datetime.date | None = None,
 ) -> list[Path]:
-    """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all; a report of
-    the same file is replaced.
+    """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all.
+
+    A report of the same file is replaced.
 
     - made_on: by default today, in UTC. Raises OutputError
     """

@@ -57,14 +57,14 @@ def to_json(report: Report | Failure, prevalence: float | None = None) -> dict[s
 
 def settings_json(settings: Settings) -> SettingsJson:
     """What was asked for, with the sha-256 of it as compact JSON with sorted keys."""
-    asked = {
+    values = {
         "frames": settings.frames,
         "faces": settings.finder,
         "engine": settings.engine,
         "stability": settings.stability,
         "explain": settings.explain,
     }
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return {
         "frames": settings.frames,
         "faces": settings.finder,

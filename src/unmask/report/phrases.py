@@ -54,13 +54,13 @@ def headline(report: Report) -> str:
             else f"{len(fakes)} faces"
         )
         looks = "looks" if len(fakes) == 1 else "look"
-        part = ""
+        when = ""
         if Reason.FAKE_SEGMENT in verdict.reasons:
             times = [
                 f"{s.start_s:.1f}–{s.end_s:.1f} s" for person in fakes for s in person.segments
             ]
-            part = f" at {', '.join(times[:3])}"
-        return f"{who} in this {what} {looks} manipulated or generated{part}."
+            when = f" at {', '.join(times[:3])}"
+        return f"{who} in this {what} {looks} manipulated or generated{when}."
     if verdict.label is Label.REAL:
         return (
             f"No sign of manipulation was found in the {'face' if len(people) == 1 else 'faces'}"
@@ -144,11 +144,11 @@ CREDENTIAL_WORDS: dict[str, str] = {
 
 def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: float) -> str:
     """How often the model errs where it says this, by its card."""
-    said = "Of a hundred {} faces the model was validated on, about {} would be called {}."
+    template = "Of a hundred {} faces the model was validated on, about {} would be called {}."
     if verdict.label is Label.FAKE:
-        return said.format("real", _few(false_positive_rate), "fake")
+        return template.format("real", _few(false_positive_rate), "fake")
     return (
-        said.format("fake", _few(false_negative_rate), "real")
+        template.format("fake", _few(false_negative_rate), "real")
         if verdict.label is Label.REAL
         else ""
     )

@@ -30,7 +30,9 @@ def html(view: Mapping[str, Any]) -> bytes:
 def pdf(view: Mapping[str, Any]) -> bytes:
     """PDF/UA-1: tagged, for screen readers. The same view gives the same bytes.
 
-    Characters for which there is no glyph on this machine are written as \\u{1f600}. Raises OutputError.
+    Characters for which there is no glyph on this machine are written as \\u{1f600}.
+
+    Raises OutputError.
     """
     import typst
 
@@ -71,9 +73,7 @@ _RARE = re.compile("[^\x20-\x7e\xa0-\xff\u2013\u2014\u2018\u2019\u201c\u201d\u20
 
 
 def pack(view: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The view as JSON values, where a picture is {file, alt}, and the pictures by their files'
-    names.
-    """
+    """The view as JSON values, where a picture is {file, alt}, and the pictures by file name."""
     pictures: dict[str, bytes] = {}
     return _without_pictures(view, pictures), pictures
 

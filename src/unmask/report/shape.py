@@ -7,14 +7,25 @@ added, never renamed, within a schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 # pydantic, which the server builds its models with, asks for this one up to Python 3.11
-from typing_extensions import NotRequired, Required, TypedDict, is_typeddict
+from typing_extensions import TypedDict, is_typeddict
 
 from unmask.types import CredentialsState, Label, Reason
 
@@ -192,7 +203,8 @@ class CredentialsJson(TypedDict, total=False):
         Annotated[
             CredentialsState,
             Doc(
-                "`absent`: nearly all files, and the only key then; `tampered`: changed after signing"
+                "`absent`: nearly all files, and the only key then; `tampered`: changed after"
+                " signing"
             ),
         ]
     ]
@@ -381,7 +393,11 @@ def _bare_schema(hint: Any) -> dict[str, Any]:
         return json_schema(hint)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return {"enum": [str(member) for member in hint]}
-    origin, arguments = get_origin(hint), get_args(hint)
+    return _generic_schema(get_origin(hint), get_args(hint))
+
+
+def _generic_schema(origin: Any, arguments: Sequence[Any]) -> dict[str, Any]:
+    """Of a type with arguments: Literal[…], list[…], dict[…, …], … | …"""
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is list:
@@ -390,4 +406,4 @@ def _bare_schema(hint: Any) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": _schema_of(arguments[1])}
     if origin in (Union, UnionType):
         return {"anyOf": [_schema_of(argument) for argument in arguments]}
-    raise TypeError(f"no JSON schema for {hint!r}")
+    raise TypeError(f"no JSON schema for {origin!r}")

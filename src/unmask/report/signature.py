@@ -25,8 +25,7 @@ ALGORITHM = "Ed25519"
 
 
 def new_key(path: Path) -> str:
-    """Make a private key in a file that only its owner may read, and the public one beside it
-    (.pub).
+    """Make a private key in a file that only its owner may read, and the public one (.pub).
 
     Returns its fingerprint. Raises OutputError, also where the file is there already.
     """
@@ -112,17 +111,17 @@ def verify(path: Path, trusted: Path | None = None) -> str:
         )
     except InvalidSignature as error:
         raise SignatureError(f"{path} was changed after it was signed") from error
-    found = key_fingerprint(public)
+    signed_by = key_fingerprint(public)
     if trusted is not None:
-        wanted = _load(trusted, load_pem_public_key)
-        if not isinstance(wanted, Ed25519PublicKey):
+        trusted_key = _load(trusted, load_pem_public_key)
+        if not isinstance(trusted_key, Ed25519PublicKey):
             raise SignatureError(f"{trusted} is no Ed25519 public key")
-        if key_fingerprint(wanted) != found:
+        if key_fingerprint(trusted_key) != signed_by:
             raise SignatureError(
-                f"{path} is unchanged, but was signed by another key: {found}, not"
-                f" {key_fingerprint(wanted)}"
+                f"{path} is unchanged, but was signed by another key: {signed_by}, not"
+                f" {key_fingerprint(trusted_key)}"
             )
-    return found
+    return signed_by
 
 
 def canonical(report: Mapping[str, Any]) -> bytes:
@@ -150,10 +149,10 @@ def _load(path: Path, read: Any) -> Any:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a key that stands twice could show one thing and sign another."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a key stands twice in one object")
-    return found
+    return unique
 
 
 def _no_constant(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Report → what a reader is shown, in words and pictures: one view for the HTML page and the PDF."""
+"""Report → what a reader is shown, in words and pictures, on the page and in the PDF."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ LISTED_PEOPLE = 40
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """- name: unique in a report
+    """A picture in a report.
+
+    - name: unique in a report
     - data: its bytes
     - kind: jpeg, png or svg
     - alt: what it shows, in words
@@ -126,19 +128,19 @@ def _finding_words(finding: Finding) -> str:
 
 def command(report: Report) -> str:
     """What repeats this report."""
-    asked = report.settings
-    parts = [
+    settings = report.settings
+    arguments = [
         "unmask",
         "scan",
         text(report.media.path),
         "--report",
         "out/",
         "--frames",
-        str(asked.frames),
+        str(settings.frames),
     ]
-    parts += ["--faces", asked.finder, "--engine", asked.engine]
-    parts += [] if asked.stability else ["--no-stability"]
-    return " ".join(shlex.quote(part) for part in parts)
+    arguments += ["--faces", settings.finder, "--engine", settings.engine]
+    arguments += [] if settings.stability else ["--no-stability"]
+    return " ".join(shlex.quote(argument) for argument in arguments)
 
 
 def text(words: str) -> str:
@@ -167,8 +169,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     judged = sum(
         score.probability_fake is not None for person in report.people for score in person.scores
     )
-    found = sum(len(person.scores) for person in report.people)
-    yield "Faces", f"{found} found, {judged} judged; people told apart: {len(report.people)}"
+    faces = sum(len(person.scores) for person in report.people)
+    yield "Faces", f"{faces} found, {judged} judged; people told apart: {len(report.people)}"
 
 
 def _lead(report: Report) -> Picture | None:
@@ -254,11 +256,11 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
     if graded is None or graded.faithfulness is None or graded.score.heatmap is None:
         return None
     grade = graded.faithfulness
-    part = f"{grade.shares[1]:.0%}"
-    found: dict[str, Any] = {
+    hidden_share = f"{grade.shares[1]:.0%}"
+    shown: dict[str, Any] = {
         "faithful": grade.faithful,
         "rank": f"{round(grade.p * (grade.trials + 1))} of {grade.trials + 1}",
-        "part": part,
+        "part": hidden_share,
         "effect": f"{grade.effect:+.2f}",
         "random": f"{grade.random_effect:+.2f}",
         "deletion": f"{grade.deletion[0]:+.2f} to {grade.deletion[1]:+.2f}",
@@ -266,7 +268,7 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
         "when": f" at {graded.score.face.time_s:.1f} s" if video else "",
     }
     if not grade.faithful:
-        return found
+        return shown
     name = f"person{person.id}"
     big = enlarge(graded.crop, 384)
     coloured = overlay(big, graded.score.heatmap)
@@ -274,16 +276,16 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
         f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks"
         " most for a fake"
     )
-    found["crop"] = Picture(f"{name}-map", jpeg.encode(coloured, QUALITY), "jpeg", alt)
+    shown["crop"] = Picture(f"{name}-map", jpeg.encode(coloured, QUALITY), "jpeg", alt)
     frame = show_in_frame(graded, with_map=True)
     if frame is not None:
-        found["frame"] = Picture(
+        shown["frame"] = Picture(
             f"{name}-frame",
             jpeg.encode(frame, QUALITY),
             "jpeg",
             "The same heat map in the whole frame",
         )
-    return found
+    return shown
 
 
 def _brightest(exhibit: Exhibit) -> str:
@@ -314,25 +316,25 @@ def _segment(segment: Segment) -> str:
 
 
 def _credentials(report: Report) -> dict[str, Any]:
-    found = report.provenance.credentials
+    credentials = report.provenance.credentials
     rows = [
-        ("Signed by", found.signer),
-        ("Certificate issued to", found.issuer),
-        ("Signed at", found.signed_at),
-        ("Made with", found.generator),
-        ("Actions", ", ".join(found.actions)),
-        ("Digital source type", found.source),
-        ("Failed checks", ", ".join(found.problems)),
+        ("Signed by", credentials.signer),
+        ("Certificate issued to", credentials.issuer),
+        ("Signed at", credentials.signed_at),
+        ("Made with", credentials.generator),
+        ("Actions", ", ".join(credentials.actions)),
+        ("Digital source type", credentials.source),
+        ("Failed checks", ", ".join(credentials.problems)),
     ]
     return {
-        "state": found.state,
-        "words": CREDENTIAL_WORDS[found.state],
+        "state": credentials.state,
+        "words": CREDENTIAL_WORDS[credentials.state],
         "rows": [(name, text(words)) for name, words in rows if words],
     }
 
 
 def _method(report: Report, card: Card) -> dict[str, Any]:
-    tree, asked = card.text, report.settings
+    tree, settings = card.text, report.settings
     limits = tree["thresholds"]
     return {
         "model": f"{card.name} {card.version}",
@@ -351,15 +353,16 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
         ],
         "figures": [*_figures(tree.get("metrics", {}))],
         "settings": (
-            f"{asked.frames} frames at most; faces by {asked.finder}; {asked.engine}; judged again"
-            f" after changes: {'yes' if asked.stability else 'no'}"
+            f"{settings.frames} frames at most; faces by {settings.finder}; {settings.engine};"
+            f" judged again after changes: {'yes' if settings.stability else 'no'}"
         ),
     }
 
 
 def _rates(tree: Any, what: str) -> Iterator[tuple[str, str, str, str]]:
-    """Rows for the table of errors, of what the card has of it: only its own bundle's maker filled
-    it in.
+    """Rows for the table of error rates, as far as the card has them.
+
+    Only its bundle's maker filled it in.
     """
     for name, row in _rows(
         tree.get("by_data_set") if isinstance(tree, Mapping) else None, "ci95", "wrong", "n"
@@ -374,8 +377,8 @@ def _figures(metrics: Any) -> Iterator[tuple[str, str, str, str, str]]:
         if interval := row.get("auc_ci95"):
             auc += f" ({interval[0]:.3f} to {interval[1]:.3f})"
         accused, fakes = row["fpr_at_threshold"], row["n_fake"]
-        found = f"{row['confusion']['tp'] / fakes:.1%}" if fakes else "–"
-        yield name, str(row["n"]), auc, "–" if accused is None else f"{accused:.1%}", found
+        found_share = f"{row['confusion']['tp'] / fakes:.1%}" if fakes else "–"
+        yield name, str(row["n"]), auc, "–" if accused is None else f"{accused:.1%}", found_share
 
 
 def _rows(tree: Any, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

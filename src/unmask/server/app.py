@@ -42,7 +42,8 @@ STOP_S = 30
 
 ABOUT = """Tells whether a face in a picture or a video was faked, and shows the evidence.
 
-Nothing is stored: uploads are gone as soon as they are judged, results after a while or when they are deleted."""
+Nothing is kept: uploads are deleted as soon as they have been checked, results after a while or
+when they are deleted."""
 
 
 def create_app(
@@ -55,9 +56,12 @@ def create_app(
     engine: str = "onnxruntime",
     signing_key: Any = None,
 ) -> FastAPI:
-    """The web app and the API. models: bundles (a shipped one's name or a file) by the names that
-    requests use, the first the default; workers: processes that judge; signing_key: Ed25519, signs
-    the JSON reports.
+    """The web app and the API.
+
+    - models: bundles (a shipped one's name or a file) by the names that requests use, the first the
+      default
+    - workers: processes that judge
+    - signing_key: Ed25519, signs the JSON reports
 
     Its lifespan starts the workers, and raises UnmaskError where they cannot load the models.
     """
@@ -144,8 +148,9 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(
     app: FastAPI, listening: socket.socket, limits: Limits, ready: Callable[[], None]
 ) -> None:
-    """Serve until told to stop by SIGINT or SIGTERM. ready: is called once the first request would
-    be answered.
+    """Serve until stopped by SIGINT or SIGTERM.
+
+    - ready: is called once the first request would be answered
 
     Raises UnmaskError where the workers cannot load the models.
     """
@@ -162,14 +167,14 @@ def serve(
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=32_768,
     )
-    told: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn hands them on when it has stopped
-        signal.signal(number, lambda given, _: told.append(given))
+        signal.signal(number, lambda given, _: signals.append(given))
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
-            if told:  # while the workers started
+            if signals:  # while the workers started
                 return
             server = _Server(config, app.state.jobs, ready)
             await server.serve(sockets=[listening])

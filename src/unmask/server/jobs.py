@@ -116,8 +116,10 @@ class ScanJobs:
         if self.closing:
             raise ProblemError(503, "stopping", "the server is stopping", {"retry-after": "5"})
         if self._open[client] >= self.limits.per_client:
-            words = f"{self._open[client]} of your files wait already; {self.limits.per_client} may"
-            raise ProblemError(429, "too_many", words, retry)
+            message = (
+                f"{self._open[client]} of your files wait already; {self.limits.per_client} may"
+            )
+            raise ProblemError(429, "too_many", message, retry)
         if self.open >= self.limits.queue or self.held_bytes + size > self.limits.held_bytes:
             raise ProblemError(
                 503, "queue_full", "too many files wait; come back in a moment", retry
@@ -165,10 +167,12 @@ class ScanJobs:
         return True
 
     async def follow(self, scan: Scan) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-        """Events: `progress` from where it stands, `scores` from the first, `waiting` where nothing
-        is new, `end`.
+        """Events of a scan.
+
+        `progress` from where it stands, `scores` from the first, `waiting` where nothing is new,
+        `end`.
         """
-        told, seen = 0, -1
+        sent, seen = 0, -1
         while True:
             if scan.changes != seen:
                 seen = scan.changes
@@ -176,10 +180,10 @@ class ScanJobs:
                     "progress",
                     {"status": scan.status, "position": self.position(scan), **scan.progress},
                 )
-                told = min(told, len(scan.scores))  # a second attempt begins anew
-                if new := scan.scores[told:]:
-                    yield "scores", {"from": told, "scores": new}
-                    told += len(new)
+                sent = min(sent, len(scan.scores))  # a second attempt begins anew
+                if new := scan.scores[sent:]:
+                    yield "scores", {"from": sent, "scores": new}
+                    sent += len(new)
             if scan.over:
                 yield "end", {"status": scan.status} | ({"error": scan.error} if scan.error else {})
                 return
@@ -204,9 +208,9 @@ class ScanJobs:
             scan.status, scan.began = Status.RUNNING, time.monotonic()
             scan.progress, scan.scores = {}, []  # of an attempt before, whose worker died
         elif message.kind == "progress":
-            words = dict(message.words)
-            scan.scores += [(time_s, p) for time_s, p in words.pop("scores")]
-            scan.progress = words
+            progress = dict(message.words)
+            scan.scores += [(time_s, p) for time_s, p in progress.pop("scores")]
+            scan.progress = progress
         else:
             self._end(scan, message)
         scan.change()

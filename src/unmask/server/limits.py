@@ -9,22 +9,24 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """- upload_bytes: of one file
+    """What one request, one client and the whole server may take.
+
+    - upload_bytes: of one file
     - pixels: of a picture or frame
-    - duration_s: of a video
+    - duration_s: of a video, in seconds
     - frames: that may be asked for
     - time_s: for judging one file
-    - memory_bytes: what a worker may take for it
-    - queue: files that wait or are judged
-    - per_client: the same of one client
+    - memory_bytes: what a worker may take for one file
+    - queue: files that wait or are being judged
+    - per_client: the same, of one client
     - held_bytes: of all uploads at once
     - keep_s, kept_bytes: how long results can be fetched, and how much of them is kept
     - answer_bytes, answer_s: files up to this size are answered at once if they are judged within
       this time
     - head_s: for the head of a request
-    - upload_grace_s, upload_rate: after the grace an upload must have come with so many bytes a
+    - upload_grace_s, upload_rate: after the grace, an upload must have come with this many bytes a
       second
-    - read_s: for a client to take something of an answer
+    - read_s: for a client to take some of an answer
     """
 
     upload_bytes: int = 200 * MB

@@ -1,4 +1,4 @@
-"""What stands before the API: who may come in, how much and how slowly a client may send or take."""
+"""What stands before the API: who may use it, and how much and how slowly a client may send."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ DRAIN_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """- keys: SHA-256 of the API keys, none: all may come
-    - hosts: names under which the server may be asked for, none: any
+    """Who may use the server.
+
+    - keys: SHA-256 of the API keys; none: everybody
+    - hosts: names that the server answers to; none: any
     - origins: of other pages that may use the API (CORS)
     """
 
@@ -62,8 +64,8 @@ class Access:
             return digest(address).hex()
         scheme, _, given = headers.get("authorization", "").partition(" ")
         key = given.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        mine = digest(key)
-        if sum(hmac.compare_digest(mine, known) for known in self.keys) == 0:
+        key_digest = digest(key)
+        if sum(hmac.compare_digest(key_digest, known) for known in self.keys) == 0:
             # each takes its time, known or not
             raise ProblemError(
                 401,
@@ -71,11 +73,13 @@ class Access:
                 "an API key is needed: Authorization: Bearer KEY",
                 {"www-authenticate": "Bearer"},
             )
-        return mine.hex()
+        return key_digest.hex()
 
     def check_host(self, headers: Mapping[str, str]) -> None:
-        """Raises ProblemError 421 where a page of another name asks for a server that only this
-        machine may ask for.
+        """Refuse requests to a host name that this server does not answer to.
+
+        Raises ProblemError 421: a page elsewhere may ask for a server that only this machine may
+        use.
         """
         if not self.hosts:
             return
@@ -102,9 +106,7 @@ class Access:
 
 
 class GuardMiddleware:
-    """ASGI middleware: keys, hosts, origins, limits of the body, headers, and one shape for all
-    errors.
-    """
+    """ASGI middleware: keys, hosts, origins, body limits, headers, one shape for all errors."""
 
     def __init__(self, app: ASGIApp, *, access: Access, limits: Limits, jobs: ScanJobs) -> None:
         self._app, self._access, self._limits, self._jobs = app, access, limits, jobs
@@ -215,8 +217,9 @@ class GuardMiddleware:
 
 
 class SlowClientProtocol(H11Protocol):
-    """A connection that is cut where the client is too slow with the head of a request, or takes
-    nothing of an answer.
+    """A connection that is cut where the client is too slow.
+
+    With the head of a request, or with taking an answer.
     """
 
     limits = Limits()
@@ -288,7 +291,7 @@ async def _answer(send: Send, problem: ProblemError) -> None:
 
 
 async def _drain(headers: Mapping[str, str], receive: Receive, most: int) -> None:
-    """Read what still comes, for a while; nothing does where the client waits to be told to go on."""
+    """Read what still comes, for a while; a client that waits for `100 Continue` sends nothing."""
     if "expect" in headers:
         return
     got = 0

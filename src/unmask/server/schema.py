@@ -21,7 +21,9 @@ class Shape(BaseModel):
 
 
 class ErrorShape(BaseModel):
-    """- kind: for programs
+    """An error.
+
+    - kind: for programs
     - message: for people
     """
 

@@ -1,4 +1,4 @@
-"""A process that judges files for the server, one after the other: `python -m unmask.server.worker`."""
+"""A process that judges files for the server: `python -m unmask.server.worker`."""
 
 from __future__ import annotations
 
@@ -123,14 +123,14 @@ class ScanWorker:
     def _tell_progress(self, progress: Progress) -> None:
         if self._cancelled.is_set():
             raise CancelledError
-        words = {
+        values = {
             "stage": progress.stage,
             "frames": progress.frames,
             "frames_asked": progress.frames_asked,
             "faces": progress.faces,
             "scores": [[round(time, 3), round(p, 4)] for time, p in progress.scores],
         }
-        self._channel.send(Message("progress", words))
+        self._channel.send(Message("progress", values))
 
 
 def _result(report: Report, detector: Detector, prevalence: float | None) -> Message:

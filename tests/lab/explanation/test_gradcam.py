@@ -35,7 +35,8 @@ def test_under_a_linear_head_it_is_the_class_activation_map(crops: list[np.ndarr
     places."""
     net = network()
     with torch.no_grad():
-        net.head.out.weight.abs_()  # the features are not negative: so there is a positive part to compare
+        # the features are not negative: so there is a positive part to compare
+        net.head.out.weight.abs_()
     maps = grad_cam(net, crops)
     scored = NetworkScorer(net).score(crops, explain=True)
     assert scored.heatmaps is not None

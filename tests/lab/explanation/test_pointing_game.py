@@ -27,9 +27,8 @@ def test_pointing_and_iou_by_hand() -> None:
     maps[0, :2, :2] = [[4, 3], [2, 1]]  # the four highest are the mask
     maps[1, 2:, 2:] = [[4, 3], [2, 1]]  # the four highest lie opposite
     assert measure_maps(maps, masks) == {"pointing": 0.5, "iou": 0.5}
-    maps[1, 0, 0] = (
-        9  # now the highest hits: one of the four highest and the mask in common, seven named by either
-    )
+    # now the highest hits: one of the four highest and the mask in common, seven named by either
+    maps[1, 0, 0] = 9
     assert measure_maps(maps, masks) == {"pointing": 1.0, "iou": pytest.approx((1 + 1 / 7) / 2)}
 
 

@@ -11,7 +11,7 @@ from unmask.bundle import load_bundle
 from unmask.bundle.session import canary_crops
 from unmask.errors import LabError
 from unmask.lab.export.export import to_onnx
-from unmask.lab.models.from_bundle import average, settle, unfold
+from unmask.lab.models.from_bundle import average, recalibrate_batch_norm, unfold
 from unmask.lab.models.network import build_network
 from unmask.lab.recipe import load_recipe
 
@@ -46,9 +46,10 @@ def test_a_bundle_goes_on_as_the_network_it_was(bundle_graph: tuple[Path, torch.
     ).eval()
     with torch.no_grad():
         assert torch.allclose(network(faces(8))[0], expected, atol=1e-4)
-        settle(network, faces(32))
+        recalibrate_batch_norm(network, faces(32))
         assert torch.allclose(network(faces(8))[0], expected, atol=1e-3)
-        network.train()  # with the batch's own statistics, nearly the same; folded norms alone would be far off
+        # with the batch's own statistics, nearly the same; folded norms alone would be far off
+        network.train()
         spread = float(expected.std())
         learning = network(faces(32))[0][:8]
     assert float((learning - expected).abs().mean()) < max(0.5, 5 * spread)
@@ -73,7 +74,7 @@ def test_settled_norms_have_the_statistics_of_what_passes(
     network = build_network(
         load_recipe("unmask-lite0", [*LITE, f"model.weights={bundle_graph[0]}"]).model
     ).eval()
-    settle(network, faces(32))
+    recalibrate_batch_norm(network, faces(32))
     stem, norm = network.backbone.conv_stem, network.backbone.bn1
     with torch.no_grad():
         passing = stem((faces(32).float() - network.mean) / network.std)

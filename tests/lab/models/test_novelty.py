@@ -11,7 +11,7 @@ from unmask.bundle import load_bundle
 from unmask.lab.data.manifest import read_manifest, select
 from unmask.lab.export.export import calibrate, cut_faces, export_run
 from unmask.lab.models.network import build_network
-from unmask.lab.models.novelty import pooled_features, tell_novelty
+from unmask.lab.models.novelty import pooled_features, with_novelty
 from unmask.lab.recipe import load_recipe
 from unmask.lab.training.train import load_run, train
 
@@ -23,7 +23,7 @@ def test_novelty_by_hand() -> None:
     pooled = rng.normal(0, 0.05, (400, network.channels)).astype(np.float32)
     pooled[:, :2] += rng.normal([10, -4], [3, 2], (400, 2))  # known faces vary in two directions,
     pooled[:, 3] += 7  # and not in a third, in which they lie
-    told = tell_novelty(network, pooled, np.full(400, "a"), 0.05)
+    told = with_novelty(network, pooled, np.full(400, "a"), 0.05)
 
     def novelty(*point: float) -> float:
         row = torch.zeros(1, network.channels)
@@ -44,11 +44,11 @@ def test_the_edge_is_where_the_share_is_outside_and_the_hardest_set_counts() -> 
     pooled[2000:] += rng.normal(0, 1, (1000, network.channels)).astype(np.float32)
     names = np.array(["a"] * 2000 + ["b"] * 1000)
     known = torch.from_numpy(pooled)
-    inside = tell_novelty(network, pooled, names, 0.05).novelty(known).numpy() <= 1
+    inside = with_novelty(network, pooled, names, 0.05).novelty(known).numpy() <= 1
     assert inside[names == "b"].mean() == pytest.approx(0.95, abs=0.005)
     assert inside[names == "a"].mean() > 0.97
     pooled_alone = (
-        tell_novelty(network, pooled, np.full(3000, "all"), 0.05).novelty(known).numpy() <= 1
+        with_novelty(network, pooled, np.full(3000, "all"), 0.05).novelty(known).numpy() <= 1
     )
     assert pooled_alone.mean() == pytest.approx(0.95, abs=0.005)
 
@@ -81,7 +81,7 @@ def test_a_bundle_tells_novelty(bundle: Path, toy_set: Path) -> None:
     # the gate's share of validation faces is outside
     assert (known <= 1.001).mean() == pytest.approx(0.9, abs=0.05)
     network = load_run(bundle.parent / "run")[1]
-    told = tell_novelty(network, pooled_features(network, crops), np.full(len(crops), "toy"), 0.1)
+    told = with_novelty(network, pooled_features(network, crops), np.full(len(crops), "toy"), 0.1)
     with torch.inference_mode():
         by_torch = told(torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy()))[2].numpy()
     assert known == pytest.approx(by_torch, abs=0.02)

@@ -40,7 +40,7 @@ def test_without_augmentation_training_sees_what_a_scan_sees() -> None:
 
 
 def test_a_flip_is_a_mirror() -> None:
-    """A picture and landmarks that are their own mirror image give the same crop, flipped or not."""
+    """A picture that is its own mirror image gives the same crop, flipped or not."""
     # smooth, so that the template's own slight asymmetry does not matter
     y, x = np.mgrid[:200, :200] / 200 - 0.4975
     symmetric = np.stack(

@@ -23,7 +23,7 @@ from unmask.lab.audit.leakage import find_leaks
 from unmask.lab.data.manifest import Item, read_manifest
 from unmask.lab.recipe import Train, load_recipe
 from unmask.lab.training import train as training
-from unmask.lab.training.loop import Plan, class_weights, map_loss, moving_average
+from unmask.lab.training.loop import TrainingPlan, class_weights, map_loss, moving_average
 from unmask.lab.training.train import load_run, train
 
 EPOCHS = [
@@ -97,17 +97,17 @@ def test_killed_at_an_epoch_it_goes_on_to_the_same_curve(
 
     recipe = load_recipe("unmask-lite0", [*TINY, *EPOCHS])
     with pytest.raises(StoppedError):
-        train(recipe, items, tmp_path, jobs=1, say=kill)
+        train(recipe, items, tmp_path, jobs=1, log=kill)
     assert len(history(tmp_path)) == 2
     said: list[str] = []
-    train(recipe, items, tmp_path, jobs=1, say=said.append)
+    train(recipe, items, tmp_path, jobs=1, log=said.append)
     assert "going on after epoch 2 of 4" in said
     assert history(tmp_path) == history(whole)
     assert (tmp_path / "weights.safetensors").read_bytes() == (
         whole / "weights.safetensors"
     ).read_bytes()
     said.clear()
-    train(recipe, items, tmp_path, jobs=1, say=said.append)  # and a finished run is not begun again
+    train(recipe, items, tmp_path, jobs=1, log=said.append)  # and a finished run is not begun again
     assert not [text for text in said if text.startswith("epoch")]
     assert history(tmp_path) == history(whole)
     kept, facts = (json.loads((run / "run.json").read_text()) for run in (whole, tmp_path))
@@ -231,7 +231,7 @@ def test_training_stops_when_nothing_gets_better(items: list[Item], tmp_path: Pa
     ]
     recipe = load_recipe("unmask-lite0", [*TINY, *changes, "model.freeze=all"])
     said: list[str] = []
-    train(recipe, items, tmp_path, jobs=1, say=said.append)
+    train(recipe, items, tmp_path, jobs=1, log=said.append)
     assert len(history(tmp_path)) == 3
     assert "no better validation_auc for 2 epochs" in said[-1]
     assert (
@@ -253,7 +253,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     with pytest.raises(
         OutputError, match=r"No space left.*last good checkpoint stays, of epoch 2.*go on"
     ):
-        train(recipe, items, tmp_path, jobs=1, say=fill)
+        train(recipe, items, tmp_path, jobs=1, log=fill)
     assert load_run(tmp_path)[1].training is False  # what was good can be exported
     train(recipe, items, tmp_path, jobs=1)
     assert history(tmp_path) == history(whole)
@@ -304,7 +304,7 @@ def test_broken_pictures_are_left_out_counted_and_named(items: list[Item], tmp_p
     broken = replace(many[0], name="broken-one", data=b"no picture")
     recipe = load_recipe("unmask-lite0", [*TINY, *EPOCHS, "train.epochs=1"])
     said: list[str] = []
-    run = train(recipe, [broken, *many], tmp_path / "one", jobs=1, allow_leak=True, say=said.append)
+    run = train(recipe, [broken, *many], tmp_path / "one", jobs=1, allow_leak=True, log=said.append)
     assert any("broken-one" in text and "left out" in text for text in said)
     assert json.loads((run / "run.json").read_text())["left_out"]["train"] == {
         "no_face": 0,
@@ -323,9 +323,9 @@ def test_plans_by_hand() -> None:
     def settings(**changes: object) -> Train:
         return Train(batch=10, learning_rate=1, **changes)  # type: ignore[arg-type]
 
-    assert Plan.of(settings(epochs=3), 105) == Plan(3, 10)
-    assert Plan.of(settings(epochs=3), 4) == Plan(3, 1)
-    assert Plan.of(settings(images=1000, validations=8), 7) == Plan(8, 12)
+    assert TrainingPlan.of(settings(epochs=3), 105) == TrainingPlan(3, 10)
+    assert TrainingPlan.of(settings(epochs=3), 4) == TrainingPlan(3, 1)
+    assert TrainingPlan.of(settings(images=1000, validations=8), 7) == TrainingPlan(8, 12)
 
 
 def test_the_average_starts_warm() -> None:

@@ -1,10 +1,10 @@
 """The work of an archive scan done on a Ray cluster.
 
 Batches of files are a Ray data set, judged by a pool of actors; what comes of them is written down
-where the scan was started. Decoding and finding take CPUs. Where the cluster has GPUs, faces are scored by actors that hold one
-each; only crops travel to them, for a verdict on a video needs scores midway (where to look again),
-and frames are large. An actor that dies costs the batch it had: its files are judged again,
-each alone, and one whose actors keep dying is given up.
+where the scan was started. Decoding and finding take CPUs. Where the cluster has GPUs, faces are
+scored by actors that hold one each; only crops travel to them, for a verdict on a video needs
+scores midway (where to look again), and frames are large. An actor that dies costs the batch it
+had: its files are judged again, each alone, and one whose actors keep dying is given up.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from unmask.types import Image, ModelId
 
 ROUND = 100_000
-"""Files that are given to Ray together. What is listed later, or was lost, comes in the next round."""
+"""Files that are given to Ray together. What is listed later, or was lost, comes in the next round.
+"""
 
 ATTEMPTS = 3
 """How often a file is tried, alone, whose actor dies; nodes die more often than processes."""
@@ -240,8 +241,10 @@ class ContentRegistry:
         self._owners: dict[tuple[bytes, str], int] = {}
 
     def begin(self, files: Sequence[tuple[int, str, str, bool]]) -> list[bool]:
-        """Whether each file (number, sha-256, pass, judged whatever the ledger has) is to be
-        judged: nobody has its content yet, or the same file had it before and is tried again.
+        """Whether each file is to be judged: nobody else has its content.
+
+        - files: (number, sha-256, pass, whether to judge it whatever the ledger has); the same file
+          may ask again when it is retried
         """
         wanted = []
         for file, digest, scan_pass, forced in files:
@@ -275,16 +278,16 @@ class ScanActor:
         one_opencv_thread(True).__enter__()  # for as long as the actor lives
         self._folder = _Models({model: ray.get(content) for model, content in models.items()})
         # each node has files of its own for the bundles, and a spool of its own
-        asked = ScanJob.from_json(job)
+        given_job = ScanJob.from_json(job)
         passes = {
             name: replace(scan_pass, model=self._folder.paths[scan_pass.model])
-            for name, scan_pass in asked.passes.items()
+            for name, scan_pass in given_job.passes.items()
         }
         remote = {
             self._folder.paths[model]: RemoteScorer(self._folder.paths[model], actors)
             for model, actors in scorers.items()
         }
-        here = replace(asked, passes=passes, spool=Path(self._folder.spool))
+        here = replace(given_job, passes=passes, spool=Path(self._folder.spool))
         self._scanner = BatchScanner(here, remote or None)
 
     def __call__(self, batch: Any) -> Any:
@@ -303,9 +306,9 @@ class ScanActor:
         messages = []
         for text in batch["tasks"].to_pylist():
             tasks = [Task(**task) for task in json.loads(text)]
-            found = list(self._scanner.fetch(tasks))
-            messages += [outcome.message() for outcome in found if isinstance(outcome, Outcome)]
-            files = [file for file in found if isinstance(file, Fetched)]
+            fetched = list(self._scanner.fetch(tasks))
+            messages += [outcome.message() for outcome in fetched if isinstance(outcome, Outcome)]
+            files = [file for file in fetched if isinstance(file, Fetched)]
             wanted = self._wanted(files)
             messages += [_same(file) for file in files if file.task.file not in wanted]
             messages += [
@@ -354,10 +357,10 @@ class RemoteScorer:
         import ray
 
         self._turn += 1
-        found: Scored = ray.get(
+        scored: Scored = ray.get(
             self._actors[self._turn % len(self._actors)].score.remote(list(crops), explain)
         )
-        return found
+        return scored
 
 
 class _Models:
@@ -387,7 +390,7 @@ def connect(address: str | None, cpus: int = 0) -> Any:
         import ray.data
     except ImportError as error:
         raise MissingExtraError("the engine ray", "ray") from error
-    said: list[BaseException | None] = []
+    answers: list[BaseException | None] = []
 
     def begin() -> None:
         try:
@@ -400,9 +403,9 @@ def connect(address: str | None, cpus: int = 0) -> Any:
                 logging_level=logging.ERROR,
                 ignore_reinit_error=True,
             )
-            said.append(None)
+            answers.append(None)
         except BaseException as error:
-            said.append(error)
+            answers.append(error)
 
     # a cluster of one's own takes as long as it takes; one that is asked for answers soon, or not
     # at all
@@ -413,14 +416,14 @@ def connect(address: str | None, cpus: int = 0) -> Any:
         waiter.start()
         waiter.join(ANSWER_S)
     where = address or "this machine"
-    if not said:
+    if not answers:
         raise ExecutorError(
             f"no Ray cluster answers at {where} within {ANSWER_S:g} s; is it up, and the port"
             " right?"
         )
-    if said[0] is not None:
-        words = (str(said[0]).strip() or type(said[0]).__name__).splitlines()[0]
-        raise ExecutorError(f"cannot use the Ray cluster at {where}: {words}") from said[0]
+    if answers[0] is not None:
+        message = (str(answers[0]).strip() or type(answers[0]).__name__).splitlines()[0]
+        raise ExecutorError(f"cannot use the Ray cluster at {where}: {message}") from answers[0]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # batches that were lost are counted, and tried again, by us

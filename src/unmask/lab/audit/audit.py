@@ -1,6 +1,4 @@
-"""The audit of a data set before anything is learnt from it: do its splits leak, and does its
-wrapping tell the answer?
-"""
+"""The audit of a data set: do its splits leak, and can fakes be told from file properties alone?"""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from unmask._internal.atomic import output_errors
 from unmask.errors import ManifestError
 from unmask.lab.audit.file_features import PIXEL_FACTS, Facts, all_facts
 from unmask.lab.audit.identities import cluster, embed
-from unmask.lab.audit.leakage import NAMES, Leaks, find_leaks
+from unmask.lab.audit.leakage import NAMES, Leak, Leaks, find_leaks
 from unmask.lab.data.datasets.base import PICTURES
 from unmask.lab.data.manifest import Item
 from unmask.lab.data.samples import find_samples
@@ -92,7 +90,7 @@ def audit(
     *,
     identities: bool = True,
     jobs: int = 2,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Audit:
     """Audit `items`; writes audit.json and audit.html into `out`.
 
@@ -111,23 +109,23 @@ def audit(
         notes.append("faces were not compared: the same person may stand in two splits")
     leaks, people = find_leaks(items), None
     if pictures:
-        found = find_samples(pictures, jobs=jobs)
-        say(f"{len(found.samples)} faces in {len(pictures)} pictures")
-        numbers = cluster(embed(found.samples, jobs)).tolist() if identities else None
+        samples = find_samples(pictures, jobs=jobs)
+        log(f"{len(samples.samples)} faces in {len(pictures)} pictures")
+        numbers = cluster(embed(samples.samples, jobs)).tolist() if identities else None
         people = len(set(numbers)) if numbers else None
-        looked = [sample.item for sample in found.samples]
+        looked = [sample.item for sample in samples.samples]
         leaks = find_leaks(
             looked,
-            np.stack([sample.print for sample in found.samples]) if looked else None,
+            np.stack([sample.print for sample in samples.samples]) if looked else None,
             numbers,
         )
-        if found.no_face or found.broken:
+        if samples.no_face or samples.broken:
             notes.append(
-                f"no face in {len(found.no_face)} pictures, {len(found.broken)} broken: not"
+                f"no face in {len(samples.no_face)} pictures, {len(samples.broken)} broken: not"
                 " compared"
             )
     facts = all_facts(items, jobs)
-    say("facts of all files read")
+    log("facts of all files read")
     result = Audit(_counts(items), leaks, _shortcuts(items, facts), people, notes)
     _write(result, items, facts, out)
     return result
@@ -138,23 +136,27 @@ def _is_picture(item: Item) -> bool:
 
 
 def _shortcuts(items: Sequence[Item], facts: Sequence[Facts]) -> list[Shortcut]:
-    found = []
+    shortcuts = []
     names = sorted({item.dataset for item in items})
     wholes = [(name, [i for i, item in enumerate(items) if item.dataset == name]) for name in names]
     if len(names) > 1:
         wholes.append(("all together", list(range(len(items)))))
     for name, rows in wholes:
         if len({items[i].label for i in rows}) == 2:
-            found.append(measure_shortcut(name, [items[i] for i in rows], [facts[i] for i in rows]))
-    return found
+            shortcuts.append(
+                measure_shortcut(name, [items[i] for i in rows], [facts[i] for i in rows])
+            )
+    return shortcuts
 
 
 def measure_shortcut(
     name: str, items: Sequence[Item], facts: Sequence[Facts], seed: int = 0
 ) -> Shortcut:
-    """What facts tell of the class: gradient-boosted trees (a single tree for each fact by itself),
-    five folds parted by group, AUC over the held-out rows with a group-bootstrap interval. Raises
-    ManifestError where a class has under ten groups.
+    """How well the class can be told from file features alone.
+
+    Gradient-boosted trees (a single tree for each feature by itself), five folds split by group,
+    AUC over the held-out rows with a group-bootstrap interval. Raises ManifestError where a class
+    has under ten groups.
     """
     labels = np.array([item.label for item in items])
     groups = np.array([f"{item.dataset} {item.group}" for item in items])
@@ -224,69 +226,13 @@ def _counts(items: Sequence[Item]) -> list[dict[str, Any]]:
 
 
 def _write(result: Audit, items: Sequence[Item], facts: Sequence[Facts], out: Path) -> None:
-    words = {
-        "schema": "unmask.audit/1",
-        "counts": result.counts,
-        "leaks": [
-            {
-                "kind": leak.kind,
-                "count": leak.count,
-                "examples": [[result.leaks.items[i].name for i in pair] for pair in leak.examples],
-            }
-            for leak in result.leaks.found
-        ],
-        "people_found": result.people,
-        "shortcuts": [
-            {
-                "data": s.data,
-                "rows": s.rows,
-                "wrapping": s.wrapping,
-                "with_pixels": s.pixels,
-                "worst": s.worst,
-                "by_fact": s.by_fact,
-            }
-            for s in result.shortcuts
-        ],
-        "notes": result.notes,
-    }
-    leaks = [
-        {
-            "name": NAMES[leak.kind],
-            "count": leak.count,
-            "examples": [
-                [_exhibit(result.leaks.items[i]) for i in pair] for pair in leak.examples[:6]
-            ],
-        }
-        for leak in result.leaks.found
-    ]
-    shortcuts = []
-    for shortcut in result.shortcuts:
-        rows = [
-            i for i, item in enumerate(items) if shortcut.data in (item.dataset, "all together")
-        ]
-        labels = np.array([items[i].label for i in rows])
-        worst = shortcut.worst
-        values = _values([facts[i].get(worst) for i in rows])
-        shortcuts.append(
-            {
-                "data": shortcut.data,
-                "words": shortcut.words(),
-                "bad": shortcut.wrapping[1] > TELLS,
-                "facts": data_uri(
-                    png(
-                        plot_intervals(
-                            dict(list(shortcut.by_fact.items())[:14]), "AUC from this fact alone"
-                        )
-                    )
-                ),
-                "worst": (
-                    data_uri(png(plot_by_class(values, labels, worst))) if worst != "none" else ""
-                ),
-            }
-        )
+    """Write audit.json for programs and audit.html to look at."""
+    tree = json.dumps(_as_json(result), indent=2, ensure_ascii=False)
+    leaks = [_leak_to_show(leak, result.leaks.items) for leak in result.leaks.found]
+    shortcuts = [_shortcut_to_show(shortcut, items, facts) for shortcut in result.shortcuts]
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "audit.json").write_text(json.dumps(words, indent=2, ensure_ascii=False))
+        (out / "audit.json").write_text(tree)
         write_page(
             out / "audit.html",
             "audit.html",
@@ -295,6 +241,62 @@ def _write(result: Audit, items: Sequence[Item], facts: Sequence[Facts], out: Pa
             shortcuts=shortcuts,
             audit=result,
         )
+
+
+def _as_json(result: Audit) -> dict[str, Any]:
+    leaks = []
+    for leak in result.leaks.found:
+        examples = [[result.leaks.items[row].name for row in pair] for pair in leak.examples]
+        leaks.append({"kind": leak.kind, "count": leak.count, "examples": examples})
+    shortcuts = []
+    for shortcut in result.shortcuts:
+        shortcuts.append(
+            {
+                "data": shortcut.data,
+                "rows": shortcut.rows,
+                "wrapping": shortcut.wrapping,
+                "with_pixels": shortcut.pixels,
+                "worst": shortcut.worst,
+                "by_fact": shortcut.by_fact,
+            }
+        )
+    return {
+        "schema": "unmask.audit/1",
+        "counts": result.counts,
+        "leaks": leaks,
+        "people_found": result.people,
+        "shortcuts": shortcuts,
+        "notes": result.notes,
+    }
+
+
+def _leak_to_show(leak: Leak, items: Sequence[Item]) -> dict[str, Any]:
+    """A leak with pictures of its first examples."""
+    examples = [[_exhibit(items[row]) for row in pair] for pair in leak.examples[:6]]
+    return {"name": NAMES[leak.kind], "count": leak.count, "examples": examples}
+
+
+def _shortcut_to_show(
+    shortcut: Shortcut, items: Sequence[Item], facts: Sequence[Facts]
+) -> dict[str, Any]:
+    """A shortcut with its plots: the AUC of each fact alone, and the worst fact by class."""
+    strongest = dict(list(shortcut.by_fact.items())[:14])
+    aucs = plot_intervals(strongest, "AUC from this fact alone")
+    worst = ""
+    if shortcut.worst != "none":
+        rows = [
+            row for row, item in enumerate(items) if shortcut.data in (item.dataset, "all together")
+        ]
+        labels = np.array([items[row].label for row in rows])
+        values = _values([facts[row].get(shortcut.worst) for row in rows])
+        worst = data_uri(png(plot_by_class(values, labels, shortcut.worst)))
+    return {
+        "data": shortcut.data,
+        "words": shortcut.words(),
+        "bad": shortcut.wrapping[1] > TELLS,
+        "facts": data_uri(png(aucs)),
+        "worst": worst,
+    }
 
 
 def _values(values: Sequence[float | str | None]) -> Array:

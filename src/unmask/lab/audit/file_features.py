@@ -34,8 +34,9 @@ def all_facts(items: Sequence[Item], jobs: int = 2) -> list[Facts]:
 
 
 def item_facts(item: Item) -> Facts:
-    """Of a picture: format, bytes per pixel, JPEG tables and subsampling, size, metadata, colour,
-    sharpness, noise.
+    """The features of a picture file.
+
+    Format, bytes per pixel, JPEG tables and subsampling, size, metadata, colour, sharpness, noise.
 
     Of a video: container and codec, bit rate, size, rate, length, software. With those that `data
     prepare` kept.

@@ -47,7 +47,7 @@ class Leaks:
             for leak in self.found
         ]
 
-    def complaint(self) -> str:
+    def error_message(self) -> str:
         """Why training stops."""
         return (
             "the splits leak: "
@@ -74,23 +74,24 @@ NAMES = {
 def find_leaks(
     items: Sequence[Item], prints: PerceptualHash | None = None, people: Sequence[Any] | None = None
 ) -> Leaks:
-    """What crosses the items' splits: groups, identities that the data set names, near-duplicates
-    by `prints` (n, 32), and `people` (who is in each item, from `unmask.lab.audit.identities`;
-    None: not known).
+    """What the splits of these items have in common: groups, identities, near-duplicates, people.
+
+    - prints: perceptual hashes, (n, 32)
+    - people: who is in each item, from `unmask.lab.audit.identities`; None: not known
     """
-    found = [
+    leaks = [
         _crossing("group", items, [[(item.dataset, item.group)] for item in items]),
         _crossing(
             "identity", items, [[(item.dataset, who) for who in item.identities] for item in items]
         ),
     ]
     if people is not None:
-        found.append(
+        leaks.append(
             _crossing("lookalike", items, [[] if who is None else [who] for who in people])
         )
     if prints is not None:
-        found.append(_near(items, prints))
-    return Leaks(tuple(leak for leak in found if leak.count), tuple(items))
+        leaks.append(_near(items, prints))
+    return Leaks(tuple(leak for leak in leaks if leak.count), tuple(items))
 
 
 def _crossing(kind: str, items: Sequence[Item], keys: Sequence[Sequence[Hashable]]) -> Leak:

@@ -1,5 +1,6 @@
-"""Generated faces, made on the spot by a network that an installed package carries, and wrapped
-like real pictures.
+"""Fake faces generated on the spot, and framed and encoded like real pictures.
+
+The generator is a network that an installed package carries.
 
 A generator's own pictures are all of one size, framing and sharpness, and a detector told to find
 them learns that. So each is given the place of a real picture: turned and scaled until its
@@ -43,8 +44,11 @@ on."""
 def generate(
     faces: Faces, name: str, likes: Sequence[Sample], count: int, finder: FaceFinder, seed: int = 0
 ) -> Iterator[Item]:
-    """`count` fakes of the generator `name`, each in the place of one of `likes`, which are gone
-    through in an order drawn by the seed, again and again if they are fewer.
+    """`count` fakes, each in the place of one of `likes`.
+
+    - name: of the generator
+
+    `likes` are gone through in an order drawn by the seed, again and again if they are fewer.
 
     The split is the real picture's.
 
@@ -128,9 +132,10 @@ _ADVICE = "pip install --no-deps random-face==2021.7.21.1, and unmask[openvino]"
 
 
 def _mobilestylegan() -> Faces:
-    """MobileStyleGAN (Belousov, 2021; Apache-2.0), a small StyleGAN2 learnt from FFHQ, by OpenVINO.
-    The package's own code is for an interface OpenVINO no longer has, so only its files are used
-    and it is never imported.
+    """MobileStyleGAN (Belousov, 2021; Apache-2.0), a small StyleGAN2 trained on FFHQ, by OpenVINO.
+
+    The package's own code is for an interface that OpenVINO no longer has, so only its files are
+    used and it is never imported.
     """
     graphs = {
         file: carried_file("random_face", f"data/{file}", sha256, advice=_ADVICE, error=LabError)

@@ -83,8 +83,9 @@ def read_manifests(paths: Iterable[Path], *, files_there: bool = True) -> list[I
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """The items of one manifest: a .parquet file or a folder of them, a .csv file, or a folder with
-    real/ and fake/.
+    """The items of one manifest.
+
+    - path: a .parquet file or a folder of them, a .csv file, or a folder with real/ and fake/
     """
     if path.is_dir():
         shards = sorted(path.glob("*.parquet"))
@@ -161,8 +162,10 @@ def _require_files(items: Sequence[Item]) -> None:
 
 
 def _require_once(items: Sequence[Item]) -> None:
-    """The same bytes under two names and one label pass: published sets have such; across splits
-    the gate finds them.
+    """Refuse the same file twice with different labels.
+
+    The same bytes under two names and one label pass: published sets have such; across splits the
+    leak check finds them.
 
     Two frames of one video may be the same, too; their facts tell them apart.
     """
@@ -224,9 +227,7 @@ def _read_parquet(path: Path) -> list[Item]:
 
 
 def _class_names(metadata: Mapping[bytes, bytes]) -> list[str]:
-    """The words behind numeric labels, where a hub data set's own metadata tells them; none
-    otherwise.
-    """
+    """The words behind numeric labels, where a hub data set's metadata has them; else none."""
     try:
         return list(json.loads(metadata[b"huggingface"])["info"]["features"]["label"]["names"])
     except (KeyError, ValueError, TypeError):

@@ -21,9 +21,10 @@ swap and its own original."""
 
 
 def perceptual_hash(image: Image) -> PerceptualHash:
-    """The perceptual hash of a picture (h, w, 3): signs of its 256 lowest cosine frequencies but
-    the mean, as of Zauner (2010), with 256 instead of 64 bits, since faces cut alike are alike
-    in the coarsest.
+    """The perceptual hash of a picture (h, w, 3): 256 bits, (32,) uint8.
+
+    The signs of its 256 lowest cosine frequencies but the mean, after Zauner (2010), with 256
+    instead of 64 bits, since faces cut alike are alike in the coarsest.
 
     A picture of one colour has the print of all zeros, which resembles nothing.
     """
@@ -42,8 +43,9 @@ def near_duplicates(
     max_bits: int = SAME_BITS,
     block: int = 2048,
 ) -> Iterator[tuple[int, int, int]]:
-    """Pairs (i, j, differing bits) of (n, 32) prints and (m, 32) others; without others, pairs i <
-    j among themselves.
+    """Pairs (i, j, differing bits) of near-duplicates.
+
+    - prints: (n, 32); others: (m, 32), or None: pairs i < j among `prints`
 
     Every pair is compared, as products of matrices: 20,000 by 3,000 take a second.
     """

@@ -22,10 +22,10 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from unmask._internal.atomic import output_errors, write_atomically
+from unmask._internal.atomic import write_atomically
 from unmask.errors import LabError, ManifestError, MediaError, OutputError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, load_finder
-from unmask.faces.alignment import CropSpec, landmarks_from_box, similarity_transform
+from unmask.faces.alignment import CropSpec, landmarks_of, similarity_transform
 from unmask.lab.data.manifest import FACT, Item, write_manifest
 from unmask.lab.data.samples import worker_pool
 from unmask.media import open_media
@@ -36,9 +36,11 @@ OK, NO_FACE = "ok", "no_face"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """- frames: how many of each video, evenly spaced
-    - every_s: instead one every so many seconds
+class CropSettings:
+    """How faces are cut out.
+
+    - frames: how many of each video, evenly spaced
+    - every_s: instead, one frame every so many seconds
 
     - faces: the largest of each frame, or all
     - size, margin, centre_y, via: as of `unmask.faces.alignment.CropSpec`; leave a margin for
@@ -64,14 +66,15 @@ class Settings:
 def prepare(
     items: Sequence[Item],
     out: Path,
-    settings: Settings,
+    settings: CropSettings,
     *,
     jobs: int = 2,
     advance: Callable[[int], Any] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write the shards of `items` into the folder `out` and return the coverage, which stands in
-    coverage.json and coverage.csv too: for each item its status (`ok`, `no_face`, or why it could
-    not be read) and its crops.
+    """Write crops of `items` as shards into `out`; returns the coverage.
+
+    The coverage (also coverage.json and coverage.csv) has for each item its status (`ok`,
+    `no_face`, or why it could not be read) and its crops.
 
     - advance: told how many items are done
 
@@ -100,23 +103,27 @@ def prepare(
     return _coverage(items, out, len(lots))
 
 
-def _begin(items: Sequence[Item], out: Path, settings: Settings) -> None:
+def _begin(items: Sequence[Item], out: Path, settings: CropSettings) -> None:
     digest = hashlib.sha256(
         "\n".join(f"{i.dataset}\0{i.name}\0{i.path}\0{i.label}" for i in items).encode(
             errors="replace"
         )
     )
-    words = {"settings": asdict(settings), "items": len(items), "items_sha256": digest.hexdigest()}
+    run_key = {
+        "settings": asdict(settings),
+        "items": len(items),
+        "items_sha256": digest.hexdigest(),
+    }
     path = out / SETTINGS_FILE
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not path.is_file():
-            path.write_text(json.dumps(words, indent=2))
+            path.write_text(json.dumps(run_key, indent=2))
             return
         before = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot use the folder {out}: {error}") from error
-    if before != words:
+    if before != run_key:
         keys = [
             key
             for key, value in asdict(settings).items()
@@ -126,24 +133,24 @@ def _begin(items: Sequence[Item], out: Path, settings: Settings) -> None:
         raise LabError(f"{out} holds crops {what}; take another folder")
 
 
-def _lot(items: Sequence[Item], number: int, out: Path, settings: Settings) -> int:
+def _lot(items: Sequence[Item], number: int, out: Path, settings: CropSettings) -> int:
     """Do one lot: its shard, then its account."""
     crops: list[Item] = []
     account = []
     for item in items:
         try:
-            mine = list(_crops(item, settings))
-            status, why = (OK, "") if mine else (NO_FACE, "no face was found")
+            item_crops = list(_crops(item, settings))
+            status, why = (OK, "") if item_crops else (NO_FACE, "no face was found")
         except MediaError as error:
-            mine, status, why = [], error.kind, str(error)
+            item_crops, status, why = [], error.kind, str(error)
         except ManifestError as error:
-            mine, status, why = [], "unknown_format", str(error)
+            item_crops, status, why = [], "unknown_format", str(error)
         except UnmaskError:
             raise  # not the file's fault
         except Exception as error:  # whatever a hostile file sets off costs that file, and is told
-            mine, status, why = [], "internal", f"{type(error).__name__}: {error}"
-        crops += mine
-        account.append({"status": status, "why": why, "crops": len(mine)})
+            item_crops, status, why = [], "internal", f"{type(error).__name__}: {error}"
+        crops += item_crops
+        account.append({"status": status, "why": why, "crops": len(item_crops)})
     if crops:
         write_manifest(crops, out / f"part-{number:05}.parquet")
     write_atomically(_account(out, number), json.dumps(account))
@@ -153,7 +160,7 @@ def _lot(items: Sequence[Item], number: int, out: Path, settings: Settings) -> i
 _finders: dict[str, FaceFinder] = {}
 
 
-def _crops(item: Item, settings: Settings) -> Iterator[Item]:
+def _crops(item: Item, settings: CropSettings) -> Iterator[Item]:
     """The crops of one item, each an item with its landmarks and with the facts of its file."""
     if settings.finder not in _finders:
         _finders[settings.finder] = load_finder(settings.finder)
@@ -181,50 +188,59 @@ def _of_frame(
     tags: dict[str, str],
     size: int,
     finder: FaceFinder,
-    settings: Settings,
+    settings: CropSettings,
 ) -> Iterator[Item]:
+    """The crops of one frame.
+
+    - size: of the file, in bytes
+    """
     faces = finder.find(frame)
     if not faces and media.kind == "image":
         faces = find_close_up(finder, frame)
     if settings.faces == "largest":
-        faces = sorted(faces, key=_area)[-1:]
+        faces = sorted(faces, key=lambda face: face.area_px)[-1:]
     spec = settings.spec()
     for face in faces:
-        landmarks = face.landmarks if face.landmarks is not None else landmarks_from_box(face.box)
+        landmarks = landmarks_of(face)
         matrix = similarity_transform(landmarks, spec.target())
         crop = spec.cut(frame.image, matrix)
-        placed = spec.carry(landmarks, matrix)
-        x0, y0, x1, y1 = face.box
-        facts: dict[str, Any] = {
-            "bytes": size,
-            "width": media.width,
-            "height": media.height,
-            "kind": media.kind,
-            "codec": tags.get("codec", ""),
-            "software": tags.get("encoder") or tags.get("software") or "",
-            "duration_s": media.duration_s,
-            "fps": float(media.fps) if media.fps else None,
-            "frame": frame.index,
-            "time_s": frame.time_s,
-            "face_px": min(x1 - x0, y1 - y0),
-        }
+        in_crop = spec.carry(landmarks, matrix)
+        facts = _facts(face, frame, media, tags, size)
         yield Item(
-            item.name, item.label, item.dataset, item.split, item.group, item.method,
-            data=_encode(crop, settings.encoding), identities=item.identities,
-            landmarks=tuple(float(v) for v in placed.ravel()),
+            item.name,
+            item.label,
+            item.dataset,
+            item.split,
+            item.group,
+            item.method,
+            data=_encode(crop, settings.encoding),
+            identities=item.identities,
+            landmarks=tuple(float(value) for value in in_crop.ravel()),
             facts={FACT + key: value for key, value in facts.items()},
-        )  # fmt: skip
+        )
 
 
-def _area(face: Face) -> float:
-    x0, y0, x1, y1 = face.box
-    return (x1 - x0) * (y1 - y0)
+def _facts(
+    face: Face, frame: Frame, media: Media, tags: dict[str, str], size: int
+) -> dict[str, Any]:
+    """What is known of the file that a crop comes from, for audits."""
+    return {
+        "bytes": size,
+        "width": media.width,
+        "height": media.height,
+        "kind": media.kind,
+        "codec": tags.get("codec", ""),
+        "software": tags.get("encoder") or tags.get("software") or "",
+        "duration_s": media.duration_s,
+        "fps": float(media.fps) if media.fps else None,
+        "frame": frame.index,
+        "time_s": frame.time_s,
+        "face_px": face.shorter_side_px,
+    }
 
 
 def _encode(crop: Image, encoding: str) -> bytes:
-    """JPEG at 95 without subsampling of colour, or PNG: the same for every crop, so that it tells
-    nothing of its class.
-    """
+    """JPEG at 95 without colour subsampling, or PNG; the same for real and fake crops."""
     options = [
         cv2.IMWRITE_JPEG_QUALITY,
         95,
@@ -244,46 +260,43 @@ def _names(lots: Any) -> str:
 
 
 def _coverage(items: Sequence[Item], out: Path, lots: int) -> dict[str, Any]:
-    rows = [row for number in range(lots) for row in json.loads(_account(out, number).read_text())]
-    table: dict[str, Counter[str]] = {}
-    for item, row in zip(items, rows, strict=True):
-        table.setdefault(f"{item.dataset} {'fake' if item.label else 'real'}", Counter())[
-            row["status"]
-        ] += 1
+    """Put the accounts of all shards together, and write them as coverage.json and coverage.csv."""
+    accounts: list[dict[str, Any]] = []
+    for number in range(lots):
+        accounts += json.loads(_account(out, number).read_text())
+
+    # Count what became of the items, by data set and class, and list those without a crop.
+    by_data_set: dict[str, Counter[str]] = {}
+    left_out = []
+    for item, account in zip(items, accounts, strict=True):
+        label = "fake" if item.label else "real"
+        by_data_set.setdefault(f"{item.dataset} {label}", Counter())[account["status"]] += 1
+        if account["status"] != OK:
+            left_out.append(
+                {
+                    "name": item.name,
+                    "dataset": item.dataset,
+                    "label": label,
+                    "status": account["status"],
+                    "why": account["why"],
+                }
+            )
     coverage = {
         "items": len(items),
-        "with_a_face": sum(row["status"] == OK for row in rows),
-        "crops": sum(row["crops"] for row in rows),
-        "by_data_set": {name: dict(counts) for name, counts in table.items()},
-        "left_out": [
-            {
-                "name": item.name,
-                "dataset": item.dataset,
-                "label": "fake" if item.label else "real",
-                "status": r["status"],
-                "why": r["why"],
-            }
-            for item, r in zip(items, rows, strict=True)
-            if r["status"] != OK
-        ],
+        "with_a_face": sum(account["status"] == OK for account in accounts),
+        "crops": sum(account["crops"] for account in accounts),
+        "by_data_set": {name: dict(counts) for name, counts in by_data_set.items()},
+        "left_out": left_out,
     }
-    text = io.StringIO()
-    writer = csv.writer(text)
+
+    # The same for a spreadsheet: a row for each item.
+    table = io.StringIO()
+    writer = csv.writer(table)
     writer.writerow(["name", "dataset", "label", "status", "crops", "why"])
-    for item, row in zip(items, rows, strict=True):
-        writer.writerow(
-            [
-                item.name,
-                item.dataset,
-                "fake" if item.label else "real",
-                row["status"],
-                row["crops"],
-                row["why"],
-            ]
-        )
-    with output_errors(out):
-        (out / COVERAGE_FILE).write_text(json.dumps(coverage, indent=2, ensure_ascii=False))
-        (out / "coverage.csv").write_text(
-            text.getvalue(), encoding="utf-8", errors="backslashreplace"
-        )
+    for item, account in zip(items, accounts, strict=True):
+        label = "fake" if item.label else "real"
+        known = (account["status"], account["crops"], account["why"])
+        writer.writerow([item.name, item.dataset, label, *known])
+    write_atomically(out / COVERAGE_FILE, json.dumps(coverage, indent=2, ensure_ascii=False))
+    write_atomically(out / "coverage.csv", table.getvalue())
     return coverage

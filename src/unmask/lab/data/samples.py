@@ -32,8 +32,10 @@ BROKEN_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An item, the landmarks of its main face, (5, 2) float32 in pixels of the picture, and the
-    picture's fingerprint.
+    """An item with the main face in its picture.
+
+    - landmarks: (5, 2) float32, in pixels of the picture
+    - print: the picture's perceptual hash
 
     pseudo: to be made into a pseudo-fake.
     """
@@ -46,9 +48,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in a list of items: samples, items without a face, and broken ones with what
-    is wrong.
-    """
+    """What was found in a list of items: samples, items without a face, broken ones and why."""
 
     samples: list[Sample]
     no_face: list[Item]
@@ -105,8 +105,7 @@ def watched(work: Iterable[T], total: int, what: str) -> Iterable[T]:
 
 @contextmanager
 def worker_pool(jobs: int, chunk: int = 32) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`map` over spawned processes, `chunk` items at a time, one core each; a plain one where
-    `jobs` is 1.
+    """`map` over spawned processes, `chunk` items at a time; a plain `map` where `jobs` is 1.
 
     Spawned, not forked: a fork of a process whose OpenCV has threads hangs in the child.
     """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from math import inf
 
 import numpy as np
 
 from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.data.near_duplicates import PerceptualHash, near_duplicates
+
+Kind = tuple[str, int]
+"""Data set and label of a row."""
 
 TIES = ("row", "group", "identity", "near_duplicate")
 """What may hold rows together: `row` nothing (for showing what that is worth), `group` the source
@@ -49,6 +52,8 @@ def split_items(
 ) -> list[Item]:
     """The items with new splits, in their order; what is tied by any of `by` stays together.
 
+    - shares: of each split; sum to 1
+    - by: of TIES
     - prints: (n, 32), needed for `near_duplicate`
     - people: numbers, used for `identity` beside what the set names
 
@@ -56,11 +61,12 @@ def split_items(
     as the ties allow. Raises ManifestError where so much is tied together that the shares cannot be
     met.
     """
-    if unknown := [tie for tie in by if tie not in TIES]:
+    unknown = [tie for tie in by if tie not in TIES]
+    if unknown:
         raise ManifestError(
             f"rows cannot be tied by {unknown[0]!r}; the ties are {', '.join(TIES)}"
         )
-    components = tie(items, by, prints, people)
+    components = tied_rows(items, by, prints, people)
     largest = max(len(rows) for rows in components)
     if largest > max(shares.values()) * len(items) * 1.1:
         raise ManifestError(
@@ -68,71 +74,109 @@ def split_items(
             f" largest share ({max(shares.values()):.0%}): such rows cannot be parted. Leave out"
             " one of the ties (where everybody is swapped with everybody, `identity`)"
         )
+
+    # Large components first: the small ones then fill what is left of the shares.
     rng = np.random.default_rng(seed)
-    order = sorted((components[i] for i in rng.permutation(len(components))), key=len, reverse=True)
+    shuffled = [components[number] for number in rng.permutation(len(components))]
+    shuffled.sort(key=len, reverse=True)
+
+    # Each component goes to the split that lacks most of what is in it.
     kinds = [(item.dataset, item.label) for item in items]
-    totals, placed = Counter(kinds), {name: Counter[Hashable]() for name in shares}
-    result: list[str] = [""] * len(items)
-    for rows in order:
+    totals = Counter(kinds)
+    placed: dict[str, Counter[Kind]] = {name: Counter() for name in shares}
+    splits = [""] * len(items)
+    for rows in shuffled:
         inside = Counter(kinds[row] for row in rows)
-        # to the split that is furthest behind its share of the kinds in this component
-        behind = {
-            name: sum(
-                n * (share - placed[name][kind] / totals[kind]) / share
-                for kind, n in inside.items()
-            )
-            for name, share in shares.items()
-        }
-        chosen = max(behind, key=lambda name: behind[name])
+        chosen = _most_lacking(inside, shares, placed, totals)
         placed[chosen].update(inside)
         for row in rows:
-            result[row] = chosen
-    if empty := [name for name in shares if not placed[name]]:
+            splits[row] = chosen
+
+    empty = [name for name in shares if not placed[name]]
+    if empty:
         raise ManifestError(
             f"split {empty[0]!r} would be empty: {len(items)} rows in {len(components)} tied"
             " bundles"
         )
-    return [replace(item, split=split) for item, split in zip(items, result, strict=True)]
+    return [replace(item, split=split) for item, split in zip(items, splits, strict=True)]
 
 
-def tie(
+def _most_lacking(
+    inside: Counter[Kind],
+    shares: Mapping[str, float],
+    placed: Mapping[str, Counter[Kind]],
+    totals: Counter[Kind],
+) -> str:
+    """The split that is furthest behind its share of these kinds of rows."""
+    best, largest_lack = "", -inf
+    for name, share in shares.items():
+        lack = 0.0
+        for kind, count in inside.items():
+            lack += count * (share - placed[name][kind] / totals[kind]) / share
+        if lack > largest_lack:
+            best, largest_lack = name, lack
+    return best
+
+
+class DisjointSets:
+    """Rows that are joined pair by pair, and the sets that this makes of them (union–find)."""
+
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def join(self, a: int, b: int) -> None:
+        """These two rows belong together."""
+        first, second = self._root(a), self._root(b)
+        self._parent[max(first, second)] = min(first, second)
+
+    def members(self) -> list[list[int]]:
+        """The sets, in the order of their first rows."""
+        by_root: dict[int, list[int]] = defaultdict(list)
+        for row in range(len(self._parent)):
+            by_root[self._root(row)].append(row)
+        return list(by_root.values())
+
+    def _root(self, row: int) -> int:
+        while self._parent[row] != row:
+            # halve the path, so that later look-ups are short
+            self._parent[row] = self._parent[self._parent[row]]
+            row = self._parent[row]
+        return row
+
+
+def tied_rows(
     items: Sequence[Item],
     by: Sequence[str],
     prints: PerceptualHash | None,
     people: Sequence[int | None] | None,
 ) -> list[list[int]]:
-    """The rows that hang together, directly or through others; in the order of their first row."""
-    parent = list(range(len(items)))
+    """The rows that belong together, directly or through others; in the order of their first row.
 
-    def find(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
+    - by, prints, people: as `split_items` takes them
+    """
+    sets = DisjointSets(len(items))
 
-    def join(a: int, b: int) -> None:
-        a, b = find(a), find(b)
-        parent[max(a, b)] = min(a, b)
+    # Rows that share a key belong together: each is joined with the first that had the key.
+    first_with_key: dict[Hashable, int] = {}
+    for row, item in enumerate(items):
+        person = None if people is None else people[row]
+        for key in _keys(item, person, by):
+            sets.join(row, first_with_key.setdefault(key, row))
 
-    keys: list[list[Any]] = [[] for _ in items]
-    if "group" in by:
-        for row, item in enumerate(items):
-            keys[row].append(("group", item.dataset, item.group))
-    if "identity" in by:
-        for row, item in enumerate(items):
-            keys[row] += [("named", item.dataset, who) for who in item.identities]
-            if people is not None and people[row] is not None:
-                keys[row].append(("found", people[row]))
-    first: dict[Any, int] = {}
-    for row, mine in enumerate(keys):
-        for key in mine:
-            join(row, first.setdefault(key, row))
     if "near_duplicate" in by:
         if prints is None:
             raise ValueError("near_duplicate needs prints")
         for a, b, _ in near_duplicates(prints):
-            join(a, b)
-    members: dict[int, list[int]] = defaultdict(list)
-    for row in range(len(items)):
-        members[find(row)].append(row)
-    return list(members.values())
+            sets.join(a, b)
+    return sets.members()
+
+
+def _keys(item: Item, person: int | None, by: Sequence[str]) -> Iterator[Hashable]:
+    """What ties an item to others that have the same."""
+    if "group" in by:
+        yield "group", item.dataset, item.group
+    if "identity" in by:
+        for name in item.identities:
+            yield "named", item.dataset, name
+        if person is not None:
+            yield "found", person

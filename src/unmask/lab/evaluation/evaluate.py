@@ -35,7 +35,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """- metrics: of each detector, by its name
+    """The figures of several detectors.
+
+    - metrics: of each detector, by its name
     - pairs: DeLong's test of each pair (see `compare`)
     """
 
@@ -65,8 +67,8 @@ def evaluate_detectors(
 
     Raises OutputError.
     """
-    found: dict[str, dict[str, Any]] = {}
-    said: dict[str, Scores] = {}
+    metrics: dict[str, dict[str, Any]] = {}
+    scores_of: dict[str, Scores] = {}
     for name, detector in detectors.items():
         scores = score_items(
             detector, items, crops=crops, frames=frames, jobs=jobs, advance=advance
@@ -84,18 +86,23 @@ def evaluate_detectors(
             scores.probabilities,
             scores.faults,
         )
-        found[name], said[name] = metrics, scores
-    pairs = compare(items, said)
+        metrics[name], scores_of[name] = metrics, scores
+    pairs = compare(items, scores_of)
     if len(detectors) > 1:
         write_comparison(
-            out, found, pairs, items, {name: scores.probabilities for name, scores in said.items()}
+            out,
+            metrics,
+            pairs,
+            items,
+            {name: scores.probabilities for name, scores in scores_of.items()},
         )
-    return Evaluation(found, pairs)
+    return Evaluation(metrics, pairs)
 
 
 def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[str, Any]:
-    """metrics.json: overall and by data set, row by row; the same by video where videos have
-    several rows, and by face where files were scanned; and which bundle.
+    """metrics.json: the figures overall and by data set, and which bundle.
+
+    Row by row; also by video where videos have several rows, and by face where files were scanned.
     """
     threshold = detector.bundle.card.thresholds.fake
     labels = np.array([item.label for item in items])
@@ -133,9 +140,7 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
 
 
 def compare(items: Sequence[Item], said: Mapping[str, Scores]) -> list[dict[str, Any]]:
-    """Each pair of detectors on the rows that both judged: DeLong's test of the difference of their
-    AUCs.
-    """
+    """DeLong's test of each pair of detectors, on the rows that both judged."""
     labels = np.array([item.label for item in items])
     rows = []
     for (first, a), (second, b) in combinations(said.items(), 2):

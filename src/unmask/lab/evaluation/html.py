@@ -1,6 +1,4 @@
-"""Pages of the lab: one HTML file each, with everything in it, from the templates beside this
-module.
-"""
+"""The lab's pages: one HTML file each, complete in itself."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,11 @@ def summarise(
     rounds: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All figures of one set. labels (n,) 0 or 1; probabilities (n,), NaN where nothing was judged;
-    groups (n,): rows of one group are drawn together in the bootstrap.
+    """All figures of one set.
+
+    - labels: (n,) 0 or 1
+    - probabilities: (n,), NaN where nothing was judged
+    - groups: (n,); rows of one group are drawn together in the bootstrap
 
     - fake_threshold: the card's
 
@@ -88,9 +92,7 @@ def summarise(
 
 
 def per_class(is_it: Array, called_it: Array) -> dict[str, float | int | None]:
-    """Precision, recall and F1 of one class, and how many of it there are; None where a figure is
-    not defined.
-    """
+    """Precision, recall and F1 of one class, and its size; None where a figure is not defined."""
     hits, named, there = int((is_it & called_it).sum()), int(called_it.sum()), int(is_it.sum())
     return {
         "precision": hits / named if named else None,
@@ -101,9 +103,10 @@ def per_class(is_it: Array, called_it: Array) -> dict[str, float | int | None]:
 
 
 def by_video(labels: Array, probabilities: Array, videos: Array) -> tuple[Array, Array, Array]:
-    """Rows of one video (or other source) as one: first rows (n,), labels and probabilities, the
-    sigmoid of the mean logit of those judged, each clipped to [0.001, 0.999], as a scan joins the
-    faces of a person.
+    """Rows of one video (or other source) joined into one.
+
+    Returns first rows (n,), labels and probabilities: the sigmoid of the mean logit of those
+    judged, each clipped to [0.001, 0.999], as a scan joins the faces of a person.
     """
     names, first, member = np.unique(videos.astype(str), return_index=True, return_inverse=True)
     judged = ~np.isnan(probabilities)
@@ -116,48 +119,55 @@ def by_video(labels: Array, probabilities: Array, videos: Array) -> tuple[Array,
 
 
 def delong(labels: Array, first: Array, second: Array) -> dict[str, float]:
-    """Are two AUCs over the same rows different? (DeLong, DeLong & Clarke-Pearson, Biometrics 1988;
-    by ranks, Sun & Xu, IEEE SPL 2014.) Both classes must be there.
+    """Are two AUCs over the same rows different? Both classes must be there.
+
+    DeLong, DeLong & Clarke-Pearson, Biometrics 1988; by ranks, Sun & Xu, IEEE SPL 2014.
 
     Returns both AUCs, their difference, its z and the two-sided p.
     """
     fake, real = labels == 1, labels == 0
-    m, n = int(fake.sum()), int(real.sum())
-    if not m or not n:
+    fakes, reals = int(fake.sum()), int(real.sum())
+    if not fakes or not reals:
         raise ValueError("DeLong's test needs both classes")
-    tens, ones, aucs = [], [], []
+
+    # The structural components of each AUC: how each fake, and each real, fares against the others.
+    of_fakes, of_reals = [], []
     for scores in (first, second):
-        all_ranks = rankdata(scores)
-        # share of reals below each fake
-        tens.append((all_ranks[fake] - rankdata(scores[fake])) / n)
-        # share of fakes above each real
-        ones.append(1 - (all_ranks[real] - rankdata(scores[real])) / m)
-        aucs.append(float(tens[-1].mean()))
-    covariance = (np.cov(tens) if m > 1 else np.zeros((2, 2))) / m + (
-        np.cov(ones) if n > 1 else np.zeros((2, 2))
-    ) / n
+        ranks = rankdata(scores)
+        reals_below_each_fake = (ranks[fake] - rankdata(scores[fake])) / reals
+        fakes_above_each_real = 1 - (ranks[real] - rankdata(scores[real])) / fakes
+        of_fakes.append(reals_below_each_fake)
+        of_reals.append(fakes_above_each_real)
+    auc, other_auc = (float(components.mean()) for components in of_fakes)
+    difference = auc - other_auc
+
+    # Their covariance gives the variance of the difference.
+    covariance = _covariance(of_fakes) / fakes + _covariance(of_reals) / reals
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    difference = aucs[0] - aucs[1]
-    z = (
-        difference / np.sqrt(variance)
-        if variance > 0
-        else (0.0 if difference == 0 else float(np.sign(difference)) * np.inf)
-    )
+    if variance > 0:
+        z = difference / np.sqrt(variance)
+    elif difference == 0:
+        z = 0.0
+    else:
+        z = float(np.sign(difference)) * np.inf
     return {
-        "auc": aucs[0],
-        "other_auc": aucs[1],
+        "auc": auc,
+        "other_auc": other_auc,
         "difference": difference,
         "z": float(z),
         "p": float(2 * norm.sf(abs(z))),
     }
 
 
+def _covariance(rows: Sequence[Array]) -> Array:
+    """(2, 2) covariance of two rows; zeros where they have one value each."""
+    return np.cov(rows) if len(rows[0]) > 1 else np.zeros((2, 2))
+
+
 def bootstrap_accuracy(
     right: Array, groups: Array, *, rounds: int, seed: int
 ) -> list[float] | None:
-    """The 95 % percentile interval of the share of right rows, whole groups drawn; None without
-    rows.
-    """
+    """The 95 % percentile interval of the accuracy, drawing whole groups; None without rows."""
     if not len(right):
         return None
     _, member = np.unique(groups.astype(str), return_inverse=True)
@@ -168,7 +178,7 @@ def bootstrap_accuracy(
 
 
 def equal_error_rate(fpr: Array, tpr: Array) -> float:
-    """Where false alarms and misses are equally frequent, linearly between the points of the ROC."""
+    """Where false alarms and misses are equally frequent, linear between points of the ROC."""
     gap = fpr - (1 - tpr)  # rises from -1 to 1
     i = int(np.argmax(gap >= 0))
     if i == 0:
@@ -178,9 +188,10 @@ def equal_error_rate(fpr: Array, tpr: Array) -> float:
 
 
 def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 15) -> float:
-    """Mean gap between probability and share of fakes over `bins` equal spans (Guo et al., ICML
-    2017, eq. 3), with real and fake weighing the same in all, since that is what bundles are
-    calibrated for.
+    """Mean gap between probability and share of fakes over `bins` equal spans.
+
+    Guo et al., ICML 2017, eq. 3, with real and fake weighing the same in all, since that is what
+    bundles are calibrated for.
     """
     counts = np.bincount(labels, minlength=2)
     weights = 1 / (counts[labels] * np.count_nonzero(counts))
@@ -195,8 +206,9 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
 def bootstrap_auc(
     labels: Array, probabilities: Array, groups: Array, *, rounds: int, seed: int
 ) -> list[float] | None:
-    """The 95 % percentile interval of the AUC under drawing whole groups with replacement (Field &
-    Welsh, JRSS B 2007).
+    """The 95 % percentile interval of the AUC, drawing whole groups with replacement.
+
+    Field & Welsh, JRSS B 2007.
 
     None where hardly any draw has both classes.
     """

@@ -1,6 +1,4 @@
-"""Plots, as matplotlib figures (no pyplot: nothing global), and how they become files or parts of a
-page.
-"""
+"""Plots as matplotlib figures (no pyplot: nothing global), and as files or parts of a page."""
 
 from __future__ import annotations
 
@@ -130,8 +128,7 @@ CURVES = {
 
 
 def plot_stress(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """AUC and the share of verdicts that change, for each way of degrading pictures, over its
-    strengths.
+    """AUC and the share of verdicts that change, for each kind of degradation, over its strengths.
 
     - rows: of `lab.stress.stress`, the first for the pictures as they are
     """
@@ -139,16 +136,16 @@ def plot_stress(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(2.6 * len(names), 3.4), layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        mine = [row for row in rows if row["stress"] == name]
-        places = range(len(mine) + 1)
+        of_kind = [row for row in rows if row["stress"] == name]
+        places = range(len(of_kind) + 1)
         axes.plot(
             places,
-            [clean["auc"], *(row["auc"] for row in mine)],
+            [clean["auc"], *(row["auc"] for row in of_kind)],
             marker="o",
             label="AUC",
             color=COLOURS[0],
         )
-        flips = [0.0, *(row["flipped"] for row in mine)]
+        flips = [0.0, *(row["flipped"] for row in of_kind)]
         axes.plot(
             places,
             flips,
@@ -158,16 +155,21 @@ def plot_stress(rows: Sequence[Mapping[str, Any]]) -> Figure:
             color=COLOURS[1],
         )
         axes.axhline(clean["auc"], color="0.6", linestyle=":")
-        axes.set_xticks(places, ["as is", *(f"{row['strength']:g}" for row in mine)], rotation=45)
-        axes.set(title=name, xlabel=mine[0]["unit"], ylim=(-0.02, 1.02))
+        axes.set_xticks(
+            places, ["as is", *(f"{row['strength']:g}" for row in of_kind)], rotation=45
+        )
+        axes.set(title=name, xlabel=of_kind[0]["unit"], ylim=(-0.02, 1.02))
         _plain(axes)
     panels[0].legend(frameon=False, fontsize=8, loc="center left")
     return figure
 
 
 def plot_maps(crops: Sequence[Array], masks: Array, maps: Array) -> Figure:
-    """Faces with the outline of what was forged, and the heat map over each. crops (S, S, 3) uint8,
-    masks (n, S, S), maps (n, h, w).
+    """Faces with the outline of what was forged, and the heat map over each.
+
+    - crops: (S, S, 3) uint8
+    - masks: (n, S, S)
+    - maps: (n, h, w)
     """
     figure = Figure(figsize=(1.7 * len(crops), 3.5), layout="constrained")
     panels = figure.subplots(2, len(crops), squeeze=False)
@@ -187,8 +189,10 @@ def plot_maps(crops: Sequence[Array], masks: Array, maps: Array) -> Figure:
 def plot_explanations(
     crop: Array, title: str, maps: Mapping[str, Array], titles: Mapping[str, str]
 ) -> Figure:
-    """A face, and beside it each of its heat maps over it, under their titles. crop (S, S, 3)
-    uint8, maps (h, w).
+    """A face, and beside it each of its heat maps over it, under their titles.
+
+    - crop: (S, S, 3) uint8
+    - maps: (h, w)
     """
     figure = Figure(figsize=(3.4 * (1 + len(maps)), 3.8), layout="constrained")
     panels = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
@@ -210,9 +214,7 @@ def plot_explanations(
 
 
 def plot_deletion(shares: Sequence[float], curves: Mapping[str, Array]) -> Figure:
-    """Deletion and insertion over the share of the face: full lines for the bundle's maps, dashed
-    for random ones.
-    """
+    """Deletion and insertion curves: full lines for the bundle's maps, dashed for random ones."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.add_subplot(
         xlabel="share of the face taken away, or left alone", ylabel="probability of fake"
@@ -261,8 +263,8 @@ def plot_by_class(values: Array, labels: Array, name: str) -> Figure:
     if values.dtype.kind in "fiu":
         known = values[~np.isnan(values.astype(float))]
         edges = np.histogram_bin_edges(known, bins=30).tolist()
-        for mine, word, colour in groups:
-            kept = mine[~np.isnan(mine.astype(float))]
+        for group, word, colour in groups:
+            kept = group[~np.isnan(group.astype(float))]
             axes.hist(
                 kept,
                 edges,
@@ -272,11 +274,13 @@ def plot_by_class(values: Array, labels: Array, name: str) -> Figure:
                 color=colour,
             )
     else:
-        words = sorted(set(values.tolist()))[:12]
-        for shift, (mine, word, colour) in zip((-0.2, 0.2), groups, strict=True):
-            shares = [float(np.mean(mine == w)) for w in words]
-            axes.bar(np.arange(len(words)) + shift, shares, 0.4, label=word, color=colour)
-        axes.set_xticks(range(len(words)), [str(w)[:20] or "none" for w in words], rotation=20)
+        categories = sorted(set(values.tolist()))[:12]
+        for shift, (group, word, colour) in zip((-0.2, 0.2), groups, strict=True):
+            shares = [float(np.mean(group == w)) for w in categories]
+            axes.bar(np.arange(len(categories)) + shift, shares, 0.4, label=word, color=colour)
+        axes.set_xticks(
+            range(len(categories)), [str(w)[:20] or "none" for w in categories], rotation=20
+        )
     _plain(axes)
     axes.legend(frameon=False)
     return figure

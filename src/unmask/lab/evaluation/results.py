@@ -1,6 +1,4 @@
-"""Figures → files: metrics.json and .csv, scores.parquet, plots, and a report in Markdown and as
-one HTML page.
-"""
+"""Figures → files: metrics.json and .csv, scores.parquet, plots, Markdown, one HTML page."""
 
 from __future__ import annotations
 
@@ -120,10 +118,10 @@ def write_comparison(
     """
     labels = np.array([item.label for item in items])
     curves = {}
-    for name, said in scores.items():
-        judged = ~np.isnan(said)
+    for name, probabilities in scores.items():
+        judged = ~np.isnan(probabilities)
         if len(set(labels[judged].tolist())) == 2:
-            curves[name] = (labels[judged], said[judged])
+            curves[name] = (labels[judged], probabilities[judged])
     plots = {name: png(figure) for name, figure in _plots(curves).items()}
     sets = list(next(iter(found.values()))["datasets"])
     sets = ["overall", *sets] if len(sets) > 1 else sets
@@ -261,26 +259,33 @@ def _markdown(title: str, tables: Sequence[Mapping[str, Any]]) -> str:
 
 def _csv(metrics: Mapping[str, Any]) -> str:
     """One line for each level and data set; intervals in two columns."""
-    file = io.StringIO()
     rows = []
     for level, word in LEVELS.items():
         part = metrics if not level else metrics.get(level)
-        for name, row in ({**part["datasets"], "overall": part["overall"]} if part else {}).items():
-            flat: dict[str, Any] = {"level": word, "data": name}
-            for key, value in row.items():
-                if isinstance(value, dict):
-                    flat |= {
-                        f"{key}_{inner}": v for inner, v in value.items() if not isinstance(v, dict)
-                    }
-                elif key.endswith("_ci95"):
-                    flat |= {
-                        f"{key}_low": value[0] if value else None,
-                        f"{key}_high": value[1] if value else None,
-                    }
-                else:
-                    flat[key] = value
-            rows.append(flat)
-    writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        if not part:
+            continue
+        for name, figures in {**part["datasets"], "overall": part["overall"]}.items():
+            rows.append({"level": word, "data": name, **_flat(figures)})
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns)
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
+
+
+def _flat(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures without anything nested: `confusion_tp`, `auc_ci95_low`, …"""
+    flat: dict[str, Any] = {}
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            for inner, figure in value.items():
+                if not isinstance(figure, dict):
+                    flat[f"{key}_{inner}"] = figure
+        elif key.endswith("_ci95"):
+            low, high = value or (None, None)
+            flat[f"{key}_low"] = low
+            flat[f"{key}_high"] = high
+        else:
+            flat[key] = value
+    return flat

@@ -1,6 +1,4 @@
-"""What a detector still knows after what networks do to files: the same pictures, degraded, at five
-strengths each.
-"""
+"""Robustness to corruptions: the same pictures, degraded, at five strengths each."""
 
 from __future__ import annotations
 
@@ -32,7 +30,9 @@ ROWS = 600
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """- unit: what the strengths are
+    """A kind of degradation.
+
+    - unit: what the strengths are
     - strengths: five, the mildest first
     - apply: picture, strength → picture
     """
@@ -94,9 +94,11 @@ def stress(
     jobs: int | None = None,
     advance: Callable[[], Any] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """Measure `detector` on `rows` of the pictures, as they are and degraded; one dict for each
-    stress and strength, the first for the pictures as they are: AUC, its change, and the shares
-    of faces whose verdict changes (flipped) and turns round between real and fake (reversed).
+    """Measure `detector` on `rows` of the pictures, as they are and degraded.
+
+    One dict for each kind and strength, the first for the pictures as they are: AUC, its change,
+    and the shares of faces whose verdict changes (flipped) and is reversed between real and fake
+    (reversed).
 
     Each picture is a face crop and is judged. Writes stress.json, stress.csv and stress.png into
     `out`.
@@ -119,7 +121,7 @@ def stress(
     advance()
     before = _verdicts(plain, thresholds)
     clean = float(roc_auc_score(labels, plain))
-    found = [
+    measured = [
         {
             "stress": "none",
             "strength": 0.0,
@@ -129,7 +131,7 @@ def stress(
             "change": 0.0,
         }
     ]
-    found[0] |= {"flipped": 0.0, "reversed": 0.0}
+    measured[0] |= {"flipped": 0.0, "reversed": 0.0}
     for name, kind in STRESSES.items():
         for strength in kind.strengths:
             scores = judge(lambda image, kind=kind, strength=strength: kind.apply(image, strength))  # type: ignore[misc]
@@ -137,7 +139,7 @@ def stress(
             turned = (
                 (before != after) & (before != Label.INCONCLUSIVE) & (after != Label.INCONCLUSIVE)
             )
-            found.append(
+            measured.append(
                 {
                     "stress": name,
                     "strength": round(float(strength), 3),
@@ -150,8 +152,8 @@ def stress(
                 }
             )
             advance()
-    _write(found, detector, out)
-    return found
+    _write(measured, detector, out)
+    return measured
 
 
 def draw(items: Sequence[Item], rows: int, seed: int = 0) -> list[Item]:
@@ -165,10 +167,10 @@ def draw(items: Sequence[Item], rows: int, seed: int = 0) -> list[Item]:
 
 
 def _verdicts(probabilities: Array, thresholds: Thresholds) -> Array:
-    words = np.full(len(probabilities), Label.INCONCLUSIVE, dtype=object)
-    words[probabilities >= thresholds.fake] = Label.FAKE
-    words[probabilities <= thresholds.real] = Label.REAL
-    return words
+    labels = np.full(len(probabilities), Label.INCONCLUSIVE, dtype=object)
+    labels[probabilities >= thresholds.fake] = Label.FAKE
+    labels[probabilities <= thresholds.real] = Label.REAL
+    return labels
 
 
 def _write(found: Sequence[Mapping[str, Any]], detector: Detector, out: Path) -> None:

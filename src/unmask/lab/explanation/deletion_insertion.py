@@ -1,5 +1,6 @@
-"""Grade a bundle's heat maps over a data set: deletion and insertion curves against random maps
-(`unmask.analysis.faithfulness`).
+"""Test a bundle's heat maps over a data set: deletion and insertion against random maps.
+
+See `unmask.analysis.faithfulness`.
 
 Graded are fakes that the bundle takes for fakes: where it sees nothing, there is nothing to
 explain.
@@ -37,8 +38,7 @@ def grade_maps(
     count: int = GRADED,
     advance: Callable[[], Any] = lambda: None,
 ) -> dict[str, Any]:
-    """Grade the maps of `count` fakes among `samples` with P ≥ 0.5, as a report does and with whole
-    curves.
+    """Test the maps of `count` fakes among `samples` with P ≥ 0.5, with whole curves.
 
     Areas under the curves are those of the calibrated probability over the share of the face, from
     0 to 1: deletion's is better low, insertion's high. Writes deletion.json and deletion.png into
@@ -63,11 +63,11 @@ def grade_maps(
         if calibration.probability(float(scored.logits[0])) < 0.5:
             continue
         ps.append(measure_faithfulness(scorer, crop, scored.heatmaps[0]).p)
-        found = measure_faithfulness(
+        tested = measure_faithfulness(
             scorer, crop, scored.heatmaps[0], trials=3, shares=CURVE, seed=1
         )
         for name, values in curves.items():
-            values.append(calibration.probabilities(np.array(getattr(found, name), np.float32)))
+            values.append(calibration.probabilities(np.array(getattr(tested, name), np.float32)))
         advance()
     if not ps:
         raise ManifestError("there is no fake that the bundle takes for one: no heat map to grade")

@@ -1,5 +1,6 @@
-"""Grad-CAM for checkpoints, as the fifth origin system shows it, beside the map that bundles carry;
-both are graded.
+"""Grad-CAM for checkpoints, beside the map that bundles carry; both are tested.
+
+It is what the fifth origin system shows.
 
 Grad-CAM (Selvaraju et al., ICCV 2017) by Captum. At the last layer under a linear head it is the
 class-activation map without its negative part; at an earlier layer, as the origin system takes it,
@@ -48,8 +49,9 @@ class NetworkScorer:
 
 
 def grad_cam(network: Network, crops: Sequence[Image], layer: str | None = None) -> Floats:
-    """Crops (size, size, 3) uint8 → maps (n, h, w) ≥ 0 of what raises the logit at the layer, by
-    default the backbone's last.
+    """Grad-CAM maps (n, h, w) ≥ 0 of crops (size, size, 3): what raises the logit at the layer.
+
+    - layer: by default the backbone's last
 
     - layer: as the backbone names its modules
 
@@ -64,10 +66,10 @@ def grad_cam(network: Network, crops: Sequence[Image], layer: str | None = None)
     try:
         with torch.enable_grad():
             faces = _batch(crops).to(torch.float32).requires_grad_()
-            found = explainer.attribute(faces, relu_attributions=True)
+            maps = explainer.attribute(faces, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError, TypeError) as error:
         raise LabError(f"there is no Grad-CAM at {layer or 'the last layer'}: {error}") from error
-    maps = found.detach().numpy()
+    maps = maps.detach().numpy()
     if maps.ndim != 4 or maps.shape[1] != 1:
         raise LabError(
             f"{layer or 'the last layer'} has no places: its output gives a map of shape"
@@ -83,10 +85,9 @@ def explain_run(
     finder: FaceFinder,
     *,
     layer: str | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """For each picture a PNG with the face, Grad-CAM and the class-activation map, each with its
-    grade; and explain.json.
+    """For each picture a PNG with the face and both maps, each with its test; and explain.json.
 
     Raises LabError for what is no run, MediaError for a picture that cannot be read or has no face,
     OutputError.
@@ -108,16 +109,16 @@ def explain_run(
         }
         grades = {name: measure_faithfulness(scorer, crop, heat) for name, heat in maps.items()}  # type: ignore[arg-type]
         logit = float(scored.logits[0])
-        titles = {name: f"{name}: {_words(found)}" for name, found in grades.items()}
+        titles = {name: f"{name}: {_words(grade)}" for name, grade in grades.items()}
         write_atomically(
             out / f"{path.stem}.png",
             png(plot_explanations(crop, f"logit {logit:+.2f}", maps, titles)),
             make_folder=True,
         )
-        say(f"{path}: logit {logit:+.2f}; " + "; ".join(titles.values()))
+        log(f"{path}: logit {logit:+.2f}; " + "; ".join(titles.values()))
         rows.append(
             {"picture": str(path), "logit": logit}
-            | {name: _row(found) for name, found in grades.items()}
+            | {name: _row(grade) for name, grade in grades.items()}
         )
     tree = {
         "schema": "unmask.explanations/1",

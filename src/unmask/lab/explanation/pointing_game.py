@@ -42,8 +42,9 @@ Maps = Callable[[Sequence[Image]], Floats]
 def make_fakes(
     samples: Sequence[Sample], scorer: Scorer, count: int, seed: int = 0
 ) -> tuple[list[Image], np.ndarray]:
-    """`count` pseudo-fakes of real faces, cut as the bundle sees them: crops, and masks (n, S, S)
-    bool.
+    """`count` pseudo-fakes of real faces, cut as the bundle sees them.
+
+    Returns crops, and masks (n, S, S) bool.
 
     Raises ManifestError without real faces.
     """
@@ -55,8 +56,8 @@ def make_fakes(
     crops: list[Image] = []
     masks = []
     while len(crops) < count:
-        mine, other = rng.choice(len(reals), 2, replace=False)
-        face, marks = cut_sample(reals[mine], spec)
+        face, other = rng.choice(len(reals), 2, replace=False)
+        face, marks = cut_sample(reals[face], spec)
         kind = kinds[rng.choice(len(kinds), p=list(KIND_SHARES.values()))]
         fake = blend(
             face, marks, kind, rng, cut_sample(reals[other], spec) if kind == "other" else None
@@ -75,8 +76,10 @@ def cut_sample(sample: Sample, spec: CropSpec) -> tuple[Image, Floats]:
 
 
 def measure_maps(maps: Floats, masks: np.ndarray) -> dict[str, float]:
-    """Pointing-game rate and mean IoU of heat maps (n, h, w) against masks (n, S, S); maps are
-    enlarged bilinearly.
+    """Pointing-game rate and mean IoU of heat maps against masks.
+
+    - maps: (n, h, w), enlarged bilinearly
+    - masks: (n, S, S)
     """
     hits, ious = [], []
     for heat, mask in zip(maps, masks, strict=True):
@@ -98,8 +101,9 @@ def point(
     count: int = 500,
     untrained: Maps | None = None,
 ) -> dict[str, Any]:
-    """Measure a bundle's heat maps on `count` pseudo-fakes of the real faces among `samples`, over
-    all masks and over those of parts of the face (under a quarter of the crop).
+    """Measure a bundle's heat maps on `count` pseudo-fakes of the real faces among `samples`.
+
+    Over all masks, and over those of parts of the face (under a quarter of the crop).
 
     Writes heatmaps.json and heatmaps.png into `out`.
 
@@ -112,17 +116,21 @@ def point(
     if maps is None:
         raise ValueError("the scorer gives no heat maps")
     small = masks.mean(axis=(1, 2)) < 0.25
-    found: dict[str, Any] = {"schema": "unmask.heatmaps/1", "n": count, "n_parts": int(small.sum())}
-    found["model"] = {"name": scorer.id.name, "version": scorer.id.version}
-    for name, those in _rivals(maps, crops, untrained):
-        found[name] = measure_maps(those, masks)
+    figures: dict[str, Any] = {
+        "schema": "unmask.heatmaps/1",
+        "n": count,
+        "n_parts": int(small.sum()),
+    }
+    figures["model"] = {"name": scorer.id.name, "version": scorer.id.version}
+    for name, rival_maps in _rivals(maps, crops, untrained):
+        figures[name] = measure_maps(rival_maps, masks)
         if small.any():
-            found[name]["parts"] = measure_maps(those[small], masks[small])
+            figures[name]["parts"] = measure_maps(rival_maps[small], masks[small])
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "heatmaps.json").write_text(json.dumps(found, indent=2))
+        (out / "heatmaps.json").write_text(json.dumps(figures, indent=2))
         (out / "heatmaps.png").write_bytes(png(plot_maps(crops[:8], masks[:8], maps[:8])))
-    return found
+    return figures
 
 
 def _rivals(
@@ -152,13 +160,13 @@ def untrained_maps(backbone: str) -> Maps:
     network = build_network(Model(backbone=backbone, weights="random")).eval()
 
     def maps(crops: Sequence[Image]) -> Floats:
-        parts = []
+        batches = []
         with torch.inference_mode():
             for start in range(0, len(crops), 16):
                 batch = torch.from_numpy(
                     np.stack(crops[start : start + 16]).transpose(0, 3, 1, 2).copy()
                 )
-                parts.append(network(batch)[1].numpy())
-        return np.concatenate(parts)
+                batches.append(network(batch)[1].numpy())
+        return np.concatenate(batches)
 
     return maps

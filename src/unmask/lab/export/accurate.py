@@ -1,5 +1,6 @@
-"""The bundle `accurate`: the default's network and CLIP's tower in one graph
-(`unmask.lab.models.clip_encoder`).
+"""The bundle `accurate`: the default's network and CLIP's image encoder in one graph.
+
+See `unmask.lab.models.clip_encoder`.
 
 It is too large to be committed. Committed is what was learnt, in `weights/accurate.json`: the
 linear layer, how the two are mixed, and the card; `learn` writes it. `make` joins it with the
@@ -65,15 +66,15 @@ def make(out: Path, learnt: Path | None = None, tower: bytes | None = None) -> N
         layer = Layer(
             tuple(tree["layer"]["weights"]), tree["layer"]["bias"], tuple(tree["layer"]["mix"])
         )
-        card, wanted = dict(tree["card"]), tree["base"]
+        card, wanted_base = dict(tree["card"]), tree["base"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
     base = find_bundle("default")
     bundle = Bundle(base)
-    if bundle.id.sha256 != wanted["sha256"]:
+    if bundle.id.sha256 != wanted_base["sha256"]:
         raise LabError(
-            f"{path} was learnt with {wanted['name']} {wanted['version']} (sha-256"
-            f" {wanted['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
+            f"{path} was learnt with {wanted_base['name']} {wanted_base['version']} (sha-256"
+            f" {wanted_base['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
             f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
         )
     graph = assemble(base.read_bytes(), bundle.card.crop.size, tower or read_tower(), layer)
@@ -89,10 +90,12 @@ def learn(
     per_set: int = PER_SET,
     tower: bytes | None = None,
     jobs: int = 2,
-    say: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Learn the layer from the train split, each face in one augmented view; the mix, thresholds
-    and gates from the validation split; measure the test manifests for the card.
+    """Train the layer, and choose mix, thresholds and gates.
+
+    The layer is fitted on the train split, each face in one augmented view; the rest on the
+    validation split; the test manifests are measured for the card.
 
     Writes what `make` needs to `out`.
 
@@ -110,14 +113,14 @@ def learn(
     require_both_classes(training, f"split {recipe.data.train!r}")
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     samples = find_samples(training, jobs=jobs).samples
-    say(f"{len(samples)} training faces go through the tower")
+    log(f"{len(samples)} training faces go through the tower")
     labels = np.array([sample.item.label for sample in samples])
     datasets = np.array([sample.item.dataset for sample in samples])
     views = list(_views(samples, spec, recipe.augment or Augment(), recipe.train.seed))
     weights, bias = fit_layer(features(tower, views), labels, balanced_weights(labels, datasets))
 
     faces = cut_faces(validation, spec)
-    say(f"{len(faces.crops)} validation faces go through the tower")
+    log(f"{len(faces.crops)} validation faces go through the tower")
     small = replace(spec, size=base.card.crop.size)
     mix = fit_mix(
         base.score([small.fit(crop) for crop in faces.crops]).logits,
@@ -125,7 +128,7 @@ def learn(
         faces.labels,
         balanced_weights(faces.labels, faces.datasets),
     )
-    say("counted: base {:.3f}, tower {:.3f}, constant {:.3f}".format(*mix))
+    log("counted: base {:.3f}, tower {:.3f}, constant {:.3f}".format(*mix))
     layer = Layer(tuple(round(float(v), 7) for v in weights), bias, mix)
     graph = assemble(path.read_bytes(), base.card.crop.size, tower, layer)
     counts = [
@@ -150,8 +153,9 @@ def learn(
 def fit_layer(
     x: Array, labels: Array, weights: Array, strength: float = 1e-3
 ) -> tuple[Array, float]:
-    """Logistic regression on standardised features (n, 2304), the standardisation folded in:
-    weights (2304,) and bias.
+    """Logistic regression on features (n, 2304): weights (2304,) and bias.
+
+    The features are standardised, and the standardisation is folded in.
 
     - weights: of the rows
     """
@@ -194,25 +198,25 @@ def _card(
     recipe: Recipe, base: Bundle, spec: CropSpec, counts: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The beginning of the card: the base's, where it holds for both."""
-    words = dict(base.card.text)
+    base_card = dict(base.card.text)
     return {
         **{
-            key: words[key]
+            key: base_card[key]
             for key in ("schema", "licence", "positive_class", "intended_use", "limits")
         },
         "name": "unmask-accurate",
-        "version": words["version"],
-        "preprocessing": {**words["preprocessing"], "size": spec.size},
+        "version": base_card["version"],
+        "preprocessing": {**base_card["preprocessing"], "size": spec.size},
         "made_by": {
             "command": command_line(),
-            "commit": words["made_by"].get("commit"),
+            "commit": base_card["made_by"].get("commit"),
             "backbone": "the base's, and CLIP ViT-B/16 (8 bits, frozen)",
             "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
-            "leak": words["made_by"].get("leak"),
+            "leak": base_card["made_by"].get("leak"),
         },
         "training_data": counts,
         "training_data_terms": (
-            f"{words.get('training_data_terms', '')} CLIP's weights are OpenAI's (MIT)."
+            f"{base_card.get('training_data_terms', '')} CLIP's weights are OpenAI's (MIT)."
         ),
         "evaluated_on": datetime.date.today().isoformat(),
     }

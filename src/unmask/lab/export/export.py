@@ -29,7 +29,7 @@ from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
-from unmask.lab.models.novelty import Told, pooled_features, tell_novelty
+from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.train import command_line, load_run
 from unmask.types import Image
@@ -40,8 +40,9 @@ TOLERANCE_FLOAT, TOLERANCE_INT8 = 0.02, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Validation faces, as a scan would see them: crops, and for each its label, data set,
-    brightness, sharpness.
+    """Validation faces, as a scan would see them.
+
+    - crops, labels, datasets, brightness, sharpness: one for each face
     """
 
     crops: list[Image]
@@ -80,7 +81,7 @@ def export_run(
     exported: torch.nn.Module = network
     if recipe.gates.novelty:
         pooled, smallest = pooled_features(network, faces.crops), recipe.thresholds.smallest_set
-        exported = tell_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
+        exported = with_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
     graph = to_onnx(exported, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)
@@ -115,8 +116,10 @@ def finish(
     test: Sequence[Path],
     tolerance: float,
 ) -> bytes:
-    """The sealed bundle of a graph and the beginning of its card: calibration, thresholds and gates
-    chosen on the validation faces, canaries within `tolerance`, and what the test manifests give.
+    """The sealed bundle of a graph and the beginning of its card.
+
+    Calibration, thresholds and gates are chosen on the validation faces, canaries hold within
+    `tolerance`, and the test manifests are measured.
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     card |= choose(faces, _open(graph, card | _provisional(card)).score(faces.crops).logits, recipe)
@@ -164,10 +167,11 @@ def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
 
 
 def to_onnx(network: torch.nn.Module, size: int) -> bytes:
-    """The graph: faces (N, 3, size, size) uint8 RGB → logit (N,), heatmap (N, h, w), and novelty
-    (N,) where the network tells it; normalisation inside.
+    """The graph, with normalisation inside: faces (N, 3, size, size) uint8 RGB → outputs.
+
+    logit (N,), heatmap (N, h, w), and novelty (N,) where the network measures it.
     """
-    outputs = ["logit", "heatmap", *["novelty"] * isinstance(network, Told)]
+    outputs = ["logit", "heatmap", *["novelty"] * isinstance(network, NetworkWithNovelty)]
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
@@ -198,8 +202,9 @@ def to_onnx(network: torch.nn.Module, size: int) -> bytes:
 
 
 def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
-    """The graph with 8-bit weights (by channel) and activations, their ranges taken from `count`
-    crops.
+    """The graph with 8-bit weights (by channel) and activations.
+
+    Their ranges are taken from `count` crops.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -245,8 +250,9 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
 
 
 def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
-    """Calibration, thresholds and gates, from validation faces alone; each data set and class
-    weighs the same.
+    """Calibration, thresholds and gates, from validation faces alone.
+
+    Each data set and class weighs the same.
     """
     calibration = calibrate(faces, logits, recipe.thresholds.calibration)
     probabilities = parse_calibration(calibration).probabilities(logits)
@@ -319,8 +325,9 @@ def _sources(probabilities: Array, datasets: Array, smallest: int) -> list[Array
 
 
 def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
-    """The exact 95 % interval of the rate (Clopper & Pearson, Biometrika 1934), of all and by data
-    set.
+    """The exact 95 % interval of a rate, of all faces and by data set.
+
+    Clopper & Pearson, Biometrika 1934.
     """
 
     def rate(part: Array) -> dict[str, Any]:
@@ -335,9 +342,7 @@ def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
 
 
 def balanced_weights(labels: Array, datasets: Array) -> Array:
-    """(n,) weights, mean 1: real and fake weigh the same, and within each class every data set
-    does.
-    """
+    """(n,) weights, mean 1: real and fake weigh the same, and so do the data sets of each class."""
     weights = np.zeros(len(labels))
     for label in (0, 1):
         names = sorted(set(datasets[labels == label]))
@@ -367,12 +372,12 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
         [round(float(v) / 255, 6) for v in buffer.flatten().tolist()]
         for buffer in (network.mean, network.std)
     )
-    words = recipe.card
+    card_words = recipe.card
     return {
         "schema": SCHEMA,
         "name": recipe.name,
-        "version": words.version,
-        "licence": words.licence,
+        "version": card_words.version,
+        "licence": card_words.licence,
         "made_by": {
             "recipe": recipe.name,
             "backbone": recipe.model.backbone,
@@ -400,9 +405,9 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "normalised": "in the graph",
         },
         "training_data": facts["counts"],
-        "training_data_terms": words.training_data_terms,
-        "intended_use": words.intended_use,
-        "limits": list(words.limits),
+        "training_data_terms": card_words.training_data_terms,
+        "intended_use": card_words.intended_use,
+        "limits": list(card_words.limits),
         "evaluated_on": datetime.date.today().isoformat(),
     }
 

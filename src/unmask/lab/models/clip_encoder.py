@@ -1,5 +1,4 @@
-"""CLIP's image tower, frozen, and the graph that joins it with a bundle under a linear layer of
-ours.
+"""CLIP's image encoder, frozen, joined with a bundle under a linear layer of ours.
 
 Radford et al. (ICML 2021), ViT-B/16 in 8 bits; on its class token and the mean and spread of its
 patches a linear layer, after Ojha et al. (CVPR 2023): general features find generated faces of
@@ -57,18 +56,20 @@ def read_tower() -> bytes:
 def features(tower: bytes, crops: Sequence[Image]) -> Array:
     """What the tower says of crops (224, 224, 3) uint8: (n, 2304) float32."""
     session = open_session(_tower_model(tower).SerializeToString())
-    parts = [
+    batches = [
         session.run(
             ["features"], {"faces": np.stack(crops[start : start + 16]).transpose(0, 3, 1, 2)}
         )[0]
         for start in range(0, len(crops), 16)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(batches)
 
 
 def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
-    """One graph of the base bundle's, the tower and the layer: faces (N, 3, 224, 224) uint8 → logit
-    (N,), heatmap (N, 14, 14), and novelty (N,) where the base tells it.
+    """One graph of the base bundle's, the encoder and the layer.
+
+    faces (N, 3, 224, 224) uint8 → logit (N,), heatmap (N, 14, 14), and novelty (N,) where the base
+    measures it.
 
     The mean of the heat map is the logit, as in every bundle.
     """
@@ -95,7 +96,8 @@ def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
         "mix_bias": np.array(layer.mix[2], np.float32),
     }
     mixer = _parse(
-        f"""mixer (float[N,{3 * WIDTH}] told, float[N,{TOKENS - 1},{WIDTH}] seen, float[N] ours, float[N,h,w] map)
+        f"""mixer (float[N,{3 * WIDTH}] told, float[N,{TOKENS - 1},{WIDTH}] seen,
+               float[N] ours, float[N,h,w] map)
         => (float[N] logit, float[N,{GRID},{GRID}] heatmap) {{
             weighed = MatMul (told, layer)
             tower_logit = Add (weighed, layer_bias)
@@ -106,7 +108,8 @@ def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
             tower_row = Add (tower_away, tower_column)
             tower_map = Reshape (tower_row, map_shape)
             map_four = Unsqueeze (map, patches_axis)
-            enlarged = Resize <axes: ints = [2, 3], mode: string = "linear"> (map_four, , , map_size)
+            enlarged = Resize <axes: ints = [2, 3], mode: string = "linear">
+                (map_four, , , map_size)
             base_large = Reshape (enlarged, map_shape)
             base_mean = ReduceMean <keepdims: int = 1> (base_large, map_axes)
             base_away = Sub (base_large, base_mean)
@@ -126,9 +129,9 @@ def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
         ("base/logit", "ours"),
         ("base/heatmap", "map"),
     ]
-    told = [value.name for value in inner.graph.output if value.name == "base/novelty"]
-    model = compose.merge_models(model, mixer, io_map=io, outputs=["logit", "heatmap", *told])
-    for name in told:  # the output is called as a bundle's is
+    novelty = [value.name for value in inner.graph.output if value.name == "base/novelty"]
+    model = compose.merge_models(model, mixer, io_map=io, outputs=["logit", "heatmap", *novelty])
+    for name in novelty:  # the output is called as a bundle's is
         model.graph.node.append(helper.make_node("Identity", [name], ["novelty"]))
         next(value for value in model.graph.output if value.name == name).name = "novelty"
     onnx.checker.check_model(model)
@@ -136,7 +139,9 @@ def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
 
 
 def _tower_model(tower: bytes, base_size: int = SIDE) -> onnx.ModelProto:
-    """faces (N, 3, 224, 224) uint8 → features (N, 2304), patches (N, 196, 768), small (N, 3,
+    """The encoder with its own preprocessing, as a graph.
+
+    faces (N, 3, 224, 224) uint8 → features (N, 2304), patches (N, 196, 768), small (N, 3,
     base_size, base_size).
     """
     arrays: dict[str, np.ndarray] = {
@@ -150,7 +155,8 @@ def _tower_model(tower: bytes, base_size: int = SIDE) -> onnx.ModelProto:
             floats = Cast <to: int = 1> (faces)
             centred = Sub (floats, middle)
             pixels = Div (centred, spread)
-            small = Resize <axes: ints = [2, 3], mode: string = "linear", antialias: int = 1> (floats, , , small_size)
+            small = Resize <axes: ints = [2, 3], mode: string = "linear", antialias: int = 1>
+                (floats, , , small_size)
         }}""",
         arrays,
     )
@@ -178,54 +184,69 @@ def _tower_model(tower: bytes, base_size: int = SIDE) -> onnx.ModelProto:
 
 
 def _one_by_one(tower: bytes) -> onnx.ModelProto:
-    """The tower for faces (N, 3, 224, 224), one after the other: its 8-bit ranges are taken from
-    whatever is computed together, so that in a batch a face's score would depend on its neighbours.
+    """The encoder for faces (N, 3, 224, 224), one after the other.
+
+    Its 8-bit ranges are taken from whatever is computed together, so that in a batch a face's score
+    would depend on its neighbours.
     """
     model = compose.add_prefix(onnx.load_from_string(tower), "tower/")
-    graph, (pixels, *_) = model.graph, model.graph.input
+    graph = model.graph
+    pixels = graph.input[0].name
     last = next(value.name for value in graph.output if len(value.type.tensor_type.shape.dim) == 3)
-    needed, nodes = {last}, []
-    for node in reversed(graph.node):  # without what follows the last layer's tokens
+    nodes, needed = _nodes_before(graph, last)
+    needed |= _move_axes_to_inputs(nodes, graph)
+
+    # The body of the loop: one face in, its tokens out.
+    face = helper.make_tensor_value_info("tower_face", onnx.TensorProto.FLOAT, [3, SIDE, SIDE])
+    row = helper.make_tensor_value_info("tower_row", onnx.TensorProto.FLOAT, [TOKENS, WIDTH])
+    to_batch = helper.make_node("Unsqueeze", ["tower_face", "tower_first"], [pixels])
+    from_batch = helper.make_node("Squeeze", [last, "tower_first"], ["tower_row"])
+    body = helper.make_graph([to_batch, *nodes, from_batch], "tower_of_one", [face], [row])
+
+    # The loop over the faces of a batch, with the weights outside of it.
+    scan = helper.make_node(
+        "Scan", ["tower_pixels"], ["tower_tokens"], body=body, num_scan_inputs=1
+    )
+    faces = helper.make_tensor_value_info(
+        "tower_pixels", onnx.TensorProto.FLOAT, ["N", 3, SIDE, SIDE]
+    )
+    tokens = helper.make_tensor_value_info(
+        "tower_tokens", onnx.TensorProto.FLOAT, ["N", TOKENS, WIDTH]
+    )
+    first_axis = numpy_helper.from_array(np.array([0], np.int64), "tower_first")
+    weights = [part for part in graph.initializer if part.name in needed]
+    whole = helper.make_graph([scan], "tower", [faces], [tokens], [*weights, first_axis])
+    return helper.make_model(
+        whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+
+
+def _nodes_before(graph: onnx.GraphProto, output: str) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that `output` is computed by, in their order, and the names that they take."""
+    needed = {output}
+    nodes = []
+    for node in reversed(graph.node):
         if needed & set(node.output):
             nodes.append(node)
             needed |= set(node.input)
     nodes.reverse()
-    for node in nodes:  # since opset 18 the axes are an input
-        if node.op_type == "ReduceMean" and (
-            axes := [a for a in node.attribute if a.name == "axes"]
-        ):
-            name = f"{node.output[0]}_axes"
-            graph.initializer.append(
-                numpy_helper.from_array(np.array(axes[0].ints, np.int64), name)
-            )
-            node.attribute.remove(axes[0])
-            node.input.append(name)
-            needed.add(name)
-    shape, row = [3, SIDE, SIDE], [TOKENS, WIDTH]
-    first = numpy_helper.from_array(np.array([0], np.int64), "tower_first")
-    body = helper.make_graph(
-        [
-            helper.make_node("Unsqueeze", ["tower_face", "tower_first"], [pixels.name]),
-            *nodes,
-            helper.make_node("Squeeze", [last, "tower_first"], ["tower_row"]),
-        ],
-        "tower_of_one",
-        [helper.make_tensor_value_info("tower_face", onnx.TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("tower_row", onnx.TensorProto.FLOAT, row)],
-    )
-    scan = helper.make_node(
-        "Scan", ["tower_pixels"], ["tower_tokens"], body=body, num_scan_inputs=1
-    )
-    whole = helper.make_graph(
-        [scan],
-        "tower",
-        [helper.make_tensor_value_info("tower_pixels", onnx.TensorProto.FLOAT, ["N", *shape])],
-        [helper.make_tensor_value_info("tower_tokens", onnx.TensorProto.FLOAT, ["N", *row])],
-        [*(part for part in graph.initializer if part.name in needed), first],
-    )
-    return helper.make_model(
-        whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
+    return nodes, needed
+
+
+def _move_axes_to_inputs(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> set[str]:
+    """Since opset 18 the axes of ReduceMean are an input; returns the names of the new inputs."""
+    names = set()
+    for node in nodes:
+        axes = [attribute for attribute in node.attribute if attribute.name == "axes"]
+        if node.op_type != "ReduceMean" or not axes:
+            continue
+        name = f"{node.output[0]}_axes"
+        values = np.array(axes[0].ints, np.int64)
+        graph.initializer.append(numpy_helper.from_array(values, name))
+        node.attribute.remove(axes[0])
+        node.input.append(name)
+        names.add(name)
+    return names
 
 
 def _parse(text: str, arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:

@@ -2,8 +2,8 @@
 
 In the graph each batch norm was folded into the convolution before it. Here the convolution takes
 the folded weights, its batch norm the folded bias; then, with the faces that are to be learnt from,
-`settle` gives every batch norm the statistics of what passes through it and changes its scale and
-shift so that the network computes what it did.
+`recalibrate_batch_norm` gives every batch norm the statistics of what passes through it, and
+changes its scale and shift so that the network computes what it did.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from unmask.errors import LabError
 
 
 def unfold(network: nn.Module, path: Path) -> None:
-    """Load the graph of the bundle at `path` into `network`, a `lab.backbones.Network` with the
-    linear head.
+    """Load the graph of the bundle at `path` into `network`, a `Network` with the linear head.
 
     Raises LabError where the graph is not of such a network.
     """
@@ -68,8 +67,9 @@ def _weight_and_bias(node: Any, arrays: Mapping[str, Tensor]) -> tuple[Tensor, T
 
 
 def average(graph: bytes, other: bytes, share: float) -> bytes:
-    """`graph` with its weights moved by `share` of the way to those of `other`, a bundle's graph of
-    the same shape, whose batch norms are folded as its own are.
+    """`graph` with its weights moved by `share` of the way to those of `other`.
+
+    - other: a bundle's graph of the same shape, whose batch norms are folded as its own are
 
     Between a network and the one it went on from the way is even, and what both know is kept better
     in between than at either end (Wortsman et al., Robust fine-tuning, CVPR 2022).
@@ -98,9 +98,10 @@ def average(graph: bytes, other: bytes, share: float) -> bytes:
     return bytes(models[0].SerializeToString())
 
 
-def settle(network: nn.Module, faces: Tensor) -> None:
-    """Give every batch norm the statistics of `faces` (N, 3, S, S), N of some hundred, and keep
-    what the network computes in evaluation mode.
+def recalibrate_batch_norm(network: nn.Module, faces: Tensor) -> None:
+    """Give every batch norm the statistics of `faces` (N, 3, S, S), some hundred.
+
+    What the network computes in evaluation mode stays the same.
     """
 
     def take(norm: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -125,9 +126,7 @@ def settle(network: nn.Module, faces: Tensor) -> None:
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[Any, Any]]:
-    """Each convolution of the backbone and the batch norm behind it, in the order of the forward
-    pass.
-    """
+    """Each convolution of the backbone and the batch norm behind it, in forward order."""
     before: Any = None
     for module in network.backbone.modules():  # type: ignore[union-attr]
         if isinstance(module, nn.Conv2d):

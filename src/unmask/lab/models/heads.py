@@ -65,9 +65,7 @@ class Dense(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def penalty(self) -> Tensor | float:
-        """What is added to the loss: l2 times the sum of the hidden kernel's squares, as Keras has
-        it.
-        """
+        """L2 times the sum of the hidden kernel's squares, as Keras adds it to the loss."""
         return self._l2 * self.hidden.weight.square().sum() if self._l2 else 0.0
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
-"""InceptionResNetV1 (Szegedy et al., AAAI 2017, figures 10–14) as FaceNet's ports have it, without
-its classifier.
+"""InceptionResNetV1 (Szegedy et al., AAAI 2017, figures 10–14), as in FaceNet's ports.
+
+Without its classifier.
 
 Parameter names follow the state dicts that the field exchanges (FaceNet trained on VGGFace2 or
 CASIA-WebFace), so these load as they are; what they hold behind the last block (embedding and
@@ -33,7 +34,7 @@ class Conv(nn.Module):
 
 
 class Residual(nn.Module):
-    """Branches side by side, joined, brought back to the input's channels, scaled and added to it."""
+    """Branches side by side, joined, projected to the input's channels, scaled and added."""
 
     def __init__(
         self, channels: int, branches: list[nn.Module], joined: int, scale: float, relu: bool = True
@@ -46,10 +47,10 @@ class Residual(nn.Module):
         self._scale, self._relu = scale, relu
 
     def forward(self, x: Tensor) -> Tensor:
-        found = torch.cat(
+        branches = torch.cat(
             [self.get_submodule(f"branch{number}")(x) for number in range(self._count)], 1
         )
-        out = self.conv2d(found) * self._scale + x
+        out = self.conv2d(branches) * self._scale + x
         return nn.functional.relu(out) if self._relu else out
 
 
@@ -63,8 +64,8 @@ class Reduction(nn.Module):
             self.add_module(f"branch{number}", branch)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = [self.get_submodule(f"branch{number}")(x) for number in range(self._count)]
-        return torch.cat([*found, nn.functional.max_pool2d(x, 3, 2)], 1)
+        branches = [self.get_submodule(f"branch{number}")(x) for number in range(self._count)]
+        return torch.cat([*branches, nn.functional.max_pool2d(x, 3, 2)], 1)
 
 
 def _block35() -> Residual:

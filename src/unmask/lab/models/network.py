@@ -104,8 +104,10 @@ class Network(nn.Module):
         return self._places(self.backbone(x.contiguous(memory_format=torch.channels_last)))
 
     def _places(self, features: Tensor) -> Tensor:
-        """(N, C, h, w), also of transformers: their tokens (N, T, C) lie in a square behind those
-        for the whole picture, and some give (N, h, w, C).
+        """Features as (N, C, h, w), also of transformers.
+
+        Their tokens (N, T, C) lie in a square behind those for the whole picture, and some give (N,
+        h, w, C).
         """
         channels = self.channels
         if features.ndim == 3:
@@ -118,8 +120,9 @@ class Network(nn.Module):
 
 
 def frozen_modules(backbone: nn.Module, through: str | None) -> list[nn.Module]:
-    """The modules of `backbone` up to and with the block named `through` (`all`: every one; None:
-    none), in the order in which they stand in it, which is the order of the forward pass.
+    """The modules of `backbone` up to and with the block named `through`, in forward order.
+
+    - through: `all`: every module; None: none
 
     Only modules with parameters or statistics of their own and innermost ones, never those that
     merely hold others. Raises LabError for an unknown name.
@@ -140,8 +143,9 @@ def frozen_modules(backbone: nn.Module, through: str | None) -> list[nn.Module]:
 
 
 def _own(module: nn.Module) -> Iterator[Tensor]:
-    """The parameters and statistics that are the module's, not its children's (timm's batch norms
-    have children).
+    """The parameters and statistics that are the module's, not its children's.
+
+    timm's batch norms have children.
     """
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
@@ -156,8 +160,9 @@ def _blocks(backbone: nn.Module) -> str:
 
 
 def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
-    """The network of a recipe. pretrained=False gives it without its weights, for a trained state
-    to be loaded into.
+    """The network of a recipe.
+
+    - pretrained: False: without its weights, for a trained state to be loaded into
 
     Raises LabError where weights cannot be had; they are never silently random.
     """

@@ -23,14 +23,16 @@ DIRECTIONS = 200
 """Of the features, and at most one for ten faces."""
 
 
-class Told(nn.Module):
+class NetworkWithNovelty(nn.Module):
     """A network that also tells novelty: faces → logit (N,), heatmap (N, h, w), novelty (N,)."""
 
     middle: Tensor
     directions: Tensor
 
     def __init__(self, network: Network, middle: Array, directions: Array, edge: float) -> None:
-        """- middle: (C,)
+        """Hold the subspace of known features.
+
+        - middle: (C,)
         - directions: (C, k), orthonormal
         - edge: the relative residual where the known ends
         """
@@ -53,34 +55,39 @@ class Told(nn.Module):
         return length / (pooled.square().sum(dim=1).sqrt() + 1e-6) / self._edge
 
 
-def tell_novelty(
+def with_novelty(
     network: Network, pooled: Array, datasets: Array, outside: float, smallest: int = 100
-) -> Told:
-    """The network with novelty, from the pooled features (n, C) of validation faces and their data
-    sets (n,): at most the share `outside` of any data set of at least `smallest` faces, and of all,
-    lies beyond 1.
+) -> NetworkWithNovelty:
+    """The network with novelty, fitted to the features of validation faces.
+
+    - features: pooled, (n, C); datasets: (n,)
+
+    At most the share `outside` of any data set of at least `smallest` faces, and of all, lies
+    beyond 1.
     """
     middle = pooled.mean(axis=0)
     _, lengths, directions = np.linalg.svd(pooled - middle, full_matrices=False)
     kept = min(DIRECTIONS, max(1, len(pooled) // 10), int((lengths > 1e-6 * lengths[0]).sum()))
-    told = Told(network, middle, directions[:kept].T, edge=1.0)
-    found = told.novelty(torch.from_numpy(np.asarray(pooled, np.float32))).numpy()
-    parts = [found[datasets == name] for name in sorted(set(datasets.tolist()))]
+    network_with_novelty = NetworkWithNovelty(network, middle, directions[:kept].T, edge=1.0)
+    residuals = network_with_novelty.novelty(
+        torch.from_numpy(np.asarray(pooled, np.float32))
+    ).numpy()
+    by_data_set = [residuals[datasets == name] for name in sorted(set(datasets.tolist()))]
     edge = max(
-        float(np.quantile(part, 1 - outside))
-        for part in (found, *parts)
-        if len(part) >= min(smallest, len(found))
+        float(np.quantile(some, 1 - outside))
+        for some in (residuals, *by_data_set)
+        if len(some) >= min(smallest, len(residuals))
     )
-    return Told(network, middle, directions[:kept].T, edge)
+    return NetworkWithNovelty(network, middle, directions[:kept].T, edge)
 
 
 def pooled_features(network: Network, crops: Sequence[Image], batch: int = 16) -> Array:
     """(n, C) float32 of n crops (S, S, 3) uint8; the network in evaluation mode."""
-    parts = []
+    batches = []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             faces = torch.from_numpy(
                 np.ascontiguousarray(np.stack(crops[start : start + batch]).transpose(0, 3, 1, 2))
             )
-            parts.append(network.places(faces).mean(dim=(2, 3)).numpy())
-    return np.concatenate(parts)
+            batches.append(network.places(faces).mean(dim=(2, 3)).numpy())
+    return np.concatenate(batches)

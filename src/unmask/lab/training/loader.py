@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +35,10 @@ DONORS = 24
 
 
 class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Face crops (3, S, S) uint8 with their label (1 fake) and the mask of what was forged, (24,
-    24) float32, nothing but zeros where it is not known.
+    """Face crops with labels and masks.
+
+    Each item: (3, S, S) uint8, its label (1 fake), and the mask of what was forged, (24, 24)
+    float32, all zeros where it is not known.
 
     Augmented if `augment` is given; samples that say so are made into pseudo-fakes.
 
@@ -93,8 +95,8 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
             def forge(crop: Image, marks: Floats) -> Image:
                 if self._forger is None:
                     return crop
-                crop, found = self._forger(index, crop, marks, rng, self._donor)
-                mask[:] = found
+                crop, mask = self._forger(index, crop, marks, rng, self._donor)
+                mask[:] = mask
                 return crop
 
             crop = training_crop(
@@ -124,9 +126,7 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class _Forger:
-    """Makes a crop what its sample is to be: a pseudo-fake, or the face as it is, in one view or
-    another.
-    """
+    """Makes of a crop what its sample is to be: a pseudo-fake, or the face as it is."""
 
     def __init__(self, samples: Sequence[Sample], settings: PseudoFakes) -> None:
         kinds = sorted(settings.kinds)
@@ -186,22 +186,37 @@ def sample_weights(
 ) -> np.ndarray:
     """The chance of each sample in one draw, (n,) summing to 1: real and fake get one half each.
 
-    Within a class, data sets are drawn by their weights; those without one by their share of the
-    class. Of the fakes, `pseudo_share` are pseudo-fakes, whose data sets are drawn as those of the
-    reals are.
+    - dataset_weights: of data sets within a class; those without one are drawn by their share of
+      the class
+    - pseudo_share: of the fakes; the data sets of pseudo-fakes are drawn as those of the reals
     """
-    keys = [(s.item.label, s.pseudo, s.item.dataset) for s in samples]
-    counts = Counter(keys)
-    sizes = Counter(key[:2] for key in keys)
-    mass = {key: dataset_weights.get(key[2], n / sizes[key[:2]]) for key, n in counts.items()}
-    totals = {part: sum(m for key, m in mass.items() if key[:2] == part) for part in sizes}
-    half = 1 / len({label for label, _ in sizes})
-    shares = {
+    # Three pools are drawn from: reals, fakes, and pseudo-fakes; in each, data sets.
+    pools = [(sample.item.label, sample.pseudo) for sample in samples]
+    datasets = [sample.item.dataset for sample in samples]
+    pool_sizes = Counter(pools)
+    dataset_sizes = Counter(zip(pools, datasets, strict=True))
+
+    # The chance of each pool: half for each class that there is.
+    half = 1 / len({label for label, _ in pool_sizes})
+    pool_chance = {
         (0, False): half,
         (1, True): half * pseudo_share,
         (1, False): half * (1 - pseudo_share),
     }
-    return np.asarray([mass[key] / totals[key[:2]] / counts[key] * shares[key[:2]] for key in keys])
+
+    # The chance of each data set within its pool: its weight, else its share of the pool.
+    mass: dict[tuple[tuple[int, bool], str], float] = {}
+    pool_mass: dict[tuple[int, bool], float] = defaultdict(float)
+    for (pool, dataset), size in dataset_sizes.items():
+        mass[pool, dataset] = dataset_weights.get(dataset, size / pool_sizes[pool])
+        pool_mass[pool] += mass[pool, dataset]
+
+    # Within a data set of a pool, all samples are drawn alike.
+    weights = []
+    for pool, dataset in zip(pools, datasets, strict=True):
+        of_dataset = mass[pool, dataset] / pool_mass[pool]
+        weights.append(of_dataset / dataset_sizes[pool, dataset] * pool_chance[pool])
+    return np.asarray(weights)
 
 
 class Draws:
@@ -233,8 +248,9 @@ class Draws:
 
 
 class Batches(torch.utils.data.Sampler[list[Draw]]):
-    """The batches of one epoch for one process: of each batch of the run, every `world`-th draw
-    from the `rank`-th on, in `accumulate` parts.
+    """The batches of one epoch for one process.
+
+    Of each batch of the run, every `world`-th draw from the `rank`-th on, in `accumulate` parts.
 
     So all processes together see what one process would see.
     """
@@ -269,6 +285,6 @@ class Batches(torch.utils.data.Sampler[list[Draw]]):
         for step in range(self._epoch * self._per_epoch, (self._epoch + 1) * self._per_epoch):
             numbers = range(step * self._batch, (step + 1) * self._batch)
             drawn = [(self._draws[number], number) for number in numbers]
-            mine = drawn[self._rank :: self._world]
-            for part in range(self._accumulate):
-                yield mine[part :: self._accumulate]
+            share = drawn[self._rank :: self._world]
+            for accumulated in range(self._accumulate):
+                yield share[accumulated :: self._accumulate]

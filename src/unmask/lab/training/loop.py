@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from unmask.lab.recipe import Recipe, Train
-from unmask.lab.training.checkpoint import Progress, load_last, save_last, save_weights
+from unmask.lab.training.checkpoint import TrainingProgress, load_last, save_last, save_weights
 from unmask.lab.training.loader import Batches
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """- epochs: looks at the validation split at most
+class TrainingPlan:
+    """How long training goes on.
+
+    - epochs: at most, each with a validation
     - steps: of the optimizer in each
     """
 
@@ -35,7 +37,7 @@ class Plan:
     steps: int
 
     @classmethod
-    def of(cls, settings: Train, samples: int) -> Plan:
+    def of(cls, settings: Train, samples: int) -> TrainingPlan:
         """From images or epochs, given the number of training samples."""
         if settings.epochs is not None:
             return cls(settings.epochs, max(1, samples // settings.batch))
@@ -47,24 +49,26 @@ class Plan:
 def fit(
     recipe: Recipe,
     network: Network,
-    plan: Plan,
+    plan: TrainingPlan,
     batches: Batches,
-    loader: DataLoader[Any],
-    looks: DataLoader[Any],
+    training_loader: DataLoader[Any],
+    validation_loader: DataLoader[Any],
     run: Path,
     fabric: Fabric,
-    keep: Callable[[Progress], None],
-    say: Callable[[str], None],
+    on_epoch_end: Callable[[TrainingProgress], None],
+    log: Callable[[str], None],
 ) -> None:
-    """The loop: train an epoch, look at the validation split, keep the best, save.
+    """The training loop: train an epoch, validate, keep the best, save.
 
-    - loader: training batches, as `batches` draws them
-    - looks: the validation split
-    - keep: told of the progress after each epoch, in the first process
+    - training_loader: batches, as `batches` draws them
+    - on_epoch_end: is told of the progress after each epoch, in the first process
+    - log: takes lines for people
 
-    Goes on from the checkpoint in `run` if there is one. Raises OutputError.
+    Resumes from the checkpoint in `run` if there is one. Raises OutputError.
     """
     settings = recipe.train
+
+    # 1. Network, optimizer, schedule, and a moving average of the weights if it is asked for.
     network = network.to(fabric.device)
     optimizer = _optimizer(network, settings)
     schedule = _schedule(optimizer, settings, plan)
@@ -72,21 +76,26 @@ def fit(
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     average = None
     if settings.ema:
-        average = AveragedModel(
-            network, multi_avg_fn=moving_average(settings.ema), use_buffers=True
-        )
-    kept: dict[str, nn.Module] = {"network": network} | ({"average": average} if average else {})
-    progress = load_last(run, kept, optimizer, schedule)
+        rule = moving_average(settings.ema)
+        average = AveragedModel(network, multi_avg_fn=rule, use_buffers=True)
+
+    # 2. Where an earlier run was stopped.
+    state: dict[str, nn.Module] = {"network": network}
+    if average is not None:
+        state["average"] = average
+    progress = load_last(run, state, optimizer, schedule)
     if progress.epoch:
-        say(f"going on after epoch {progress.epoch} of {plan.epochs}")
-    if average:
+        log(f"resuming after epoch {progress.epoch} of {plan.epochs}")
+    if average is not None:
         average.to(fabric.device)
     model, optimizer = fabric.setup(network, optimizer)
     weights = None
     if settings.class_weights:
-        weights = class_weights(loader.dataset.labels, fabric.device)  # type: ignore[attr-defined]
-    log = _tensorboard(run, progress.epoch) if fabric.is_global_zero else None
+        weights = class_weights(training_loader.dataset.labels, fabric.device)  # type: ignore[attr-defined]
+    curves = _tensorboard(run, progress.epoch) if fabric.is_global_zero else None
+
     while progress.epoch < plan.epochs and not progress.stopped:
+        # 3. An epoch. Its seed depends on its number alone, so that a resumed run repeats it.
         torch.manual_seed(settings.seed * 1_000_003 + progress.epoch * 1_009 + fabric.global_rank)
         batches.at(progress.epoch)
         figures = _epoch(
@@ -95,45 +104,51 @@ def fit(
             optimizer,
             schedule,
             average,
-            loader,
+            training_loader,
             recipe,
             weights,
             fabric,
             progress.epoch,
         )
-        figures |= _validate(average.module if average else network, looks, fabric)
-        progress.epoch += 1
-        progress.history.append({"epoch": progress.epoch, **figures})
-        sign = -1 if settings.monitor == "validation_loss" else 1
-        better = progress.best_epoch < 0 or sign * figures[settings.monitor] > progress.best
-        if better:
-            progress.best, progress.best_epoch, progress.stale = (
-                sign * figures[settings.monitor],
-                progress.epoch - 1,
-                0,
-            )
-        else:
-            progress.stale += 1
-        if settings.patience and progress.stale >= settings.patience:
-            progress.stopped = f"no better {settings.monitor} for {settings.patience} epochs"
+        validated = network if average is None else average.module
+        figures |= _validate(validated, validation_loader, fabric)
+
+        # 4. Keep the weights if they are the best so far, and what is needed to resume.
+        improved = _record(progress, figures, settings)
         if fabric.is_global_zero:
-            if better:
-                save_weights(run, average.module if average else network, progress)
-            save_last(run, progress, kept, optimizer, schedule)
-            keep(progress)
-            for key, value in figures.items():
-                log.add_scalar(key, value, progress.epoch)  # type: ignore[union-attr]
-        say(
-            f"epoch {progress.epoch} of {plan.epochs}: "
-            + ", ".join(f"{k} {v:.4g}" for k, v in figures.items())
-        )
+            if improved:
+                save_weights(run, validated, progress)
+            save_last(run, progress, state, optimizer, schedule)
+            on_epoch_end(progress)
+            for name, value in figures.items():
+                curves.add_scalar(name, value, progress.epoch)  # type: ignore[union-attr]
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        log(f"epoch {progress.epoch} of {plan.epochs}: {shown}")
         fabric.barrier()
-    if log is not None:
-        log.close()
-    say(
-        f"ended after epoch {progress.epoch}{': ' * bool(progress.stopped)}{progress.stopped};"
-        f" best: epoch {progress.best_epoch + 1}"
-    )
+
+    if curves is not None:
+        curves.close()
+    why = f": {progress.stopped}" if progress.stopped else ""
+    log(f"ended after epoch {progress.epoch}{why}; best: epoch {progress.best_epoch + 1}")
+
+
+def _record(progress: TrainingProgress, figures: Mapping[str, float], settings: Train) -> bool:
+    """Count an epoch with its figures; returns whether it is the best so far."""
+    progress.epoch += 1
+    progress.history.append({"epoch": progress.epoch, **figures})
+    # a loss is better the lower it is
+    sign = -1 if settings.monitor == "validation_loss" else 1
+    monitored = sign * figures[settings.monitor]
+    improved = progress.best_epoch < 0 or monitored > progress.best
+    if improved:
+        progress.best = monitored
+        progress.best_epoch = progress.epoch - 1
+        progress.stale = 0
+    else:
+        progress.stale += 1
+    if settings.patience and progress.stale >= settings.patience:
+        progress.stopped = f"no better {settings.monitor} for {settings.patience} epochs"
+    return improved
 
 
 def _epoch(
@@ -148,9 +163,7 @@ def _epoch(
     fabric: Fabric,
     epoch: int,
 ) -> dict[str, float]:
-    """One pass of the optimizer over the epoch's batches: loss, accuracy, rate, and the share of
-    time spent waiting.
-    """
+    """One pass over the epoch's batches: loss, accuracy, rate, and share of time spent waiting."""
     settings, map_weight = (
         recipe.train,
         recipe.pseudo_fakes.map_weight if recipe.pseudo_fakes else 0.0,
@@ -198,8 +211,12 @@ def _epoch(
 
 
 def map_loss(heatmaps: Tensor, masks: Tensor) -> Tensor:
-    """How far each heat map lies from where the forgery is: cross-entropy of softmax(heat map) over
-    the places, against the mask as a distribution. heatmaps (N, h, w), masks (N, m, m).
+    """How far each heat map lies from where the forgery is.
+
+    - heatmaps: (N, h, w)
+    - masks: (N, m, m)
+
+    Cross-entropy of softmax(heat map) over the places, against the mask as a distribution.
 
     It shapes the map and leaves its mean, the logit, alone. Faces without a mask, or forged all
     over, do not count; 0 if there are no others.
@@ -210,13 +227,13 @@ def map_loss(heatmaps: Tensor, masks: Tensor) -> Tensor:
     ).flatten(1)
     mass = places.sum(dim=1)
     partly = (mass > 0) & (places.amin(dim=1) < 0.5 * places.amax(dim=1))
-    wanted = places / mass.clamp(min=1e-6)[:, None]
-    gap = -(wanted * nn.functional.log_softmax(heatmaps.flatten(1), dim=1)).sum(dim=1)
+    target = places / mass.clamp(min=1e-6)[:, None]
+    gap = -(target * nn.functional.log_softmax(heatmaps.flatten(1), dim=1)).sum(dim=1)
     return (gap * partly).sum() / partly.sum().clamp(min=1)
 
 
 def _validate(network: nn.Module, loader: DataLoader[Any], fabric: Fabric) -> dict[str, float]:
-    """Loss, accuracy at 0.5 and AUC over the whole validation split, gathered from all processes."""
+    """Loss, accuracy at 0.5 and AUC over the validation split, gathered from all processes."""
     network.eval()
     rows = []
     with torch.inference_mode():
@@ -226,9 +243,9 @@ def _validate(network: nn.Module, loader: DataLoader[Any], fabric: Fabric) -> di
             rows.append(torch.stack([logits.float().cpu(), labels]))
     seen = torch.cat(rows, dim=1)  # (2, n)
     if fabric.world_size > 1:
-        parts: list[Any] = [None] * fabric.world_size
-        torch.distributed.all_gather_object(parts, seen)
-        seen = torch.cat(parts, dim=1)
+        gathered: list[Any] = [None] * fabric.world_size
+        torch.distributed.all_gather_object(gathered, seen)
+        seen = torch.cat(gathered, dim=1)
     logits, labels = seen
     both = 0 < float(labels.sum()) < len(labels)
     return {
@@ -276,7 +293,7 @@ def _optimizer(network: Network, settings: Train) -> torch.optim.Optimizer:
 
 
 def _schedule(
-    optimizer: torch.optim.Optimizer, settings: Train, plan: Plan
+    optimizer: torch.optim.Optimizer, settings: Train, plan: TrainingPlan
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Of the learning rate, step by step."""
     steps = plan.epochs * plan.steps
@@ -291,8 +308,10 @@ def _schedule(
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The rule of the weights' moving average: `decay`, but less in the first steps, (1 + n) / (10
-    + n), or a run of a few hundred steps would be judged by weights from its beginning.
+    """The rule of the weights' moving average.
+
+    `decay`, but less in the first steps, (1 + n) / (10 + n), or a run of a few hundred steps would
+    be judged by weights from its beginning.
     """
 
     def update(averaged: Any, current: Any, count: Any) -> None:
@@ -303,9 +322,7 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 def class_weights(labels: np.ndarray, device: torch.device) -> Tensor:
-    """(2,): what a real and a fake face weigh, so that both classes weigh the same and the mean is
-    1.
-    """
+    """(2,) weights of real and fake faces: both classes weigh the same, and the mean is 1."""
     counts = np.bincount(labels.astype(int), minlength=2)
     return torch.tensor(len(labels) / (2 * counts), dtype=torch.float32, device=device)
 

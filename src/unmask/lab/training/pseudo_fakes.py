@@ -74,7 +74,9 @@ and nothing to learn."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pseudo:
-    """- image: (h, w, 3) uint8 RGB
+    """A forged face.
+
+    - image: (h, w, 3) uint8 RGB
     - mask: (h, w) float32 in [0, 1], the share of each pixel that is forged
     """
 
@@ -118,8 +120,9 @@ def blend(
 
 
 def view(face: Image, rng: Rng) -> Image:
-    """The same face in other light, sharpness and compression: what tells the two halves of a blend
-    apart.
+    """The same face in other light, sharpness and compression.
+
+    It is what sets the two halves of a blend apart.
     """
     x = face
     what = rng.random(4) < (0.6, 0.5, 0.4, 0.3)
@@ -165,8 +168,9 @@ def draw_mask(landmarks: Floats, shape: tuple[int, int], rng: Rng, kind: Kind = 
 
 
 def _outline(points: Any, landmarks: Floats, shape: tuple[int, int]) -> Floats:
-    """The polygon of `points` (n, 2) in the canonical face, filled with 1, on a face with these
-    landmarks: (h, w).
+    """A polygon of the canonical face, filled with 1, on a face with these landmarks: (h, w).
+
+    - points: (n, 2)
     """
     matrix = _affine(CANONICAL, landmarks)
     placed = np.asarray(points, np.float32) @ matrix[:, :2].T + matrix[:, 2]
@@ -176,8 +180,9 @@ def _outline(points: Any, landmarks: Floats, shape: tuple[int, int]) -> Floats:
 
 
 def _affine(source: Floats, target: Floats) -> np.ndarray:
-    """The 2×3 affine map that brings the landmarks `source` closest to `target`, both (5, 2):
-    turned faces are narrower, which no similarity is.
+    """The 2×3 affine map that brings the landmarks `source` closest to `target`, both (5, 2).
+
+    Turned faces are narrower, which no similarity is.
     """
     five = np.hstack([source, np.ones((5, 1), np.float32)])
     return np.asarray(np.linalg.lstsq(five, target, rcond=None)[0].T)
@@ -208,8 +213,9 @@ def _resample(face: Image, rng: Rng) -> Image:
 
 
 def _upsample(face: Image, rng: Rng) -> Image:
-    """The face made larger by filling in zeros and smoothing them away, as transposed convolutions
-    do; the kernel is not even, which leaves a fine grid.
+    """The face enlarged as transposed convolutions do it, which leaves a fine grid.
+
+    Zeros are filled in and smoothed away by a kernel that is not even.
 
     What detail the smaller picture lost is given back in part.
     """
@@ -248,8 +254,9 @@ def _moved_in(donor: Image, marks: Floats, landmarks: Floats, width: int, height
 
 
 def _recolour(source: Image, face: Image, where: Floats, rng: Rng) -> Image:
-    """Mean and spread of each Lab channel of `source` brought to those of `face` (Reinhard et al.,
-    2001), nearly.
+    """Mean and spread of each Lab channel of `source` brought near to those of `face`.
+
+    Reinhard et al., 2001.
     """
     lab, wanted = (
         cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32) for image in (source, face)

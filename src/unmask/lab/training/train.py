@@ -24,7 +24,7 @@ from unmask.lab.models.network import (  # before Lightning, which imports torch
     Network,
     build_network,
 )
-from unmask.lab.training.loop import Plan, fit
+from unmask.lab.training.loop import TrainingPlan, fit
 
 # isort: split
 import numpy as np
@@ -39,14 +39,25 @@ from unmask.lab.data.datasets.base import UNSPLIT
 from unmask.lab.data.manifest import Item, require_both_classes, select
 from unmask.lab.data.samples import Found, Sample, find_samples
 from unmask.lab.evaluation.plots import plot_curves, write_plot
-from unmask.lab.models.from_bundle import settle
+from unmask.lab.models.from_bundle import recalibrate_batch_norm
 from unmask.lab.recipe import Recipe
-from unmask.lab.training.checkpoint import RUN_FILE, WEIGHTS_FILE, Progress, write_whole
-from unmask.lab.training.loader import Batches, Crops, Draws, sample_weights, with_pseudo_fakes
+from unmask.lab.training.checkpoint import (
+    RUN_FILE,
+    WEIGHTS_FILE,
+    TrainingProgress,
+    write_checkpoint_file,
+)
+from unmask.lab.training.loader import (
+    Batches,
+    Crops,
+    Draws,
+    sample_weights,
+    with_pseudo_fakes,
+)
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
-SETTLING = 256
+RECALIBRATION_FACES = 256
 """Training faces that give the batch norms of a bundle their statistics again."""
 
 
@@ -59,11 +70,11 @@ def train(
     devices: str = "auto",
     data_names: Sequence[str] = (),
     allow_leak: bool = False,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Path:
     """Train `recipe` on the items' train split into the folder `run`; returns `run`.
 
-    - say: told what happens
+    - log: told what happens
 
     Leaves weights.safetensors (best on validation), last.safetensors (to go on from), run.json
     (recipe, counts, command, seed, commit), metrics.csv, curves.png and TensorBoard's log.
@@ -74,7 +85,7 @@ def train(
     faces are missing.
     """
     fabric = _fabric(recipe.train.precision, devices)
-    say = say if fabric.is_global_zero else lambda _: None
+    log = log if fabric.is_global_zero else lambda _: None
     run.mkdir(parents=True, exist_ok=True)
     training, validation = select(items, recipe.data.train), select(items, recipe.data.validation)
     alone = recipe.pseudo_fakes is not None and recipe.pseudo_fakes.share == 1
@@ -87,54 +98,67 @@ def train(
     if fabric.is_global_zero:
         facts = _begun(run, facts) | facts
     with fabric.rank_zero_first():
-        found = [
+        sample_sets = [
             find_samples(part, jobs=jobs, cache=run / f"{name}-faces.npz")
             for name, part in (("train", training), ("validation", validation))
         ]
-    for name, part in zip(("training", "validation"), found, strict=True):
-        say(
+    for name, part in zip(("training", "validation"), sample_sets, strict=True):
+        log(
             f"{len(part.samples)} {name} faces; no face in {len(part.no_face)} pictures,"
             f" {len(part.broken)} broken"
         )
         for item, why in part.broken:
-            say(f"  broken, left out: {why or item.name}")
+            log(f"  broken, left out: {why or item.name}")
         if not part.samples:
             raise LabError(f"no face was found in any picture of the {name} split")
-    leaks = _leaks(items, [sample for part in found for sample in part.samples])
+    leaks = _leaks(items, [sample for part in sample_sets for sample in part.samples])
     if leaks and not allow_leak:
-        raise LabError(leaks.complaint())
-    facts |= {"counts": _counts(found), "leak": leaks.words() if leaks else None}
+        raise LabError(leaks.error_message())
+    facts |= {"counts": _counts(sample_sets), "leak": leaks.words() if leaks else None}
     facts["left_out"] = {
         name: {"no_face": len(part.no_face), "broken": len(part.broken)}
-        for name, part in _named(found)
+        for name, part in _named(sample_sets)
     }
     if fabric.is_global_zero:
-        write_whole(run / RUN_FILE, json.dumps(facts, indent=2).encode())
+        write_checkpoint_file(run / RUN_FILE, json.dumps(facts, indent=2).encode())
 
     _keep_buffers()
     fabric.seed_everything(recipe.train.seed, verbose=False)
     network = build_network(recipe.model)
-    with _loaders(recipe, found[0].samples, found[1].samples, run, jobs, fabric) as (
+    with _loaders(recipe, sample_sets[0].samples, sample_sets[1].samples, run, jobs, fabric) as (
         plan,
         batches,
-        loader,
-        looks,
+        training_loader,
+        validation_loader,
     ):
         facts["images_per_epoch"] = plan.steps * recipe.train.batch
 
         if recipe.model.weights.endswith(".onnx"):  # a bundle, whose batch norms are folded away
-            first = islice((draw for part in batches.at(0) for draw in part), SETTLING)
-            settle(network, torch.stack([loader.dataset[draw][0] for draw in first]))
+            first = islice((draw for part in batches.at(0) for draw in part), RECALIBRATION_FACES)
+            recalibrate_batch_norm(
+                network, torch.stack([training_loader.dataset[draw][0] for draw in first])
+            )
 
-        def keep(progress: Progress) -> None:
+        def on_epoch_end(progress: TrainingProgress) -> None:
             _write_history(run, facts, progress)
 
-        fit(recipe, network, plan, batches, loader, looks, run, fabric, keep, say)
+        fit(
+            recipe,
+            network,
+            plan,
+            batches,
+            training_loader,
+            validation_loader,
+            run,
+            fabric,
+            on_epoch_end,
+            log,
+        )
     return run
 
 
 def _fabric(precision: Any, devices: str) -> Fabric:
-    """One process, or as many as torchrun or SLURM started, or one for each of the machine's GPUs."""
+    """One process, as many as torchrun or SLURM started, or one for each of the GPUs."""
     env, nodes = os.environ, 1
     count: Any = devices if devices == "auto" else int(devices)
     if "LOCAL_WORLD_SIZE" in env:
@@ -161,7 +185,7 @@ def _loaders(
     run: Path,
     jobs: int,
     fabric: Fabric,
-) -> Iterator[tuple[Plan, Batches, DataLoader[Any], DataLoader[Any]]]:
+) -> Iterator[tuple[TrainingPlan, Batches, DataLoader[Any], DataLoader[Any]]]:
     """The plan, and loaders of training and validation crops for this process."""
     settings, spec, rank, world = (
         recipe.train,
@@ -177,7 +201,7 @@ def _loaders(
         if balanced
         else np.full(len(training), 1 / len(training))
     )
-    plan = Plan.of(settings, len(training))
+    plan = TrainingPlan.of(settings, len(training))
     draws = Draws(weights, settings.seed)
     batches = Batches(
         draws, settings.batch, plan.steps, accumulate=settings.accumulate, rank=rank, world=world
@@ -200,13 +224,13 @@ def _loaders(
             pack.unlink(missing_ok=True)
 
 
-def _write_history(run: Path, facts: dict[str, Any], progress: Progress) -> None:
+def _write_history(run: Path, facts: dict[str, Any], progress: TrainingProgress) -> None:
     keys = list(progress.history[0])
     lines = [
         ",".join(keys),
         *(",".join(f"{row[key]:.8g}" for key in keys) for row in progress.history),
     ]
-    write_whole(run / "metrics.csv", ("\n".join(lines) + "\n").encode(), progress)
+    write_checkpoint_file(run / "metrics.csv", ("\n".join(lines) + "\n").encode(), progress)
     best = progress.history[progress.best_epoch]
     facts |= {
         "epochs_run": progress.epoch,
@@ -218,13 +242,14 @@ def _write_history(run: Path, facts: dict[str, Any], progress: Progress) -> None
         "best_validation_auc": best["validation_auc"],
     }
     facts["best"] = {key: value for key, value in best.items() if key.startswith("validation")}
-    write_whole(run / RUN_FILE, json.dumps(facts, indent=2).encode(), progress)
+    write_checkpoint_file(run / RUN_FILE, json.dumps(facts, indent=2).encode(), progress)
     write_plot(plot_curves(progress.history), run / "curves.png")
 
 
 def command_line() -> str:
-    """The command that is running, absolute paths cut to their names: cards are handed on, and
-    folders are private.
+    """The command that is running, absolute paths cut to their names.
+
+    Cards are handed on, and folders are private.
     """
     words = (Path(word).name if word.startswith("/") else word for word in sys.argv[1:])
     return shlex.join(["unmask", *words])
@@ -262,9 +287,7 @@ def _facts(recipe: Recipe, data_names: Sequence[str], items: Sequence[Item]) -> 
 
 
 def _begun(run: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """What the folder tells of the run it holds, which must be this one; nothing where it holds
-    none.
-    """
+    """What the folder says of the run it holds, which must be this one; empty if there is none."""
     if not (run / RUN_FILE).is_file():
         return {}
     try:
@@ -284,8 +307,10 @@ def _begun(run: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leaks(items: Sequence[Item], samples: Sequence[Sample]) -> Leaks:
-    """Groups and named people of all splits, the test's too, and near-duplicates among what is
-    trained and validated on.
+    """What the splits have in common.
+
+    Groups and named people of all splits, the test's too, and near-duplicates among what is trained
+    and validated on.
     """
     prints = {id(sample.item): sample.print for sample in samples}
     split = [item for item in items if item.split != UNSPLIT]
@@ -311,7 +336,7 @@ def _counts(found: Sequence[Found]) -> list[dict[str, Any]]:
 
 def _commit() -> str:
     try:
-        found = subprocess.run(
+        answer = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             capture_output=True,
             text=True,
@@ -320,7 +345,7 @@ def _commit() -> str:
         )
     except OSError:
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return answer.stdout.strip() or "unknown"
 
 
 def _keep_buffers() -> None:

@@ -1,4 +1,4 @@
-"""/v1/scans/{id}/report.*: the result as files, and the words and pictures that pages are made of."""
+"""/v1/scans/{id}/report.*: the result as files, and the view that pages are made of."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
             )
         size = file.size or 0
         upload = await run_in_threadpool(Upload, file.file, size)
-        asked = ScanRequest(
+        scan_request = ScanRequest(
             path=upload.path,
             name=base_name(file.filename),
             model=model,
@@ -87,7 +87,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
             stability=stability,
             prevalence=prevalence,
         )
-        scan = jobs.submit(request.scope["state"]["slot"], upload, asked)
+        scan = jobs.submit(request.scope["state"]["slot"], upload, scan_request)
         here = {"location": f"/v1/scans/{scan.id}"}
         if (
             size > limits.answer_bytes
@@ -135,8 +135,11 @@ async def forget(scan: Found, jobs: Jobs) -> None:
     responses=UNKNOWN,
 )
 async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
-    """`progress`: where it stands; `scores`: time and probability of the faces judged so far, as
-    they were judged; `waiting`: nothing new; `end`: the status, and the error if there is one.
+    """Progress as events.
+
+    `progress`: where it stands; `scores`: time and probability of the faces judged so far, in the
+    order in which they were judged; `waiting`: nothing new; `end`: the status, and the error if
+    there is one.
 
     Who comes again hears all anew.
     """

@@ -1,5 +1,6 @@
-"""Readers of published data sets: a new one is a file here, a line below, a builder in tests and a
-page of docs.
+"""Readers of published data sets.
+
+A new one is a file here, a line below, a builder in tests and a section of docs/datasets.md.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ DATASETS: dict[str, DataSet] = {
 
 
 def all_datasets() -> dict[str, DataSet]:
-    """The project's own readers, and those of installed packages (entry points
-    `unmask.datasets`).
+    """The project's own readers, and those of installed packages (group `unmask.datasets`).
 
     Raises PluginError where one cannot be loaded.
     """

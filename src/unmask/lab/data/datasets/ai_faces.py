@@ -1,5 +1,6 @@
-"""Sets of photographs beside AI-generated faces, as they are had from Kaggle and the hub: folders
-by class, perhaps by split.
+"""Photographs beside AI-generated faces, as published on Kaggle and the hub.
+
+Folders by class, perhaps by split.
 """
 
 from __future__ import annotations

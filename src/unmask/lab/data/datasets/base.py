@@ -18,8 +18,10 @@ VIDEOS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read: items whose files are there, and the names of those that the set lists but
-    that are not.
+    """What was read of a data set.
+
+    - items: whose files are there
+    - missing: names of files that the set lists but that are not there
     """
 
     items: list[Item] = field(default_factory=list)
@@ -79,8 +81,9 @@ def read(data_set: DataSet, name: str, root: Path) -> Reading:
 
 
 def files_under(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """The files with one of these suffixes under a folder, at any depth, sorted; none where there
-    is no such folder.
+    """The files with one of these suffixes under a folder, at any depth, sorted.
+
+    None where there is no such folder.
     """
     wanted = frozenset(suffixes)
     return sorted(

@@ -28,8 +28,8 @@ def _reader(dataset: str) -> Callable[[Path], Reading]:
             for folder in FOLDERS
             for path in files_under(root / folder, VIDEOS)
         ]
-        found = {item.name for item in items}
-        return Reading(items, sorted(set(tested) - found))
+        there = {item.name for item in items}
+        return Reading(items, sorted(set(tested) - there))
 
     return read
 

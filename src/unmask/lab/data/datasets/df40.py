@@ -1,5 +1,4 @@
-"""DF40 (Yan et al., NeurIPS 2024): forty methods on the videos of FaceForensics++ (ff) and Celeb-DF
-(cdf), as frames.
+"""DF40 (Yan et al., NeurIPS 2024): forty methods on FaceForensics++ and Celeb-DF, as frames.
 
 It holds fakes; its reals are those two sets, to be read by their own readers. Methods that bring
 their own reals have them in a folder `real`.
@@ -70,7 +69,7 @@ DATA_SET = DataSet(
     title="DF40",
     tree="""
   ROOT/DF40/METHOD/{ff,cdf}/frames/VIDEO/FRAME.png         the fakes for testing
-  ROOT/DF40_train/METHOD/frames/VIDEO/FRAME.png            those for training (made from FaceForensics++)
+  ROOT/DF40_train/METHOD/frames/VIDEO/FRAME.png    for training (made from FaceForensics++)
 """.strip("\n"),
     source="github.com/YZY-stack/DF40, by a form",
     terms="CC BY-NC 4.0",

@@ -1,5 +1,4 @@
-"""FaceForensics++ (Rössler et al., ICCV 2019), with FaceShifter and the DeepFake Detection set that
-come with it.
+"""FaceForensics++ (Rössler et al., ICCV 2019), with FaceShifter and DeepFakeDetection.
 
 A manipulated `033_097` is the video 033 with the face (or expression) of 097. The official splits
 are lists of such pairs; both ways of a pair, in every method, are one group. The same video at
@@ -109,8 +108,8 @@ DATA_SET = DataSet(
     title="FaceForensics++",
     tree="""
   ROOT/original_sequences/youtube/{c0,c23,c40}/videos/000.mp4               (also actors/)
-  ROOT/manipulated_sequences/METHOD/{c0,c23,c40}/videos/000_003.mp4         Deepfakes, Face2Face, FaceSwap, …
-  ROOT/splits/{train,val,test}.json                                         the official lists of pairs
+  ROOT/manipulated_sequences/METHOD/{c0,c23,c40}/videos/000_003.mp4  Deepfakes, FaceSwap, …
+  ROOT/splits/{train,val,test}.json                                the official lists of pairs
 """.strip("\n"),
     source="github.com/ondyari/FaceForensics, by a form; its dataset/splits holds the lists",
     terms="FaceForensics terms of use: research only",

@@ -1,6 +1,4 @@
-"""One's own files: a folder with real/ and fake/, a folder of Parquet shards, or such a folder with
-one .csv or .parquet.
-"""
+"""Your own files: a folder with real/ and fake/, Parquet shards, or one .csv or .parquet."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ DATA_SET = DataSet(
     title="Own files",
     tree="""
   ROOT/{real,fake}/**                     pictures or videos
-  ROOT/*.parquet                          columns image {bytes, path}, label; if there source, group, split, …
+  ROOT/*.parquet                columns image {bytes, path}, label; if there source, group, …
   ROOT/NAME.csv                           columns path, label; if there the same
 """.strip("\n"),
     source="your own disk",

@@ -74,7 +74,7 @@ DATA_SET = DataSet(
     title="140k real and fake faces",
     tree="""
   ROOT/real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}/*.jpg
-  ROOT/{train,valid,test}.csv                                            if there: path, label (1 is real), label_str
+  ROOT/{train,valid,test}.csv                        if there: path, label (1 is real), label_str
 """.strip("\n"),
     source="the data set 140k-real-and-fake-faces on Kaggle",
     terms="FFHQ: CC BY-NC-SA 4.0; StyleGAN: CC BY-NC 4.0",

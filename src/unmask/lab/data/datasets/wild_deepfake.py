@@ -1,5 +1,4 @@
-"""WildDeepfake (Zi et al., ACM MM 2020): face sequences of videos found on the Internet, as PNG
-frames.
+"""WildDeepfake (Zi et al., ACM MM 2020): face sequences from the Internet, as PNG frames.
 
 The number under each split folder is a source video, the number under its class a sequence of
 frames.
@@ -61,7 +60,7 @@ def _read(root: Path) -> Reading:
 DATA_SET = DataSet(
     title="WildDeepfake",
     tree="""
-  ROOT/deepfake_in_the_wild/{real,fake}_{train,test}/VIDEO/{real,fake}/SEQUENCE/FRAME.png     (.tar.gz unpacked)
+  ROOT/deepfake_in_the_wild/{real,fake}_{train,test}/VIDEO/{real,fake}/SEQUENCE/FRAME.png
 """.strip("\n"),
     source="github.com/OpenTAI/wild-deepfake (the hub: xingjunm/WildDeepfake), by request",
     terms="research only",
