@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: scan serve test test-slow lint bench clean
+.PHONY: scan serve test test-slow lint reference bench clean
 
 scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
@@ -22,6 +22,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+reference: $(VENV)/.dev
+	$(BIN)/python docs/reference.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(WHAT)

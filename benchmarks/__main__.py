@@ -13,7 +13,8 @@ from time import perf_counter
 
 from benchmarks import media
 from unmask.detector import Detector, load_detector
-from unmask.faces import YUNET_SHA256, YuNet, carried_model
+from unmask.faces.models import carried_model
+from unmask.faces.yunet import YUNET_SHA256, YuNet
 
 
 def take_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -303,3 +303,18 @@ def test_nothing_is_sent_to_anybody(tiny_bundle: Path, demo: Path, tmp_path: Pat
             name.split(".")[0] for name in imports(path)
         }:
             assert "unmask._internal.onnx_runtime" in text, path
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE.parents[1] / "benchmarks").glob("[a-z]*.py")), ids=lambda path: path.stem
+)
+def test_what_benchmarks_import_is_there(path: Path) -> None:
+    """Their own imports, those inside functions included; they are run by hand only."""
+    import importlib
+
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("unmask"):
+            module = importlib.import_module(str(node.module))
+            missing = [name.name for name in node.names if not hasattr(module, name.name)]
+            submodules = [f"{node.module}.{name}" for name in missing]
+            assert not [name for name in submodules if name not in MODULES], path

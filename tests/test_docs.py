@@ -98,14 +98,20 @@ def test_every_reason_is_explained_in_the_docs_as_in_the_program() -> None:
 
 
 def test_the_design_names_every_module() -> None:
+    """Each package has a row, which names exactly its modules."""
     text = (ROOT / "docs" / "design.md").read_text()
-    table = text[text.index("## Modules") : text.index("## Decisions")]
-    named = set(re.findall(r"`(\w+)/?`", table))
-    for path in sorted((ROOT / "src" / "unmask").iterdir()):
-        if path.suffix == ".py" or (path / "__init__.py").exists():
-            assert path.stem in named | {"__init__", "__main__"}, path.name
-    for path in (ROOT / "src" / "unmask" / "lab").glob("*"):
-        assert path.stem in named | {"__init__", "__pycache__", "recipes"}, path.name
+    table = text[text.index("## Modules") : text.index("## The path of one file")]
+    named: dict[str, set[str]] = {}
+    for row in re.findall(r"^\| (.+?) \| .+? \| (.*?)\|$", table, flags=re.MULTILINE)[1:]:
+        folder = row[0].strip("`/").replace("(root)", "")
+        modules = re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", row[1]))
+        named.setdefault(folder, set()).update(modules)
+    source = ROOT / "src" / "unmask"
+    packages = [source, *(path.parent for path in sorted(source.rglob("*/__init__.py")))]
+    for package in packages:
+        folder = str(package.relative_to(source)).replace(".", "", 1)
+        modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+        assert named[folder] == modules, folder
 
 
 def test_links_lead_somewhere() -> None:

@@ -38,6 +38,39 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+__all__ = [
+    "BundleError",
+    "BundleFormatError",
+    "BundleIntegrityError",
+    "BundleNotFoundError",
+    "CanaryError",
+    "ChangedFileError",
+    "EmptyFileError",
+    "ExecutorError",
+    "FinderError",
+    "LabError",
+    "LedgerError",
+    "ManifestError",
+    "MediaError",
+    "MissingExtraError",
+    "MissingFileError",
+    "NoFramesError",
+    "NoVideoError",
+    "NothingToJudgeError",
+    "OutputError",
+    "PluginError",
+    "RecipeError",
+    "ServerError",
+    "SignatureError",
+    "SourceError",
+    "TooLargeError",
+    "TooLongError",
+    "UnknownFormatError",
+    "UnmaskError",
+    "UnreachableError",
+    "UnreadableFileError",
+]
+
 
 class UnmaskError(Exception):
     """Base of every error that unmask raises on purpose."""

@@ -22,6 +22,14 @@ from unmask.errors import MediaError
 from unmask.faces.alignment import CANONICAL
 from unmask.types import Face, Floats, Frame, Image, Label, ModelId, Settings
 
+__all__ = [
+    "FakeExecutor",
+    "FakeFinder",
+    "FakeScorer",
+    "example_card",
+    "fake_pass",
+]
+
 
 class FakeFinder:
     """Finds the same faces in every frame.
@@ -126,7 +134,7 @@ class FakeExecutor:
 
 
 def fake_pass(name: str = "example", frames: int = 32) -> ScanPass:
-    """A look by a bundle that there is not."""
+    """A pass with a bundle that does not exist."""
     digest = sha256(name.encode()).hexdigest()
     return ScanPass(name, "yunet", ModelId(name, "1", digest), Settings(frames))
 

@@ -16,6 +16,36 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "Box",
+    "Credentials",
+    "CredentialsState",
+    "Exhibit",
+    "ExhibitRole",
+    "Face",
+    "Failure",
+    "Faithfulness",
+    "Finding",
+    "Floats",
+    "Frame",
+    "Image",
+    "Label",
+    "Media",
+    "ModelId",
+    "Moment",
+    "Person",
+    "Provenance",
+    "Quality",
+    "Reason",
+    "Report",
+    "Score",
+    "Segment",
+    "Settings",
+    "Timing",
+    "Variant",
+    "Verdict",
+]
+
 Image = npt.NDArray[np.uint8]
 """(height, width, 3), RGB."""
 
@@ -351,7 +381,7 @@ class Provenance:
     Claims, not proof.
 
     - credentials: its Content Credentials
-    - traces: codes and words of what was noticed in its wrapping, as `unmask.provenance` explains
+    - traces: codes and words of what was noticed in the file, as `unmask.provenance` explains
       them
     - ai_generated: it says that it was made by a generator
     """

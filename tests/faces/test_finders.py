@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unmask._internal.resizing import shrink
 from unmask.errors import FinderError, MissingExtraError
-from unmask.faces import FINDERS, MAX_FACES, find_close_up, find_main_face, load_finder, shrink
+from unmask.faces import FINDERS, MAX_FACES, find_close_up, find_main_face, load_finder
 from unmask.faces.yunet import YuNet
 from unmask.types import Face, Frame
 

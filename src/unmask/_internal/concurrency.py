@@ -100,7 +100,7 @@ def ordered_map(work: Callable[[S], T], items: Iterable[S], jobs: int, ahead: in
 
     Closing the iterator drops what has not begun and does not wait for what has.
     """
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="unmask-look")
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="unmask-scan")
     waiting: list[Future[T]] = []
     try:
         for item in items:

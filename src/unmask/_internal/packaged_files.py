@@ -9,6 +9,13 @@ from pathlib import Path
 from unmask.errors import UnmaskError
 
 
+def package_folders(package: str) -> list[Path]:
+    """Where an installed package lies; nowhere if it is not installed."""
+    spec = importlib.util.find_spec(package)
+    places = None if spec is None else spec.submodule_search_locations
+    return [Path(place) for place in places or ()]
+
+
 def carried_file(
     package: str, file: str, sha256: str, *, advice: str, error: type[UnmaskError]
 ) -> Path:
@@ -18,9 +25,8 @@ def carried_file(
 
     Raises `error` where it is missing, cannot be read, or is not the known file.
     """
-    spec = importlib.util.find_spec(package)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(place) / file
+    for folder in package_folders(package):
+        path = folder / file
         if not path.is_file():
             continue
         try:

@@ -9,6 +9,8 @@ from typing import Protocol
 from unmask.media import OpenMedia
 from unmask.types import Finding, Frame
 
+__all__ = ["Analysis", "Analyzer"]
+
 
 class Analysis(Protocol):
     """What one analyzer makes of one file."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from unmask._internal import jpeg
+from unmask._internal.resizing import scaled_down
 from unmask.analysis.timeline import log_odds, sigmoid
 from unmask.analysis.verdict import label_of
 from unmask.bundle import Thresholds
@@ -64,11 +64,11 @@ def cut_patch(image: Image, landmarks: Floats, spec: CropSpec) -> Patch:
 
 def _resized(patch: Patch, share: float) -> Patch:
     height, width = patch.image.shape[:2]
-    size = (max(1, round(width * share)), max(1, round(height * share)))
-    small = cv2.resize(patch.image, size, interpolation=cv2.INTER_AREA)
-    factor = [size[0] / width, size[1] / height]  # resized about the pixels' centres
+    small = scaled_down(patch.image, share)
+    # resized about the pixels' centres
+    factor = [small.shape[1] / width, small.shape[0] / height]
     placed = np.asarray((patch.landmarks + 0.5) * factor - 0.5, np.float32)
-    return Patch(small, placed)  # type: ignore[arg-type]
+    return Patch(small, placed)
 
 
 def _saved(patch: Patch, quality: int) -> Patch:

@@ -26,15 +26,13 @@ from unmask.errors import SourceError, UnmaskError
 from unmask.types import Failure
 
 BATCH_FILES, BATCH_BYTES = 16, 64_000_000
-"""Pictures in a lot, which are scored together; a video is a lot of its own, as is what is large.
-"""
+"""Pictures in a batch, which are scored together, and bytes; a video is a batch of its own."""
 
 LISTED_AHEAD, LISTED_TOGETHER = 8, 1000
 """Batches of a listing that wait to be written down, and files in each."""
 
 IN_A_ROW = 20
-"""Files in a row that cannot be had, after which the place itself is asked whether it is still
-there."""
+"""Unreadable files in a row, after which the storage is asked whether it is still there."""
 
 
 class Order(StrEnum):
@@ -55,8 +53,13 @@ DEFAULT_CAUSES = frozenset({Cause.CHANGED, Cause.TRANSIENT, Cause.MODEL})
 class ScanPlan:
     """What a run is to do.
 
-    budget: share of the files with a first look that get the full one; None: all files get the full
-    look at once.
+    - sources: places with files
+    - passes: by name; `full`, and `first` if there is a budget
+    - wanted: which of the listed files to judge
+    - again: causes for which known files are judged again
+    - order: which files come first
+    - budget: share of the files of the first pass that are judged in full; None: all are at once
+    - reports: folder for reports, or None
     """
 
     sources: Sequence[Source]
@@ -69,14 +72,14 @@ class ScanPlan:
 
 
 class Executor(Protocol):
-    """Does the work."""
+    """Does the work of a run: worker processes, a cluster, or a fake in tests."""
 
     def run(self, coordinator: Coordinator) -> Generator[Outcome]:
-        """Judge what the desk gives, until it has no more or is stopping."""
+        """Judge what the coordinator hands out, until it has no more or is stopping."""
 
 
 class Coordinator:
-    """Use from one thread."""
+    """Shares out the files of a run. Use from one thread."""
 
     def __init__(self, ledger: Ledger, plan: ScanPlan) -> None:
         self._ledger, self._plan = ledger, plan
@@ -100,11 +103,11 @@ class Coordinator:
 
     @property
     def complete(self) -> bool:
-        """Whether all files are listed."""
+        """Whether all files have been listed."""
         return self._listing.over
 
     def list_all(self) -> None:
-        """Write down the whole listing before anything else."""
+        """Record the whole listing before anything else."""
         while not self._listing.over:
             self._record_listing(wait=True)
 
@@ -163,7 +166,7 @@ class Coordinator:
         return task, outcome, 1 + len(same)
 
     def attach(self, task: Task, digest: str) -> None:
-        """The file has a content that somebody else has in hand, or that is judged."""
+        """Attach a file to a content that is being judged, or has been."""
         self._at_work.pop(task.file, None)
         if self._is_judged(task, digest):
             self._ledger.link([task.file], digest, task.scan_pass)
@@ -173,7 +176,7 @@ class Coordinator:
             self._waiting.setdefault((digest, task.scan_pass), []).append(task.file)
 
     def release_waiting(self) -> None:
-        """Files that wait for a content of which nothing came are to be judged after all."""
+        """Queue files again that wait for a content of which no outcome came."""
         self._ledger.release(file for files in self._waiting.values() for file in files)
         self._waiting.clear()
 
@@ -182,7 +185,7 @@ class Coordinator:
         return {name: list(self._ledger.digests(name)) for name in self._plan.passes}
 
     def close(self) -> None:
-        """No listing any more."""
+        """Stop listing files."""
         self._listing.stop()
 
     def _next_batch(self) -> list[Task]:
@@ -209,7 +212,10 @@ class Coordinator:
         return batch
 
     def _pass_for(self, path: str, why: str) -> str:
-        """A picture has one frame: a first look with the same model would be the full one."""
+        """The pass that a file gets.
+
+        A picture has one frame: a first pass with the same model would be the full one.
+        """
         if self._plan.budget is None or why == Cause.SUSPECTED:
             return "full"
         same = self._plan.passes["first"].id == self._plan.passes["full"].id
@@ -221,7 +227,7 @@ class Coordinator:
         return run is not None and (not forced or run == self._ledger.run)
 
     def _promote(self) -> list[Task]:
-        """After all first looks, the most suspected files."""
+        """After the first pass, the most suspicious files."""
         if self._plan.budget is None or self.promoted is not None:
             return []
         self.promoted = self._ledger.promote(self._plan.budget)
@@ -271,7 +277,7 @@ class Coordinator:
 
 
 class Listing:
-    """Lists all sources in a thread of its own, some batches ahead."""
+    """Lists all sources in a thread of its own, some chunks ahead."""
 
     def __init__(self, plan: ScanPlan) -> None:
         self._plan = plan
@@ -302,7 +308,7 @@ class Listing:
                 yield chunk
 
     def stop(self) -> None:
-        """What is not listed yet, is not wanted."""
+        """Stop listing, and drop what was listed ahead."""
         self._stopped.set()
         with suppress(queue.Empty):
             while True:

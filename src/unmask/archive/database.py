@@ -19,11 +19,9 @@ def translate_errors(name: str) -> Iterator[None]:
     except sqlite3.Error as error:
         words = str(error)
         if "disk is full" in words or "disk I/O" in words:
-            words += (
-                "; what was written so far is whole: make room, and give the same command again"
-            )
+            words += "; results so far are safe: make room, and give the same command again"
         elif "not a database" in words:
-            words = "it is no ledger, nor any SQLite database; name another file"
+            words = "it is not a ledger, nor any SQLite database; name another file"
         raise LedgerError(f"cannot use {name}: {words}") from error
 
 
@@ -40,7 +38,7 @@ def read_ledger(path: Path) -> sqlite3.Connection:
         )
         try:
             if check(database, str(path)) == 0:
-                raise LedgerError(f"{path} is an empty file, no ledger")
+                raise LedgerError(f"{path} is an empty file, not a ledger")
         except BaseException:
             database.close()
             raise

@@ -1,4 +1,4 @@
-"""What a run would do, and how long it would take, without doing it."""
+"""What a run would do and how long it would take: a dry run."""
 
 from __future__ import annotations
 

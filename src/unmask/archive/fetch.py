@@ -65,11 +65,11 @@ class Fetched:
                 changed = True
         if changed:
             raise ChangedFileError(
-                "the file was changed while it was judged; it will be judged again next time"
+                "the file changed while it was being judged; it will be judged again next time"
             )
 
     def discard(self) -> None:
-        """It is not needed any more."""
+        """Delete the copy, if it is one."""
         if self.spooled:
             with suppress(OSError):
                 os.unlink(self.path)
@@ -87,7 +87,7 @@ class Fetcher:
         self._count = 0
 
     def close(self) -> None:
-        """Let go of archives."""
+        """Close the archives."""
         for handles in self._archives.values():
             for handle in handles:
                 handle.close()
@@ -134,7 +134,9 @@ class Fetcher:
                 fs.get_file(path, str(target))
                 size = target.stat().st_size
                 if task.size is not None and size != task.size:
-                    raise UnreachableError(f"{size} bytes came of the {task.size} that were listed")
+                    raise UnreachableError(
+                        f"{size} bytes arrived of the {task.size} that were listed"
+                    )
                 return
             except FileNotFoundError as error:
                 raise MissingFileError("there is no such file") from error
@@ -147,7 +149,7 @@ class Fetcher:
                     if isinstance(error, MediaError):
                         raise
                     raise UnreachableError(
-                        f"cannot be fetched, asked {ATTEMPTS} times: {reason(error)}"
+                        f"cannot be fetched (tried {ATTEMPTS} times): {reason(error)}"
                     ) from error
             time.sleep(pause)
             pause *= 2
@@ -159,7 +161,7 @@ class Fetcher:
                 shutil.copyfileobj(source, out, 1 << 20)
         except (KeyError, FileNotFoundError) as error:
             raise MissingFileError(
-                "the archive has no such member any more, or is gone itself"
+                "the archive no longer has this member, or is gone itself"
             ) from error
         except (RuntimeError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
             raise UnknownFormatError(

@@ -80,7 +80,7 @@ class Ledger:
                 self._lock.acquire(timeout=0)
         except Timeout as error:
             raise LedgerError(
-                f"another process is at work on {self.name}{holder_of(path)}; wait for it"
+                f"another process is using {self.name}{holder_of(path)}; wait until it has finished"
             ) from error
         except OSError as error:
             raise LedgerError(
@@ -99,7 +99,7 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the ledger and release its lock."""
         if hasattr(self, "_db"):
             self._db.close()
         if self._lock is not None:
@@ -116,7 +116,7 @@ class Ledger:
 
         - passes: by name, `full` among them
 
-        What a killed run was at is to be judged again.
+        Files that a killed run was judging are queued again.
         """
         with self._transaction() as db:
             for name, scan_pass in passes.items():
@@ -153,7 +153,7 @@ class Ledger:
     def end(self, how: str) -> None:
         """The run is over: `done`, `stopped` or `failed`.
 
-        What is still under way is not any more.
+        Files in progress are queued again.
         """
         with self._transaction() as db:
             db.execute("UPDATE files SET state = 'pending' WHERE state = 'under_way'")
@@ -196,7 +196,7 @@ class Ledger:
             ).rowcount
 
     def known_below(self, root: str) -> int:
-        """How many files below this root earlier runs have seen and not lost."""
+        """How many files below this root earlier runs have seen, those gone left out."""
         return int(
             self._db.execute(f"SELECT count(*) FROM files WHERE {_BELOW}", _below(root)).fetchone()[
                 0
@@ -204,7 +204,7 @@ class Ledger:
         )
 
     def claim(self, count: int) -> list[tuple[int, str, str, int | None, str]]:
-        """At most `count` files that are due, now under way: number, path, stamp, size, why."""
+        """Take at most `count` due files into progress: number, path, stamp, size, cause."""
         with self._transaction() as db:
             rows = db.execute(
                 "UPDATE files SET state = 'under_way' WHERE id IN (SELECT id FROM files WHERE run"
@@ -219,30 +219,30 @@ class Ledger:
         ]
 
     def release(self, files: Iterable[int]) -> None:
-        """They are to be judged after all, in this run."""
+        """Queue files to be judged after all, in this run."""
         with self._transaction() as db:
             db.executemany(
                 "UPDATE files SET state = 'pending' WHERE id = ?", ((file,) for file in files)
             )
 
     def judged(self, digest: str, scan_pass: str) -> int | None:
-        """The run in which this content was judged by this look, if it was."""
+        """The run in which this content was judged in this pass, if it was."""
         query = "SELECT run FROM judgements WHERE sha256 = ? AND setup = ?"
         row = self._db.execute(query, (digest, self._configurations[scan_pass])).fetchone()
         return None if row is None else int(row[0])
 
     def digests(self, scan_pass: str) -> Iterator[str]:
-        """Of all contents that were judged by this look."""
+        """Of all contents that were judged in this pass."""
         query = "SELECT sha256 FROM judgements WHERE setup = ?"
         yield from (row[0] for row in self._db.execute(query, (self._configurations[scan_pass],)))
 
     def link(self, files: Sequence[int], digest: str, scan_pass: str) -> None:
-        """The files have this content, which is judged."""
+        """Record that files have this content, which has been judged."""
         with self._transaction() as db:
             self._link(db, files, digest, scan_pass)
 
     def record(self, outcome: Outcome, files: Sequence[int]) -> None:
-        """Write down what came of a content, for these files that have it."""
+        """Record the outcome of a content, for these files that have it."""
         if outcome.sha256 is None:
             raise ValueError("a judgement is one of a content, but the outcome has no sha-256")
         values = (
@@ -350,7 +350,7 @@ class Ledger:
 
     @contextmanager
     def dry_run(self) -> Iterator[None]:
-        """All that is written within is taken back at its end."""
+        """A dry run: all that is written within is undone at its end."""
         with self._translate_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -360,7 +360,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing; in a rehearsal, a part of that."""
+        """All of it or nothing; within a dry run, a part of that."""
         with self._translate_errors():
             self._db.execute("SAVEPOINT step")  # outside of a transaction this begins one
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask._internal.ipc import Message
+from unmask._internal.text import valid_unicode
 from unmask.errors import ExecutorError
 from unmask.types import ModelId, Settings
 
@@ -201,7 +202,7 @@ def encode_path(path: str) -> tuple[str, bytes]:
     try:
         return raw.decode(), b""
     except UnicodeDecodeError:
-        return raw.decode("utf-8", "backslashreplace"), raw
+        return valid_unicode(path), raw
 
 
 def decode_path(text: str, raw: bytes) -> str:

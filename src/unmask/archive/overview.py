@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import unmask
 from unmask._internal.atomic import atomic_path
 from unmask.archive.queries import By, Filter, groups, histogram, rows, summary
+from unmask.report.palette import stylesheet
 
 SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 500, 25, 60
 
@@ -44,6 +45,7 @@ def write_overview(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.globals["palette"] = stylesheet()
     environment.filters["thousands"] = lambda value: f"{value:,}"
     columns = (
         "path",

@@ -97,7 +97,7 @@ class Filter:
 
     - label, state, error: exactly these
     - below: paths in this folder or archive
-    - gone: also files that a later run did not find any more
+    - gone: also files that a later run did not find
     """
 
     label: str | None = None

@@ -1,4 +1,4 @@
-"""One scan of an archive: list, judge, write down."""
+"""One run over an archive: list, judge, record."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Run:
         self._path = path
 
     def outcomes(self, engine: Executor) -> Iterator[tuple[Task, Outcome, int]]:
-        """What comes of each file as it is written down, and how many files that settles.
+        """The outcome of each file once it is recorded, and how many files it settles.
 
-        Raises SourceError, EngineError, LedgerError, OutputError; what was written down stays.
+        Raises SourceError, EngineError, LedgerError, OutputError; what was recorded stays.
         """
         with closing(engine.run(self.coordinator)) as outcomes:
             for outcome in outcomes:
@@ -45,7 +45,7 @@ class Run:
         self._how = "stopped" if self.coordinator.stopping else "done"
 
     def counts(self) -> dict[str, int]:
-        """How many files that this run saw are in each state."""
+        """How many of the files that this run saw are in each state."""
         return self._ledger.counts()
 
     def __enter__(self) -> Run:
@@ -77,10 +77,10 @@ def make_pass(
 
 
 def spool_of(ledger: Path) -> Path:
-    """Where files of other machines lie while they are judged."""
+    """The folder for files of other machines while they are judged."""
     return ledger.with_name(ledger.name + "-spool").absolute()
 
 
 def clear_spool(ledger: Path) -> None:
-    """What a killed run has left there."""
+    """Delete what a killed run has left there."""
     shutil.rmtree(spool_of(ledger), ignore_errors=True)

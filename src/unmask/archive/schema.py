@@ -97,7 +97,7 @@ def check(database: sqlite3.Connection, name: str) -> int:
     empty = not database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     if not empty and application != APPLICATION_ID:
         raise LedgerError(
-            f"{name} is an SQLite database, but no ledger of unmask; name another file"
+            f"{name} is an SQLite database, but not a ledger of unmask; name another file"
         )
     if version > len(MIGRATIONS):
         raise LedgerError(

@@ -73,7 +73,7 @@ class FileFilter:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether no file is left out."""
         return not self.include and not self.exclude and self.newer_than_s is None
 
 
@@ -91,7 +91,7 @@ class Source(Protocol):
         """
 
     def still_there(self) -> bool:
-        """Whether the place has not gone away since it was opened."""
+        """Whether the place is still what it was when it was opened."""
 
 
 def open_source(root: str) -> Source:
@@ -115,7 +115,7 @@ class LocalFiles:
         try:
             status = os.stat(root)
         except OSError as error:
-            raise SourceError(f"cannot look into {root!r}: {error.strerror or error}") from error
+            raise SourceError(f"cannot open {root!r}: {error.strerror or error}") from error
         self._place = status.st_dev, status.st_ino
         self._folder = os.path.isdir(root)
 
@@ -143,7 +143,7 @@ class LocalFiles:
         except OSError as error:
             if top:
                 raise SourceError(
-                    f"cannot look into {folder!r}: {error.strerror or error}"
+                    f"cannot read the folder {folder!r}: {error.strerror or error}"
                 ) from error
             yield Failure(
                 folder, "unreadable", f"the folder cannot be listed: {error.strerror or error}"
@@ -202,7 +202,7 @@ class RemoteStorage:
             except Exception as error:  # each kind of storage has errors of its own
                 answers.put(error)
 
-        threading.Thread(target=ask, name="unmask-knock", daemon=True).start()
+        threading.Thread(target=ask, name="unmask-probe", daemon=True).start()
         try:
             answer = answers.get(timeout=ANSWER_S)
         except queue.Empty:
@@ -247,7 +247,7 @@ class RemoteStorage:
         try:
             return {**row, **self._fs.info(row["name"])}
         except Exception:
-            return row  # whoever fetches it will be told
+            return row  # fetching it will say what is wrong
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -316,7 +316,7 @@ def _entry(path: str) -> Entry:
     try:
         status = os.stat(path)
     except OSError:
-        return Entry(path)  # a link into nowhere or in a circle: whoever reads it will be told
+        return Entry(path)  # a link into nowhere or in a circle: reading it will say so
     return Entry(path, status.st_size, status.st_mtime, f"{status.st_size}-{status.st_mtime_ns}")
 
 

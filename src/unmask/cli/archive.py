@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 import signal
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from unmask._internal.cores import cores
 from unmask.cli.output import DONE, INTERRUPTED, SOME_UNJUDGED, complain, say, tell
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _executor(asked: Asked, passes: dict[str, ScanPass]) -> Executor:
 
     job = _job(asked, passes)
     if not asked.ray:
-        return ProcessExecutor(job, asked.jobs or os.cpu_count() or 1)
+        return ProcessExecutor(job, cores(asked.jobs))
     from unmask.archive.executors.ray_cluster import RayExecutor
 
     return RayExecutor(job, asked.address, asked.jobs)
@@ -251,7 +251,7 @@ def _rehearse(asked: Asked, plan: ScanPlan) -> None:
             f"to be judged: {kind.files:,} of kind {name}, {size}; {kind.seconds:.3f} s of work"
             f" each, {how}"
         )
-    jobs = asked.jobs or os.cpu_count() or 1
+    jobs = cores(asked.jobs)
     tell(
         f"about {_span(estimate.core_s / jobs)} (h:mm:ss) with {jobs} processes, if each has a core"
         " of its own"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unmask._internal.atomic import output_errors
+from unmask._internal.cores import cores
 from unmask.cli.output import JobsOption, ModelArgument, lab, say, tell
 
 models = typer.Typer(
@@ -114,7 +114,7 @@ def learn_model(
         test or [],
         out,
         per_set=per_set,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=cores(jobs),
         log=say,
     )
     tell(f"written: {out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from unmask._internal.cores import cores
 from unmask.cli.output import FacesOption, JobsOption, lab, progress, say, tell
 
 app = typer.Typer(
@@ -116,9 +116,7 @@ def prepare(
         frames, every, faces, which.value, size, margin, via=via, encoding=encoding.value
     )
     with progress(len(items)) as advance:
-        coverage = run_prepare(
-            items, out, settings, jobs=jobs or os.cpu_count() or 1, advance=advance
-        )
+        coverage = run_prepare(items, out, settings, jobs=cores(jobs), advance=advance)
     for name, counts in coverage["by_data_set"].items():
         tell(
             f"{name:30} "
@@ -162,14 +160,16 @@ def split(
     items, share_by_split = read_manifests(manifests), parse_shares(shares)
     people, prints = None, None
     if {"identity", "near_duplicate"} & set(ties):
-        cores = jobs or os.cpu_count() or 1
-        samples = find_samples(items, jobs=cores)
+        processes = cores(jobs)
+        samples = find_samples(items, jobs=processes)
         place = {id(item): row for row, item in enumerate(items)}
         rows = [place[id(sample.item)] for sample in samples.samples]
         prints = np.zeros((len(items), 32), np.uint8)
         prints[rows] = [sample.print for sample in samples.samples]
         if "identity" in ties:
-            numbers = dict(zip(rows, cluster(embed(samples.samples, cores)).tolist(), strict=True))
+            numbers = dict(
+                zip(rows, cluster(embed(samples.samples, processes)).tolist(), strict=True)
+            )
             people = [numbers.get(row) for row in range(len(items))]
     items = split_items(items, share_by_split, ties, seed=seed, prints=prints, people=people)
     write_manifest(items, out)
@@ -215,7 +215,7 @@ def generate(
     ]
     # no more faces are looked for than are needed
     drawn = random.Random(seed).sample(reals, min(count, len(reals)))
-    likes = find_samples(drawn, jobs=jobs or os.cpu_count() or 1).samples
+    likes = find_samples(drawn, jobs=cores(jobs)).samples
     made = []
     with progress(count) as advance:
         for item in run_generator(faces, generator, likes, count, load_finder("yunet"), seed):
@@ -242,7 +242,7 @@ def audit(
         read_manifests(manifests),
         out,
         identities=identities,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=cores(jobs),
         log=say,
     )
     for note in result.notes:

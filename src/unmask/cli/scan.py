@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unmask._internal.cores import cores
 from unmask.cli.archive import Asked, OrderChoice
 from unmask.cli.archive import run as run_archive
 from unmask.cli.output import (
@@ -247,7 +248,7 @@ def scan(
     _require_ledger(context)
     write = _reporter(report, sign, prevalence)
     files, failures = _expand([Path(path) for path in paths])
-    jobs = jobs or min(len(files), os.cpu_count() or 1) or 1
+    jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
     threads = 1 if jobs > 1 else 0
     detector = load_detector(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unmask._internal.cores import cores
 from unmask.cli.output import Engine, FacesOption, complain, say
 from unmask.errors import MissingExtraError, ServerError
 
@@ -112,7 +112,7 @@ def serve(
     listening = bind(host, port)
     app = create_app(
         _models(model or ["default"]),
-        workers=workers or os.cpu_count() or 1,
+        workers=cores(workers),
         limits=limits,
         access=_access(keys, allow_host or local, allow_origin or []),
         faces=faces,

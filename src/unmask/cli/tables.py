@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from unmask._internal.text import valid_unicode
 from unmask.analysis.verdict import at_prevalence
 from unmask.report.phrases import CREDENTIAL_WORDS, EXPLANATIONS, headline, number
 from unmask.types import Label, Person, Reason, Report
@@ -257,5 +257,5 @@ def _probability(value: float | None) -> str:
 
 def printable(path: str) -> str:
     """A name in one line, whatever it holds."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    characters = valid_unicode(path)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in characters)

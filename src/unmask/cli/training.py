@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unmask._internal.cores import cores
 from unmask.cli.output import (
     FacesOption,
     FramesOption,
@@ -125,7 +126,7 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
     reals = [item for item in items if not item.label][:POINTED]
     pointing = point(
         detector.bundle,
-        find_samples(reals, jobs=jobs or os.cpu_count() or 1).samples,
+        find_samples(reals, jobs=cores(jobs)).samples,
         out,
         untrained=untrained,
     )
@@ -142,9 +143,7 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
                 )
             )
     tell(f"written: {out}/heatmaps.png, heatmaps.json")
-    fakes = find_samples(
-        [item for item in items if item.label][: 10 * GRADED], jobs=jobs or os.cpu_count() or 1
-    )
+    fakes = find_samples([item for item in items if item.label][: 10 * GRADED], jobs=cores(jobs))
     with progress(GRADED) as advance:
         graded = grade_maps(detector.bundle, fakes.samples, out, advance=advance)
     areas = graded["areas"]
@@ -198,7 +197,7 @@ def train(
         load_recipe(recipe, override or ()),
         read_manifests(data),
         out,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=cores(jobs),
         devices=devices,
         data_names=[path.name for path in data],
         allow_leak=allow_leak,

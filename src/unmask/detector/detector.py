@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from unmask._internal.concurrency import one_opencv_thread, ordered_map
+from unmask._internal.cores import cores
 from unmask.analysis.base import Analyzer
 from unmask.bundle import Scorer, load_scorer
 from unmask.bundle.session import MAX_BATCH
@@ -97,7 +98,7 @@ class Detector:
         """
         settings = self._settings(frames, explain, stability)
         _require_positive("jobs", jobs if jobs is not None else 1)
-        jobs = jobs or os.cpu_count() or 1
+        jobs = cores(jobs)
         stop = threading.Event()
 
         def begin(path: str | os.PathLike[str]) -> PausedScan | Report | Failure:
@@ -146,7 +147,7 @@ class Detector:
             face = find_main_face(self.finder, image)
             return spec.fit(image) if face is None else crop_face(image, face, spec)
 
-        jobs = jobs or os.cpu_count() or 1
+        jobs = cores(jobs)
         with closing(ordered_map(cut, images, jobs, ahead=2 * MAX_BATCH)) as crops:
             while batch := list(islice(crops, MAX_BATCH)):
                 for probability in calibration.probabilities(self.bundle.score(batch).logits):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from unmask._internal import jpeg
+from unmask._internal.resizing import shrink
 from unmask.analysis.faithfulness import measure_faithfulness
 from unmask.analysis.stability import Patch, cut_patch
 from unmask.analysis.verdict import suspicion
@@ -88,12 +88,7 @@ class EvidenceStore:
 
 def shrunk_jpeg(frame: Frame) -> KeptPicture:
     """The frame as JPEG, no larger than PICTURE_SIDE."""
-    height, width = frame.image.shape[:2]
-    scale = min(1.0, PICTURE_SIDE / max(height, width))
-    image = frame.image
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    image, scale = shrink(frame.image, PICTURE_SIDE)
     return KeptPicture(jpeg.encode(image, 85), scale)
 
 

@@ -1,4 +1,4 @@
-"""Telling whoever waits for a scan how far it has come."""
+"""The progress of a scan, for those who wait for it."""
 
 from __future__ import annotations
 

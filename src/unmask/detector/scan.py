@@ -102,7 +102,7 @@ def scan_file(
     with clocks.evidence:
         people = faces.judge(media)
 
-    # 5. Judge them again with perturbed pictures: a verdict that does not hold is none.
+    # 5. Judge them again with perturbed pictures: a verdict that changes becomes inconclusive.
     if settings.stability:
         people = yield from faces.recheck(people)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unmask.faces.base import MAX_FACES, FaceFinder, shrink
+from unmask.faces.base import MAX_FACES, FaceFinder
 from unmask.faces.registry import FINDERS, load_finder
 from unmask.faces.search import find_close_up, find_main_face
 
@@ -13,5 +13,4 @@ __all__ = [
     "find_close_up",
     "find_main_face",
     "load_finder",
-    "shrink",
 ]

@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import cv2
-
-from unmask.types import Box, Face, Floats, Frame, Image
+from unmask.types import Box, Face, Floats, Frame
 
 MAX_FACES = 50
 """Faces taken from one frame, most confident first: bounds the work on a crowd."""
@@ -38,16 +36,6 @@ class PerThread:
         if not hasattr(self._local, "made"):
             self._local.made = self._make()
         return self._local.made
-
-
-def shrink(image: Image, longest_side: int) -> tuple[Image, float]:
-    """The image with its longest side at most `longest_side`, and its scale, ≤ 1."""
-    height, width = image.shape[:2]
-    scale = longest_side / max(height, width)
-    if scale >= 1:
-        return image, 1.0
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale  # type: ignore[return-value]
 
 
 def make_face(frame: Frame, box: Box, confidence: float, landmarks: Floats | None) -> Face:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from unmask._internal.resizing import shrink
 from unmask.errors import MissingExtraError
-from unmask.faces.base import PerThread, make_face, most_confident, shrink
+from unmask.faces.base import PerThread, make_face, most_confident
 from unmask.types import Face, Frame
 
 

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
+from unmask._internal.resizing import shrink
 from unmask.errors import MissingExtraError
-from unmask.faces.base import PerThread, make_face, most_confident, shrink
+from unmask.faces.base import PerThread, make_face, most_confident
 from unmask.types import Face, Frame
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from unmask._internal.plugins import find_plugins, load_plugin
@@ -31,3 +32,9 @@ def load_finder(name: str) -> FaceFinder:
         return make()
     known = ", ".join([*FINDERS, *offered])
     raise FinderError(f"there is no face finder {name!r}; the finders are {known} and yunet=FILE")
+
+
+@cache
+def shared_finder(name: str) -> FaceFinder:
+    """As `load_finder`, but one for the whole process, for work that is done face by face."""
+    return load_finder(name)

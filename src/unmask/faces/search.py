@@ -7,7 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from unmask.faces.base import FaceFinder, shrink
+from unmask._internal.resizing import shrink
+from unmask.faces.base import FaceFinder
 from unmask.types import Face, Frame, Image
 
 

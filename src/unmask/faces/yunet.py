@@ -15,8 +15,9 @@ import numpy as np
 
 from unmask._internal.onnx_runtime import FLOAT_WEIGHTS, open_session
 from unmask._internal.protobuf import walk
+from unmask._internal.resizing import shrink
 from unmask.errors import FinderError
-from unmask.faces.base import PerThread, make_face, most_confident, shrink
+from unmask.faces.base import PerThread, make_face, most_confident
 from unmask.faces.models import carried_model
 from unmask.types import Face, Floats, Frame, Image
 

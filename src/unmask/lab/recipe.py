@@ -136,8 +136,8 @@ class Augment(_Strict):
 class Train(_Strict):
     """How long and how.
 
-    Either images (shown in all, with `validations` looks at the validation split) or epochs (with a
-    look after each).
+    Either images (shown in all, with `validations` validations in between) or epochs (with a
+    validation after each).
 
     - batch: what one step of the optimizer sees, on all machines together
     - accumulate: in how many parts it is computed, for memory
@@ -147,7 +147,7 @@ class Train(_Strict):
       validated, kept and exported; 0: none
     - class_weights: the loss weighs both classes the same
     - monitor: what the best weights have the best of, on the validation split
-    - patience: looks without a better one until training stops, 0: never
+    - patience: validations without improvement until training stops, 0: never
     """
 
     images: int | None = Field(default=None, gt=0)

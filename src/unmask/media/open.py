@@ -10,7 +10,7 @@ from unmask.media.image import open_image
 
 
 def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int = 0) -> OpenMedia:
-    """Open a picture or a video, told apart by content.
+    """Open a picture or a video, whichever the content is.
 
     - threads: for decoding a video, 0 for all cores; where many files are worked on side by side,
       one each takes a seventh less work (its frames are not handed around)

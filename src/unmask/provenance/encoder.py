@@ -1,4 +1,4 @@
-"""What the wrapping of a file shows: who encoded it, and whether that was done before."""
+"""Who encoded a file, and whether it was encoded before."""
 
 from __future__ import annotations
 

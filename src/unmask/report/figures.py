@@ -13,19 +13,27 @@ import cv2
 import numpy as np
 
 from unmask._internal import jpeg
+from unmask.report.palette import LIGHT
 from unmask.types import Exhibit, Floats, Image, Person
 
 STRONGEST = 0.25
 """Share of the face that is outlined: where the map is highest."""
 
-FIXED_COLOURS = (
-    ".ink{stroke:#1c2024;fill:none}.text{fill:#3c4450;font:12px"
-    " sans-serif}"
-    ".soft{stroke:#b9c1ca;fill:none}.fake{stroke:#b3261e;fill:none}.real{stroke:#19703e;fill:none}"
-    ".band{fill:#8a94a0;fill-opacity:.28}.dot{fill:#1c2024}"
-    ".mark{fill:#b3261e;fill-opacity:.14}.hatch{stroke:#b3261e;stroke-opacity:.55}"
-)
-"""For where no page gives them."""
+
+def fixed_colours() -> str:
+    """CSS for drawings where no page gives their colours."""
+    colours = LIGHT
+    return (
+        f".ink{{stroke:{colours['ink']};fill:none}}"
+        f".text{{fill:{colours['soft']};font:12px sans-serif}}"
+        f".soft{{stroke:{colours['line']};fill:none}}"
+        f".fake{{stroke:{colours['fake']};fill:none}}"
+        f".real{{stroke:{colours['real']};fill:none}}"
+        f".band{{fill:{colours['soft']};fill-opacity:.22}}"
+        f".dot{{fill:{colours['ink']}}}"
+        f".mark{{fill:{colours['fake']};fill-opacity:.13}}"
+        f".hatch{{stroke:{colours['fake']};stroke-opacity:.5}}"
+    )
 
 
 def overlay(crop: Image, heatmap: Floats) -> Image:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any, cast
 
+from unmask._internal.text import valid_unicode
 from unmask.analysis.verdict import at_prevalence
 from unmask.report.shape import (
     SCHEMA,
@@ -78,8 +78,8 @@ def settings_json(settings: Settings) -> SettingsJson:
 def _failure(failure: Failure) -> FailureJson:
     return {
         "schema": SCHEMA,
-        "media": {"path": _text(failure.path)},
-        "error": {"kind": failure.kind, "message": _text(failure.message)},
+        "media": {"path": valid_unicode(failure.path)},
+        "error": {"kind": failure.kind, "message": valid_unicode(failure.message)},
     }
 
 
@@ -113,7 +113,7 @@ def _report(report: Report, prevalence: float | None) -> ReportJson:
 
 def _media(media: Media) -> MediaJson:
     return {
-        "path": _text(media.path),
+        "path": valid_unicode(media.path),
         "sha256": media.sha256,
         "kind": media.kind,
         "width": media.width,
@@ -241,12 +241,12 @@ def _heatmap_test(tested: Faithfulness) -> HeatmapTestJson:
 
 def _provenance(report: Report) -> ProvenanceJson:
     provenance = report.provenance
-    said = {name: _text(words) for name, words in provenance.said.items()}
+    said = {name: valid_unicode(words) for name, words in provenance.said.items()}
     tree: dict[str, Any] = {
         **said,
         "ai_generated": provenance.ai_generated,
         "credentials": _credentials(provenance.credentials),
-        "traces": {code: _text(words) for code, words in provenance.traces.items()},
+        "traces": {code: valid_unicode(words) for code, words in provenance.traces.items()},
         "contradictions": list(report.contradictions),
     }
     return cast(ProvenanceJson, tree)
@@ -257,22 +257,22 @@ def _credentials(credentials: Credentials) -> CredentialsJson:
         return {"state": "absent"}
     return {
         "state": credentials.state,
-        "signer": _text(credentials.signer),
-        "issuer": _text(credentials.issuer),
-        "generator": _text(credentials.generator),
-        "signed_at": _text(credentials.signed_at),
-        "actions": [_text(action) for action in credentials.actions],
-        "digital_source_type": _text(credentials.source),
+        "signer": valid_unicode(credentials.signer),
+        "issuer": valid_unicode(credentials.issuer),
+        "generator": valid_unicode(credentials.generator),
+        "signed_at": valid_unicode(credentials.signed_at),
+        "actions": [valid_unicode(action) for action in credentials.actions],
+        "digital_source_type": valid_unicode(credentials.source),
         "ai_generated": credentials.ai_generated,
-        "problems": [_text(problem) for problem in credentials.problems],
+        "problems": [valid_unicode(problem) for problem in credentials.problems],
     }
 
 
 def _finding(finding: Finding) -> FindingJson:
     return {
-        "analyzer": _text(finding.analyzer),
-        "code": _text(finding.code),
-        "summary": _text(finding.summary),
+        "analyzer": valid_unicode(finding.analyzer),
+        "code": valid_unicode(finding.code),
+        "summary": valid_unicode(finding.summary),
         "points_to": finding.points_to,
         "probability_fake": _rounded_or_none(finding.probability_fake),
     }
@@ -284,8 +284,3 @@ def _rounded(value: float, digits: int = 6) -> float:
 
 def _rounded_or_none(value: float | None, digits: int = 6) -> float | None:
     return None if value is None else _rounded(value, digits)
-
-
-def _text(value: str) -> str:
-    """Valid Unicode: bytes of a file name that are not UTF-8 become `\\xNN`."""
-    return os.fsencode(value).decode("utf-8", "backslashreplace")

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import OutputError
-from unmask.report.figures import FIXED_COLOURS
+from unmask.report.figures import fixed_colours
+from unmask.report.palette import LIGHT, stylesheet
 from unmask.report.view import Picture
 
 _TEMPLATES = "templates"
@@ -37,6 +38,7 @@ def pdf(view: Mapping[str, Any]) -> bytes:
     import typst
 
     tree, pictures = pack(view)
+    tree["palette"] = dict(LIGHT)
     values = json.dumps(tree, ensure_ascii=False)
     made = datetime.datetime.fromisoformat(view["date"]).replace(tzinfo=datetime.UTC)
     # files in memory must be text: a picture is a list of its bytes. Nothing of it touches a disk
@@ -95,7 +97,7 @@ def _with_pictures(value: Any, pictures: Mapping[str, bytes]) -> Any:
 
 def _coloured(drawing: bytes) -> bytes:
     """An SVG with its colours in it, for where no page gives them."""
-    return drawing.replace(b">", b"><style>" + FIXED_COLOURS.encode() + b"</style>", 1)
+    return drawing.replace(b">", b"><style>" + fixed_colours().encode() + b"</style>", 1)
 
 
 def _without_pictures(value: Any, pictures: dict[str, bytes]) -> Any:
@@ -121,6 +123,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["palette"] = stylesheet()
     environment.filters["source"] = _source
     environment.filters["drawing"] = lambda picture: picture.data.decode()
     return environment.get_template("report.html")

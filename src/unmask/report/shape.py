@@ -31,6 +31,14 @@ from unmask.types import CredentialsState, Label, Reason
 
 SCHEMA: Final = "unmask.report/1"
 
+_PRIMITIVES: Mapping[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Doc:
@@ -320,7 +328,7 @@ def json_schema(shape: type = ReportJson) -> dict[str, Any]:
 
 
 def published_schema() -> dict[str, Any]:
-    """The schema of a line of `unmask scan --json`: a report, or why there is none."""
+    """The schema of a line of `unmask scan --json`: a report, or an error."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "unmask.report-1.schema.json",
@@ -329,20 +337,68 @@ def published_schema() -> dict[str, Any]:
     }
 
 
-def described_keys(shape: type, path: str = "") -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """For docs: the path of each object in a shape, with its keys and what they mean."""
-    rows: list[tuple[str, str]] = []
+@dataclass(frozen=True, slots=True)
+class DescribedKey:
+    """A key of a shape, for docs.
+
+    - type: in words
+    - meaning: in words; may be empty
+    """
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedShape:
+    """A shape, for docs.
+
+    - path: where it stands in the report, as `people[].faces[]`
+    - summary: what it is
+    """
+
+    path: str
+    summary: str
+    keys: tuple[DescribedKey, ...]
+
+
+def described_keys(shape: type, path: str = "") -> Iterator[DescribedShape]:
+    """A shape and all those within it, for docs."""
+    keys: list[DescribedKey] = []
     inner: list[tuple[str, type]] = []
-    for key, hint in get_type_hints(shape, include_extras=True).items():
+    for name, hint in get_type_hints(shape, include_extras=True).items():
         bare, doc = _unwrapped(hint)
-        rows.append((key, "" if doc is None else doc.text))
+        meaning = "" if doc is None else doc.text
+        if get_origin(hint) is NotRequired:
+            meaning = f"optional; {meaning}".rstrip("; ")
+        keys.append(DescribedKey(name, _type_in_words(bare), meaning))
         nested = _nested_shape(bare)
         if nested is not None:
             mark = "[]" if get_origin(bare) is list else ""
-            inner.append((f"{path}.{key}{mark}".lstrip("."), nested))
-    yield path, rows
+            inner.append((f"{path}.{name}{mark}".lstrip("."), nested))
+    yield DescribedShape(path, (shape.__doc__ or "").strip(), tuple(keys))
     for nested_path, nested in inner:
         yield from described_keys(nested, nested_path)
+
+
+def _type_in_words(hint: Any) -> str:
+    if hint in _PRIMITIVES:
+        return _PRIMITIVES[hint]
+    if is_typeddict(hint) or get_origin(hint) is dict:
+        return "object"
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return f"string ({hint.__name__.lower()})"
+    return _generic_in_words(hint)
+
+
+def _generic_in_words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ", ".join(f"`{argument}`" for argument in arguments)
+    if origin is list:
+        return f"list of {_type_in_words(_unwrapped(arguments[0])[0])}"
+    return " or ".join(_type_in_words(argument) for argument in arguments)
 
 
 def _nested_shape(hint: Any) -> type | None:
@@ -375,15 +431,6 @@ def _schema_of(hint: Any) -> dict[str, Any]:
         bounds = {"minimum": doc.low, "maximum": doc.high}
         schema |= {name: bound for name, bound in bounds.items() if bound is not None}
     return schema
-
-
-_PRIMITIVES: Mapping[Any, str] = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    NoneType: "null",
-}
 
 
 def _bare_schema(hint: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import unmask
 from unmask._internal import jpeg
+from unmask._internal.text import on_one_line
 from unmask.analysis.verdict import suspicion
 from unmask.bundle.card import Card
 from unmask.report.figures import enlarge, legend, overlay, show_in_frame, timeline
@@ -70,8 +71,8 @@ def build(
     shown = [person for person in people if person.exhibits] or people[:1]
     others = [person for person in report.people if person not in shown]
     return {
-        "title": f"{text(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
-        "name": text(Path(media.path).name),
+        "title": f"{on_one_line(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
+        "name": on_one_line(Path(media.path).name),
         "label": verdict.label.value,
         "label_words": verdict.label.replace("_", " "),
         "mark": MARKS[verdict.label],
@@ -86,21 +87,22 @@ def build(
         "means_not": means_not,
         "contradictions": list(report.contradictions),
         "findings": [
-            {"analyzer": text(finding.analyzer), "words": _finding_words(finding)}
+            {"analyzer": on_one_line(finding.analyzer), "words": _finding_words(finding)}
             for finding in report.further_findings
         ],
         "facts": list(_facts(report)),
-        "notes": [text(note) for note in media.notes],
+        "notes": [on_one_line(note) for note in media.notes],
         "lead": _lead(report),
         "people": [_person(person, report, card) for person in shown],
         "others": [_row(person) for person in others[:LISTED_PEOPLE]],
         "unlisted": max(0, len(others) - LISTED_PEOPLE),
         "legend": Picture("legend", legend(), "png", "colours from dark (least) to bright (most)"),
         "said": [
-            (name.replace("_", " "), text(words)) for name, words in report.provenance.said.items()
+            (name.replace("_", " "), on_one_line(words))
+            for name, words in report.provenance.said.items()
         ],
         "traces": [
-            (TRACE_WORDS.get(code, code), text(words))
+            (TRACE_WORDS.get(code, code), on_one_line(words))
             for code, words in report.provenance.traces.items()
         ],
         "ai_generated": report.provenance.ai_generated,
@@ -120,7 +122,7 @@ def build(
 
 
 def _finding_words(finding: Finding) -> str:
-    words = text(finding.summary)
+    words = on_one_line(finding.summary)
     if finding.points_to is not None:
         words += f" (points to {finding.points_to.value})"
     return words
@@ -132,7 +134,7 @@ def command(report: Report) -> str:
     arguments = [
         "unmask",
         "scan",
-        text(report.media.path),
+        on_one_line(report.media.path),
         "--report",
         "out/",
         "--frames",
@@ -143,15 +145,9 @@ def command(report: Report) -> str:
     return " ".join(shlex.quote(argument) for argument in arguments)
 
 
-def text(words: str) -> str:
-    """As it can be shown: bytes that are no text as \\xNN, control characters as spaces."""
-    shown = words.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else " " for c in shown)
-
-
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     media = report.media
-    yield "File", text(media.path)
+    yield "File", on_one_line(media.path)
     shape = f"{media.width}×{media.height} pixels"
     if media.kind == "video":
         rate = f", {float(media.fps):.2f} frames a second" if media.fps else ""
@@ -329,7 +325,7 @@ def _credentials(report: Report) -> dict[str, Any]:
     return {
         "state": credentials.state,
         "words": CREDENTIAL_WORDS[credentials.state],
-        "rows": [(name, text(words)) for name, words in rows if words],
+        "rows": [(name, on_one_line(words)) for name, words in rows if words],
     }
 
 
@@ -338,15 +334,10 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
     limits = tree["thresholds"]
     return {
         "model": f"{card.name} {card.version}",
-        "intended_use": text(str(tree["intended_use"])),
-        "limits": [text(str(limit)) for limit in tree["limits"]],
-        "evaluated_on": text(str(tree["evaluated_on"])),
-        "training": [
-            f"{text(str(row['dataset']))} ({text(str(row['split']))}): {row['real']} real,"
-            f" {row['fake']} fake faces"
-            for row in tree["training_data"]
-            if isinstance(row, Mapping) and {"dataset", "split", "real", "fake"} <= row.keys()
-        ],
+        "intended_use": on_one_line(str(tree["intended_use"])),
+        "limits": [on_one_line(str(limit)) for limit in tree["limits"]],
+        "evaluated_on": on_one_line(str(tree["evaluated_on"])),
+        "training": [_training_set(row) for row in tree["training_data"]],
         "rates": [
             *_rates(limits.get("fake", {}), "real faces called fake"),
             *_rates(limits.get("real", {}), "fake faces called real"),
@@ -385,4 +376,9 @@ def _rows(tree: Any, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The entries of a table in the card that have these keys."""
     for name, row in tree.items() if isinstance(tree, Mapping) else ():
         if isinstance(row, Mapping) and set(keys) <= row.keys():
-            yield text(str(name)), row
+            yield on_one_line(str(name)), row
+
+
+def _training_set(row: Mapping[str, Any]) -> str:
+    name, split = on_one_line(str(row["dataset"])), on_one_line(str(row["split"]))
+    return f"{name} ({split}): {row['real']} real, {row['fake']} fake faces"

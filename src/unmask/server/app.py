@@ -32,13 +32,13 @@ from unmask.server.routes.dependencies import COMMON
 from unmask.server.workers import WorkerPool
 
 CONNECTIONS = 1000
-"""At once; more are answered 503."""
+"""Connections at the same time; more are answered 503."""
 
 DRAWING = 2
-"""Reports that are made at once: the workers shall have the processor."""
+"""Reports rendered at the same time; the processor is for the workers."""
 
 STOP_S = 30
-"""For requests under way when the server is stopped."""
+"""Seconds for requests in progress when the server is stopped."""
 
 ABOUT = """Tells whether a face in a picture or a video was faked, and shows the evidence.
 
@@ -78,14 +78,14 @@ def create_app(
     )
     metrics = Metrics()
     jobs = ScanJobs(WorkerPool(workers, config), limits, metrics)
-    metrics.gauge("unmask_waiting", "Files that wait for a worker", lambda: jobs.pool.waiting)
-    metrics.gauge("unmask_open", "Files that are sent, wait or are judged", lambda: jobs.open)
-    metrics.gauge("unmask_workers", "Workers that are alive", lambda: jobs.pool.alive)
+    metrics.gauge("unmask_waiting", "Files waiting for a worker", lambda: jobs.pool.waiting)
+    metrics.gauge("unmask_open", "Files being uploaded, waiting or being judged", lambda: jobs.open)
+    metrics.gauge("unmask_workers", "Workers running", lambda: jobs.pool.alive)
     metrics.gauge(
-        "unmask_worker_restarts", "Workers that had to be started anew", lambda: jobs.pool.restarts
+        "unmask_worker_restarts", "Workers that were restarted", lambda: jobs.pool.restarts
     )
-    metrics.gauge("unmask_held_bytes", "Uploads that are held", lambda: jobs.held_bytes)
-    metrics.gauge("unmask_kept_bytes", "Results that are kept", lambda: jobs.kept_bytes)
+    metrics.gauge("unmask_held_bytes", "Bytes of uploads held", lambda: jobs.held_bytes)
+    metrics.gauge("unmask_kept_bytes", "Bytes of results kept", lambda: jobs.kept_bytes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What is answered where a request cannot be done: one shape for all errors."""
+"""Errors of the API, all of one shape."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class ProblemError(HTTPException):
 
     @property
     def body(self) -> bytes:
-        """The one shape that errors have."""
+        """The error as JSON."""
         return json.dumps({"error": {"kind": self.kind, "message": self.detail}}).encode()

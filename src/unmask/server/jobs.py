@@ -1,4 +1,4 @@
-"""Scans from the moment they are asked for until they are forgotten."""
+"""Scans, from the request until their results are deleted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from unmask.server.workers import Job, WorkerPool
 log = logging.getLogger("unmask.server")
 
 HEARTBEAT_S = 15.0
-"""Without news, a follower is told this often that all is well."""
+"""Seconds after which a follower gets a sign of life where nothing is new."""
 
 
 class Status(StrEnum):
-    """Where a scan stands."""
+    """The states of a scan."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -59,23 +59,23 @@ class Scan:
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it."""
+        """Whether the scan has ended."""
         return self.status in (Status.DONE, Status.FAILED, Status.CANCELLED)
 
     @property
     def kept_bytes(self) -> int:
-        """What its result takes, and a little for itself."""
+        """Memory that its result takes, and a little for itself."""
         return 1000 + sum(map(len, self.parts.values()))
 
     def change(self) -> None:
-        """Wake whoever follows it."""
+        """Notify those who follow this scan."""
         self.changes += 1
         self.news.set()
         self.news = asyncio.Event()
 
 
 class UploadSlot:
-    """Held for a file that is being sent."""
+    """A place in the queue, held while a file is being uploaded."""
 
     def __init__(self, jobs: ScanJobs, client: str, size: int) -> None:
         self.client = client
@@ -83,14 +83,14 @@ class UploadSlot:
         jobs.count(client, 1, size)
 
     def release(self) -> None:
-        """It is not needed any more."""
+        """Give the place back."""
         if self._held:
             self._held = False
             self._jobs.count(self.client, -1, -self._size)
 
 
 class ScanJobs:
-    """Takes scans, hands them to the workers, keeps their results for a while."""
+    """Accepts scans, queues them for the workers, keeps their results for a while."""
 
     def __init__(self, pool: WorkerPool, limits: Limits, metrics: Metrics) -> None:
         self.pool, self.limits, self.metrics = pool, limits, metrics
@@ -108,7 +108,7 @@ class ScanJobs:
         return sum(self._open.values())
 
     def admit(self, client: str, size: int) -> UploadSlot:
-        """A place for a file of this size, which counts from before it is sent.
+        """A place in the queue for a file of this size, taken before it is uploaded.
 
         Raises ProblemError 429 or 503.
         """
@@ -122,12 +122,12 @@ class ScanJobs:
             raise ProblemError(429, "too_many", message, retry)
         if self.open >= self.limits.queue or self.held_bytes + size > self.limits.held_bytes:
             raise ProblemError(
-                503, "queue_full", "too many files wait; come back in a moment", retry
+                503, "queue_full", "too many files are waiting; try again in a moment", retry
             )
         return UploadSlot(self, client, size)
 
     def count(self, client: str, files: int, size: int) -> None:
-        """So many files and bytes more of this client."""
+        """Add to the files and bytes that a client has here."""
         self.held_bytes += size
         self._open[client] += files
         if not self._open[client]:
@@ -145,11 +145,11 @@ class ScanJobs:
         return scan
 
     def find(self, name: str) -> Scan | None:
-        """The scan of this id, if it is known."""
+        """The scan with this id, or None."""
         return self._scans.get(name)
 
     def discard(self, scan: Scan) -> None:
-        """Stop it, and forget all of it."""
+        """Stop a scan and delete everything about it."""
         self._scans.pop(scan.id, None)
         self.kept_bytes -= self._kept.pop(scan.id, 0)
         if not scan.over and scan.job is not None:
@@ -203,7 +203,7 @@ class ScanJobs:
         return self.pool.position(scan.job) if scan.job is not None else 0
 
     def _on_message(self, scan: Scan, message: Message) -> None:
-        """What a worker says of it."""
+        """React to what a worker says about a scan."""
         if message.kind == "started":
             scan.status, scan.began = Status.RUNNING, time.monotonic()
             scan.progress, scan.scores = {}, []  # of an attempt before, whose worker died

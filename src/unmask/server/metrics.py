@@ -17,13 +17,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._ended = Counter(
             "unmask_scans",
-            "Scans that ended, by what came of them",
+            "Finished scans, by outcome",
             ["outcome"],
             registry=self._registry,
         )
         self._seconds = Histogram(
             "unmask_scan_seconds",
-            "Time from a worker's begin to its end, without waiting",
+            "Time a worker spent on a scan, without queueing",
             buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120),
             registry=self._registry,
         )
@@ -31,19 +31,21 @@ class Metrics:
             "unmask_refused", "Requests refused, by kind", ["kind"], registry=self._registry
         )
         self.uploaded = Counter(
-            "unmask_uploaded_bytes", "Bytes of files that were taken", registry=self._registry
+            "unmask_uploaded_bytes", "Bytes of accepted uploads", registry=self._registry
         )
         self.faults = Counter(
-            "unmask_faults", "Requests that met a fault of the server", registry=self._registry
+            "unmask_faults",
+            "Requests that failed by a fault of the server",
+            registry=self._registry,
         )
 
     def ended(self, outcome: str, seconds: float) -> None:
-        """A scan has."""
+        """Count a scan that has ended."""
         self._ended.labels(outcome).inc()
         self._seconds.observe(seconds)
 
     def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """Something whose present value can be asked for."""
+        """Register a value that is read when metrics are fetched."""
         Gauge(name, what, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

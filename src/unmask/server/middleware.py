@@ -55,7 +55,7 @@ class Access:
     origins: Collection[str] = ()
 
     def identify(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """The client, as a name that tells nothing of it.
+        """A name for the client that reveals nothing about it.
 
         Raises ProblemError 401 without a known key.
         """
@@ -87,7 +87,7 @@ class Access:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if name.strip("[]").lower() not in self.hosts:
             raise ProblemError(
-                421, "wrong_host", "this server does not answer for that host; see --allow-host"
+                421, "wrong_host", "this server does not answer to that host name; see --allow-host"
             )
 
     def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> None:
@@ -141,7 +141,7 @@ class GuardMiddleware:
             log.error("a fault at %s: %s", _where(error), type(error).__name__)
             if not begun:
                 await _answer(
-                    reply, ProblemError(500, "internal", "a fault of the server; it is in its log")
+                    reply, ProblemError(500, "internal", "internal error; see the server's log")
                 )
         finally:
             if "slot" in state:
@@ -164,7 +164,7 @@ class GuardMiddleware:
     async def _body(
         self, scope: Scope, headers: Mapping[str, str], client: str, receive: Receive
     ) -> Receive:
-        """What gives the body, within limits."""
+        """What delivers the body, within limits."""
         upload = scope["method"] == "POST" and scope["path"] == UPLOADS
         most = self._limits.upload_bytes + FORM_BYTES if upload else FORM_BYTES
         declared = int(text) if (text := headers.get("content-length", "")).isdecimal() else 0
@@ -198,9 +198,7 @@ class GuardMiddleware:
                 async with asyncio.timeout(max(0.0, left)):
                     message = await receive()
             except TimeoutError:
-                raise ProblemError(
-                    408, "too_slow_upload", "the upload comes too slowly to be waited for"
-                ) from None
+                raise ProblemError(408, "too_slow_upload", "the upload is too slow") from None
             if message["type"] == "http.request":
                 got += len(message.get("body", b""))
                 whole = not message.get("more_body", False)
@@ -213,7 +211,7 @@ class GuardMiddleware:
 
     def _too_large(self, upload: bool) -> ProblemError:
         most = f"{self._limits.upload_bytes / MB:g} MB" if upload else f"{FORM_BYTES} bytes"
-        return ProblemError(413, "upload_too_large", f"larger than the {most} that are allowed")
+        return ProblemError(413, "upload_too_large", f"larger than the {most} allowed")
 
 
 class SlowClientProtocol(H11Protocol):
@@ -234,7 +232,7 @@ class SlowClientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """Once a second: is anything moving?"""
+        """Once a second: does the connection make progress?"""
         now, left = self.loop.time(), self.transport.get_write_buffer_size()
         busy = self.cycle is not None and not self.cycle.response_complete
         idle = self.timeout_keep_alive_task is not None
@@ -266,7 +264,7 @@ def _is_api(path: str) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """What is kept of a key or an address."""
+    """SHA-256 of a key or an address: all that is kept of it."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 

@@ -1,6 +1,6 @@
-"""The shapes of requests and answers, as OpenAPI tells of them.
+"""The shapes of requests and answers, for OpenAPI.
 
-Answers are not built from these, but tests hold them against these.
+Answers are not built from these; tests compare them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unmask.server.jobs import Status
 
 
 class Shape(BaseModel):
-    """More keys may come later."""
+    """Keys may be added later."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -119,6 +119,6 @@ class LimitsShape(BaseModel):
 
 
 class StateShape(BaseModel):
-    """ok, or why not."""
+    """`ok`, or why not."""
 
     status: str

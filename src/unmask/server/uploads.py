@@ -1,4 +1,4 @@
-"""What was uploaded: in memory, or in a file without a name, and gone as soon as it is closed."""
+"""Uploaded files: in memory or in a nameless file, and gone as soon as they are closed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Upload:
         self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def close(self) -> None:
-        """Forget it."""
+        """Delete the upload."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -24,7 +24,7 @@ from unmask.workers import Fault, MasterChannel, run_worker, too_heavy, warm_up
 
 
 class CancelledError(Exception):
-    """The file is not wanted any more."""
+    """The file is no longer wanted."""
 
 
 class ScanWorker:
@@ -106,7 +106,7 @@ class ScanWorker:
         if isinstance(error, MediaError):
             return Fault(error.kind, str(error))
         what = str(error) if isinstance(error, UnmaskError) else type(error).__name__
-        return Fault("internal", f"a fault of unmask set off by this file: {what}")
+        return Fault("internal", f"an error in unmask, triggered by this file: {what}")
 
     def _report(self, request: ScanRequest) -> Message:
         detector = self._detectors[request.model]

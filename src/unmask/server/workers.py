@@ -1,4 +1,4 @@
-"""Worker processes, and what waits for them."""
+"""The pool of worker processes, and the jobs that wait for them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ log = logging.getLogger("unmask.server")
 WORKER_MODULE = "unmask.server.worker"
 
 CANCEL_S, START_S, PAUSE_S = 2.0, 60.0, 1.0
-"""Until a cancelled worker is killed; for a worker to load its models; between vain attempts to
-start one."""
+"""Seconds until a cancelled worker is killed, for a worker to load its models, and between failed
+attempts to start one."""
 
 ALLOWED_MESSAGES = {
     "progress": {"stage", "frames", "frames_asked", "faces", "scores"},
@@ -36,7 +36,7 @@ ALLOWED_MESSAGES = {
     "failed": {"error", "message"},
     "cancelled": set(),
 }
-"""What a worker may say, and the words that belong to it."""
+"""What a worker may send, and the words that belong to it."""
 
 OnMessage = Callable[[Message], None]
 
@@ -46,7 +46,7 @@ class Job:
 
     - attempts: workers that were given it so far
     - over: whether it has come to its end
-    - cancelled: whether it is not wanted any more
+    - cancelled: whether it is no longer wanted
     """
 
     def __init__(self, request: ScanRequest, on_message: OnMessage) -> None:
@@ -83,12 +83,12 @@ class WorkerPool:
 
     @property
     def alive(self) -> int:
-        """Workers that have loaded their models and run."""
+        """How many workers have loaded their models and are running."""
         return sum(process.returncode is None for process in self._processes.values())
 
     @property
     def waiting(self) -> int:
-        """Files that no worker has begun with."""
+        """How many jobs no worker has begun."""
         return len(self._waiting)
 
     async def start(self) -> None:
@@ -111,7 +111,7 @@ class WorkerPool:
         ]
 
     async def stop(self) -> None:
-        """End all workers, whatever they are at."""
+        """Stop all workers at once."""
         for task in self._supervisors:
             task.cancel()
         await asyncio.gather(*self._supervisors, return_exceptions=True)
@@ -144,11 +144,11 @@ class WorkerPool:
             job.finish(Message("cancelled"))
 
     def position(self, job: Job) -> int:
-        """How many files wait before it."""
+        """How many jobs wait before this one."""
         return self._waiting.index(job) if job in self._waiting else 0
 
     async def _supervise(self, number: int) -> None:
-        """Keep one worker alive and busy."""
+        """Keep one worker alive and busy: restart it when it dies."""
         while True:
             process = self._processes[number]
             job = await self._next(process)
@@ -164,7 +164,7 @@ class WorkerPool:
                 await asyncio.sleep(PAUSE_S)
 
     async def _next(self, process: asyncio.subprocess.Process) -> Job | None:
-        """The next file, or None where the worker has died while it waited for one."""
+        """The next job, or None if the worker died while it waited for one."""
         died = asyncio.create_task(process.wait())
         try:
             while process.returncode is None:
@@ -220,7 +220,7 @@ class WorkerPool:
             job.finish(_failed(crashed(ATTEMPTS)))
 
     async def _start(self) -> asyncio.subprocess.Process:
-        """A worker that is ready."""
+        """Start a worker, and wait until it is ready."""
         process = await asyncio.create_subprocess_exec(
             *worker_command(WORKER_MODULE, self._config.to_json()),
             limit=1 << 20,  # bytes that are read ahead
@@ -247,7 +247,7 @@ class WorkerPool:
 def _validated(message: Message) -> Message:
     """The message.
 
-    Raises ValueError where it is none that a worker may send.
+    Raises ValueError for a message that a worker may not send.
     """
     if not ALLOWED_MESSAGES.get(message.kind, {""}) <= message.words.keys():
         raise ValueError(f"a worker says {message.kind!r} without its words")

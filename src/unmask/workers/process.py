@@ -28,7 +28,7 @@ class MasterChannel:
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Send a message; where nobody listens any more, the process ends."""
+        """Send a message; if the master has gone, the process ends."""
         try:
             with self._sending:
                 self._out.write(message.pack())
@@ -55,7 +55,7 @@ class Worker(Protocol):
         """Load what is loaded at first use, so that it counts for no file."""
 
     def introduction(self) -> Mapping[str, Any]:
-        """What the master is told with the word that the worker is ready: JSON values."""
+        """What the master is told when the worker is ready: JSON values."""
 
     def run(self) -> None:
         """Work until the master closes the line."""

@@ -33,14 +33,14 @@ MOST_ROWS = 20_000
 """More rows of one set than this are drawn from: the figure does not get better, only slower."""
 
 TELLS = 0.6
-"""A set teaches its wrapping where the lower end of the interval lies above this."""
+"""AUC from file properties alone above which a set has a shortcut: lower end of the interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
     """What a classifier reaches that sees no faces.
 
-    - wrapping: from facts of the file alone
+    - wrapping: from properties of the file alone
     - pixels: with colour, sharpness and noise of the whole picture. Each (AUC, low, high)
     - by_fact: the same for each fact by itself, worst first
     """
@@ -53,7 +53,7 @@ class Shortcut:
 
     @property
     def worst(self) -> str:
-        """The fact of the wrapping that tells most."""
+        """The file property that tells most."""
         return next((name for name in self.by_fact if name not in PIXEL_FACTS), "none")
 
     def words(self) -> str:
@@ -63,7 +63,7 @@ class Shortcut:
             f"AUC {auc:.3f} [{low:.3f}, {high:.3f}] from facts of the files alone, without a face"
         )
         if low > TELLS:
-            return f"{told}: the set teaches its own wrapping; worst: {self.worst}"
+            return f"{told}: fakes can be told from file properties; worst: {self.worst}"
         if self.pixels[1] > TELLS:
             more = "{:.3f} [{:.3f}, {:.3f}]".format(*self.pixels)
             return f"{told}; colour, sharpness and noise of the pictures raise it to {more}"

@@ -21,7 +21,7 @@ Facts = dict[str, float | str | None]
 PIXEL_FACTS = frozenset(
     {"mean_red", "mean_green", "mean_blue", "contrast", "sharpness", "noise", "blockiness"}
 )
-"""Facts of the pixels as a whole; the others are facts of the wrapping alone."""
+"""Properties of the pixels as a whole; the others are properties of the file alone."""
 
 NOT_TOLD = frozenset({f"{FACT}frame", f"{FACT}time_s"})
 """Facts of where in the file a crop was cut, which sampling gives to both classes alike."""

@@ -26,6 +26,7 @@ from unmask._internal.atomic import write_atomically
 from unmask.errors import LabError, ManifestError, MediaError, OutputError, UnmaskError
 from unmask.faces import FaceFinder, find_close_up, load_finder
 from unmask.faces.alignment import CropSpec, landmarks_of, similarity_transform
+from unmask.faces.registry import shared_finder
 from unmask.lab.data.manifest import FACT, Item, write_manifest
 from unmask.lab.data.samples import worker_pool
 from unmask.media import open_media
@@ -157,14 +158,9 @@ def _lot(items: Sequence[Item], number: int, out: Path, settings: CropSettings) 
     return len(items)
 
 
-_finders: dict[str, FaceFinder] = {}
-
-
 def _crops(item: Item, settings: CropSettings) -> Iterator[Item]:
     """The crops of one item, each an item with its landmarks and with the facts of its file."""
-    if settings.finder not in _finders:
-        _finders[settings.finder] = load_finder(settings.finder)
-    finder = _finders[settings.finder]
+    finder = shared_finder(settings.finder)
     if item.data is not None:
         image = item.decode()
         media = Media(item.name, "", "image", image.shape[1], image.shape[0])

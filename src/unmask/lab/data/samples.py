@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from unmask._internal.atomic import atomic_path
 from unmask.errors import ManifestError
-from unmask.faces import FaceFinder, find_main_face, load_finder
+from unmask.faces import find_main_face
+from unmask.faces.registry import shared_finder
 from unmask.lab.data.datasets.base import VIDEOS
 from unmask.lab.data.manifest import Item
 from unmask.lab.data.near_duplicates import PerceptualHash, perceptual_hash
@@ -76,14 +77,18 @@ def find_samples(
             " prepare` cuts out their faces"
         )
     key = _digest(items, finder)
-    looks = _load(cache, key)
-    if looks is None:
+    results = _load(cache, key)
+    if results is None:
         with worker_pool(jobs) as run:
-            looks = list(watched(run(_look, items, repeat(finder)), len(items), "finding faces"))
+            results = list(
+                watched(run(_find_landmarks, items, repeat(finder)), len(items), "finding faces")
+            )
         if cache is not None:
-            _save(cache, key, looks)
+            _save(cache, key, results)
     broken = [
-        (item, look) for item, look in zip(items, looks, strict=True) if isinstance(look, str)
+        (item, result)
+        for item, result in zip(items, results, strict=True)
+        if isinstance(result, str)
     ]
     if len(broken) > BROKEN_SHARE * len(items):
         shown = "; ".join(why for _, why in broken[:3])
@@ -91,10 +96,14 @@ def find_samples(
             f"{len(broken)} of {len(items)} pictures are broken, more than 1 %: {shown} …"
         )
     pairs = [
-        (item, look) for item, look in zip(items, looks, strict=True) if not isinstance(look, str)
+        (item, result)
+        for item, result in zip(items, results, strict=True)
+        if not isinstance(result, str)
     ]
-    samples = [Sample(item, look[0], look[1]) for item, look in pairs if look[0] is not None]
-    return Found(samples, [item for item, look in pairs if look[0] is None], broken)
+    samples = [
+        Sample(item, result[0], result[1]) for item, result in pairs if result[0] is not None
+    ]
+    return Found(samples, [item for item, result in pairs if result[0] is None], broken)
 
 
 def watched(work: Iterable[T], total: int, what: str) -> Iterable[T]:
@@ -123,12 +132,10 @@ def worker_pool(jobs: int, chunk: int = 32) -> Iterator[Callable[..., Iterator[A
         pool.shutdown(cancel_futures=True)
 
 
-_finders: dict[str, FaceFinder] = {}
-
-_Look = str | tuple[Floats | None, PerceptualHash]
+_Landmarks = str | tuple[Floats | None, PerceptualHash]
 
 
-def _look(item: Item, finder: str) -> _Look:
+def _find_landmarks(item: Item, finder: str) -> _Landmarks:
     """What is wrong with the picture; or its landmarks (None without a face) and its print."""
     try:
         image = item.decode()
@@ -136,9 +143,7 @@ def _look(item: Item, finder: str) -> _Look:
         return str(error)
     if item.landmarks:
         return np.array(item.landmarks, np.float32).reshape(5, 2), perceptual_hash(image)
-    if finder not in _finders:
-        _finders[finder] = load_finder(finder)
-    face = find_main_face(_finders[finder], image)
+    face = find_main_face(shared_finder(finder), image)
     return None if face is None else face.landmarks, perceptual_hash(image)
 
 
@@ -153,21 +158,21 @@ def _digest(items: Sequence[Item], finder: str) -> str:
     return digest.hexdigest()
 
 
-def _save(cache: Path, key: str, looks: Sequence[_Look]) -> None:
-    marks = np.full((len(looks), 5, 2), np.nan, np.float32)
-    prints, faults = np.zeros((len(looks), 32), np.uint8), [""] * len(looks)
-    for i, look in enumerate(looks):
-        if isinstance(look, str):
-            faults[i] = look
+def _save(cache: Path, key: str, results: Sequence[_Landmarks]) -> None:
+    marks = np.full((len(results), 5, 2), np.nan, np.float32)
+    prints, faults = np.zeros((len(results), 32), np.uint8), [""] * len(results)
+    for i, result in enumerate(results):
+        if isinstance(result, str):
+            faults[i] = result
             continue
-        prints[i] = look[1]
-        if look[0] is not None:
-            marks[i] = look[0]
+        prints[i] = result[1]
+        if result[0] is not None:
+            marks[i] = result[0]
     with atomic_path(cache) as partial, partial.open("wb") as file:
         np.savez(file, key=np.array(key), landmarks=marks, prints=prints, faults=np.array(faults))
 
 
-def _load(cache: Path | None, key: str) -> list[_Look] | None:
+def _load(cache: Path | None, key: str) -> list[_Landmarks] | None:
     if cache is None or not cache.is_file():
         return None
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import unmask
+from unmask.report.palette import stylesheet
 from unmask.report.phrases import number
 
 
@@ -23,6 +24,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.globals["palette"] = stylesheet()
     environment.filters |= {
         "number": number,
         "percent": lambda value: "–" if value is None else f"{value:.1%}",

@@ -45,7 +45,7 @@ FIGURES = {
     "eer": "EER",
     "accuracy": "accuracy",
     "accuracy_ci95": "95 % interval",
-    "majority_baseline": "… of the commoner answer",
+    "majority_baseline": "majority-class baseline",
     "balanced_accuracy": "balanced accuracy",
     "tpr_at_fpr01": "fakes found at 1 % false alarms",
     "fpr_at_threshold": "real called fake at the card's threshold",

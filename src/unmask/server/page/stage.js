@@ -4,7 +4,7 @@ import { drawHeat } from './heat.js';
 import { words } from './strings.js';
 
 export const MARKS = { fake: '▲', real: '●', inconclusive: '◆', not_applicable: '○' };
-const COLOURS = { fake: '#ff6b5e', real: '#4ade80', inconclusive: '#ffc14d', not_applicable: '#cbd5e1' };
+const colourOf = label => getComputedStyle(document.documentElement).getPropertyValue(`--stage-${label}`).trim();
 
 export class Stage extends EventTarget {
   opacity = 0;
@@ -90,7 +90,7 @@ export class Stage extends EventTarget {
     const [x0, y0, x1, y1] = face.box;
     const label = face.person.verdict.label;
     context.setLineDash(exact ? [] : [7 * pixel, 5 * pixel]);
-    for (const [colour, width] of [['rgba(0,0,0,.65)', 5], [COLOURS[label], 2.5]]) {
+    for (const [colour, width] of [['rgba(0,0,0,.65)', 5], [colourOf(label), 2.5]]) {
       context.strokeStyle = colour;
       context.lineWidth = width * pixel;
       context.strokeRect(x0, y0, x1 - x0, y1 - y0);
@@ -106,7 +106,7 @@ export class Stage extends EventTarget {
     context.beginPath();
     context.roundRect(x0 - 1 * pixel, top, wide, 20 * pixel, 4 * pixel);
     context.fill();
-    context.fillStyle = COLOURS[label];
+    context.fillStyle = colourOf(label);
     context.fillText(text, x0 + 5 * pixel, top + 14.5 * pixel);
   }
 

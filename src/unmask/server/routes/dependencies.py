@@ -23,16 +23,16 @@ def problem(words: str) -> dict[str, Any]:
 
 
 COMMON: Responses = {
-    400: problem("Not a request that can be understood"),
-    401: problem("No known API key, where the server asks for one"),
-    421: problem("The server is asked for under a name that it does not answer for"),
-    422: problem("A parameter that cannot be"),
+    400: problem("The request cannot be understood"),
+    401: problem("A valid API key is needed"),
+    421: problem("The server does not answer to this host name"),
+    422: problem("Invalid parameter"),
 }
-UNKNOWN: Responses = {404: problem("No such scan: never was, deleted, or forgotten by now")}
+UNKNOWN: Responses = {404: problem("No such scan: it never existed, was deleted, or has expired")}
 
 
 def jobs_of(request: Request) -> ScanJobs:
-    """The desk of this application."""
+    """The scan jobs of this application."""
     jobs: ScanJobs = request.app.state.jobs
     return jobs
 
@@ -41,12 +41,13 @@ Jobs: TypeAlias = Annotated[ScanJobs, Depends(jobs_of)]
 
 
 def _found(
-    jobs: Jobs, scan_id: Annotated[str, Path(description="As POST named it", max_length=64)]
+    jobs: Jobs,
+    scan_id: Annotated[str, Path(description="The id that POST returned", max_length=64)],
 ) -> Scan:
     scan = jobs.find(scan_id)
     if scan is None:
         raise ProblemError(
-            404, "unknown_scan", "no such scan: never was, deleted, or forgotten by now"
+            404, "unknown_scan", "no such scan: it never existed, was deleted, or has expired"
         )
     return scan
 

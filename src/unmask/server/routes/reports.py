@@ -25,7 +25,7 @@ def _gives(kind: str) -> Responses:
     return {
         **UNKNOWN,
         200: {"content": {kind: {}}, "description": "The report"},
-        409: problem("There is no result yet, or there will be none"),
+        409: problem("There is no result (yet)"),
     }
 
 
@@ -49,7 +49,7 @@ async def report_json(request: Request, scan: Finished) -> Response:
     responses=_gives("text/html"),
 )
 async def report_html(request: Request, scan: Finished) -> Response:
-    """Whole in itself: it can be kept and sent on.
+    """Complete in itself: it can be stored and passed on.
 
     Ask for the scan with `explain` to have pictures in it.
     """
@@ -88,7 +88,7 @@ async def view(scan: Finished) -> Response:
     responses=_gives("image/*"),
 )
 async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) -> Response:
-    """By its name in the view."""
+    """Pictures are named in the view."""
     data = scan.parts.get(f"picture/{name}")
     if data is None:
         raise ProblemError(404, "unknown_picture", "the report has no such picture")
@@ -97,7 +97,7 @@ async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) ->
 
 
 def _whole_view(scan: Scan) -> dict[str, Any]:
-    """With its pictures."""
+    """The view with its pictures put back."""
     pictures = {
         name.removeprefix("picture/"): data
         for name, data in scan.parts.items()

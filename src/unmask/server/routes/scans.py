@@ -1,4 +1,4 @@
-"""/v1/scans: ask for a scan, follow it, forget it."""
+"""/v1/scans: start a scan, follow it, delete it."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from unmask.report.view import text
+from unmask._internal.text import on_one_line
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan, ScanJobs
 from unmask.server.limits import Limits
@@ -37,18 +37,18 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
         summary="Judge a picture or a video",
         response_model=ScanShape,
         responses={
-            200: {"description": "Judged; only small files are waited for"},
+            200: {"description": "Judged; the answer to small files"},
             202: {
                 "model": ScanShape,
-                "description": "Taken; ask for it at the address in Location",
+                "description": "Accepted; poll the address in Location",
             },
-            403: {"model": ProblemShape, "description": "A page of another site asks"},
-            408: problem("The upload comes too slowly"),
+            403: {"model": ProblemShape, "description": "Request from a page of another site"},
+            408: problem("The upload is too slow"),
             413: problem("Too many bytes, or too many pixels"),
             415: problem("Neither a picture nor a video"),
-            422: problem("A fault of the file, or of an option"),
-            429: problem("Too many files of one client wait; see Retry-After"),
-            503: problem("Too many files wait, or the server stops; see Retry-After"),
+            422: problem("A problem with the file, or with an option"),
+            429: problem("Too many files of this client are waiting; see Retry-After"),
+            503: problem("Too many files are waiting, or the server is stopping; see Retry-After"),
         },
     )
     async def judge(
@@ -57,14 +57,14 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
         file: Annotated[UploadFile, File(description="A picture or a video")],
         model: Annotated[str, Form(description=f"One of: {', '.join(models)}")] = models[0],
         frames: Annotated[
-            int, Form(ge=1, le=limits.frames, description="Looked at in a video, at most")
+            int, Form(ge=1, le=limits.frames, description="Frames to check per video")
         ] = usual,
         explain: Annotated[
             bool, Form(description="Heat maps, and pictures of faces for the report")
         ] = False,
-        stability: Annotated[bool, Form(description="Judge again after mild changes")] = True,
+        stability: Annotated[bool, Form(description="Re-check with perturbed pictures")] = True,
         prevalence: Annotated[
-            float | None, Form(gt=0, lt=1, description="Your share of fakes")
+            float | None, Form(gt=0, lt=1, description="Prior share of fakes in your material")
         ] = None,
         prefer: Annotated[
             str | None, Header(description="`respond-async`: be answered 202 at once")
@@ -108,23 +108,23 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
 
 @router.get(
     "/v1/scans/{scan_id}",
-    summary="Where a scan stands, and its result",
+    summary="Get the state of a scan, and its result",
     response_model=ScanShape,
     responses=UNKNOWN,
 )
 async def show(scan: Found, jobs: Jobs) -> Response:
-    """The report is there once the status is `done`."""
+    """The report is included once the status is `done`."""
     return Response(_json(jobs, scan), media_type="application/json")
 
 
 @router.delete(
     "/v1/scans/{scan_id}",
-    summary="Stop a scan and forget all of it",
+    summary="Stop a scan and delete everything about it",
     status_code=204,
     responses=UNKNOWN,
 )
 async def forget(scan: Found, jobs: Jobs) -> None:
-    """Of the file nothing is left, of the result neither."""
+    """Nothing of the file or the result is kept."""
     jobs.discard(scan)
 
 
@@ -141,7 +141,7 @@ async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
     order in which they were judged; `waiting`: nothing new; `end`: the status, and the error if
     there is one.
 
-    Who comes again hears all anew.
+    Reconnecting replays all events.
     """
     async for name, words in jobs.follow(scan):
         yield ServerSentEvent(event=name, data=words)
@@ -149,7 +149,7 @@ async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
 
 def base_name(sent: str | None) -> str:
     """The name of a file without folders, as it can be shown."""
-    name = text((sent or "").replace("\\", "/").rsplit("/", 1)[-1]).strip()
+    name = on_one_line((sent or "").replace("\\", "/").rsplit("/", 1)[-1]).strip()
     return name[-NAME_LENGTH:] or "unnamed"
 
 
@@ -159,7 +159,7 @@ def wants_no_answer(prefer: str | None) -> bool:
 
 
 async def _answered(request: Request, jobs: ScanJobs, scan: Scan) -> bool:
-    """Whether it is over in time; it is dropped where nobody waits for the answer any more."""
+    """Whether the scan ends in time; it is dropped if the client leaves."""
     gone = asyncio.create_task(_left(request))
     over = asyncio.create_task(jobs.wait(scan, jobs.limits.answer_s))
     await asyncio.wait({gone, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -171,7 +171,7 @@ async def _answered(request: Request, jobs: ScanJobs, scan: Scan) -> bool:
 
 
 async def _left(request: Request) -> None:
-    """Returns when the client has gone."""
+    """Returns once the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

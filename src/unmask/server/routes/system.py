@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""Routes about the server itself: models, limits, health, metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from fastapi import APIRouter, Response
 
 import unmask
+from unmask.report.palette import stylesheet
 from unmask.server.errors import ProblemError
 from unmask.server.routes.dependencies import Jobs, problem
 from unmask.server.schema import LimitsShape, ModelsShape, StateShape
@@ -14,9 +15,15 @@ from unmask.server.schema import LimitsShape, ModelsShape, StateShape
 router = APIRouter()
 
 
+@router.get("/palette.css", include_in_schema=False)
+async def palette() -> Response:
+    """The colours of the page: the project's one palette."""
+    return Response(stylesheet(), media_type="text/css")
+
+
 @router.get(
     "/v1/models",
-    summary="The models that can be asked for, with their cards",
+    summary="List the models, with their cards",
     response_model=ModelsShape,
 )
 async def models(jobs: Jobs) -> Response:
@@ -25,28 +32,28 @@ async def models(jobs: Jobs) -> Response:
     return Response(json.dumps({"models": known}), media_type="application/json")
 
 
-@router.get("/v1/limits", summary="What one file may be")
+@router.get("/v1/limits", summary="Limits for uploads")
 async def limits(jobs: Jobs) -> LimitsShape:
-    """For clients that would rather not be refused."""
+    """So that clients can check before they upload."""
     names = LimitsShape.model_fields.keys() - {"version"}
     return LimitsShape(
         version=unmask.__version__, **{name: getattr(jobs.limits, name) for name in names}
     )
 
 
-@router.get("/healthz", summary="Whether the server lives")
+@router.get("/healthz", summary="Is the server running?")
 async def healthy() -> StateShape:
-    """It does if this is answered."""
+    """Answers whenever the server runs."""
     return StateShape(status="ok")
 
 
 @router.get(
-    "/readyz", summary="Whether it can judge", responses={503: problem("It cannot, for now")}
+    "/readyz", summary="Can it judge files now?", responses={503: problem("Not at the moment")}
 )
 async def ready(jobs: Jobs) -> StateShape:
-    """At least one worker is alive, and the server is not being stopped."""
+    """Yes, if at least one worker runs and the server is not being stopped."""
     if jobs.closing or not jobs.pool.alive:
-        why = "the server is stopping" if jobs.closing else "no worker is alive"
+        why = "the server is stopping" if jobs.closing else "no worker is running"
         raise ProblemError(503, "not_ready", why, {"retry-after": "2"})
     return StateShape(status="ok")
 
@@ -58,5 +65,5 @@ async def ready(jobs: Jobs) -> StateShape:
     responses={200: {"content": {"text/plain": {}}, "description": "In its text format"}},
 )
 async def metrics(jobs: Jobs) -> Response:
-    """Counts and times; nothing of any file or client."""
+    """Counts and times; nothing about any file or client."""
     return Response(jobs.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

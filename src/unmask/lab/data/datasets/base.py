@@ -33,8 +33,8 @@ class DataSet:
     """A published data set.
 
     - tree: how it should look on disk, as text
-    - source: where it is had
-    - terms: on which terms
+    - source: where to get it
+    - terms: of its use
 
     read: from the root folder to what is there. It raises NotThere where the folder does not look
     like the set.
@@ -69,7 +69,7 @@ def read(data_set: DataSet, name: str, root: Path) -> Reading:
         raise ManifestError(
             f"{data_set.title} ({name}) is not at {root}:\n{looked}\n"
             f"It should look like this:\n{data_set.tree.rstrip()}\n"
-            f"Where it is had: {data_set.source}\nTerms: {data_set.terms}"
+            f"Where to get it: {data_set.source}\nTerms: {data_set.terms}"
         ) from error
     if not reading.items:
         some = ", ".join(reading.missing[:3])
