@@ -31,6 +31,8 @@ PUBLIC = (
     "unmask.provenance",
     "unmask.analysis.base",
     "unmask.archive",
+    "unmask.demo",
+    "unmask.lab",
     "unmask.testing",
 )
 """The modules whose `__all__` is promised; everything else may change."""
@@ -142,6 +144,8 @@ def _signature(function: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, frozenset | set):  # in an order that does not change
+        return f"{{{', '.join(sorted(map(str, value)))}}}"
     text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     return text if len(text) <= 120 else f"{text[:117]}…"
 

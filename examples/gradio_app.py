@@ -15,8 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody else learns
 import gradio as gr
 
 from unmask import UnmaskError, load_detector
-from unmask.report.figures import enlarge, overlay
-from unmask.report.phrases import MEANS, headline
+from unmask.report import MEANS, enlarge, headline, overlay
 
 detector = load_detector()
 

@@ -23,7 +23,7 @@ import openvino
 import skimage.data
 from PIL import Image
 
-from unmask.faces import YuNet, find_main_face
+from unmask.faces import find_main_face, load_finder
 from unmask.faces.alignment import similarity_transform
 
 OUT = Path(__file__).parent.parent / "src" / "unmask" / "demo"
@@ -65,7 +65,7 @@ def shrink(image: Any, size: int) -> Any:
 def swap(target: Any, donor: Any) -> Any:
     """`donor`'s inner face on `target`: aligned by the five landmarks, coloured alike, blended by a
     soft ellipse."""
-    finder = YuNet()
+    finder = load_finder("yunet")
     faces = [find_main_face(finder, image) for image in (target, donor)]
     marks, donor_marks = (
         face.landmarks for face in faces if face is not None and face.landmarks is not None

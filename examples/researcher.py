@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from unmask import load_detector
-from unmask.lab.audit.leakage import find_leaks
-from unmask.lab.data.manifest import read_manifests
-from unmask.lab.evaluation.evaluate import evaluate_detectors
+from unmask.lab import evaluate_detectors, find_leaks, read_manifests
 
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 items = read_manifests([data])

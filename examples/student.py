@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 
 import unmask
-from unmask.lab.data.manifest import read_manifests
-from unmask.lab.export.export import export_run
-from unmask.lab.recipe import load_recipe
-from unmask.lab.training.train import train
+from unmask.lab import export_run, load_recipe, read_manifests, train
 from unmask.report import sentence
 
 if __name__ == "__main__":  # data are loaded by processes of their own, which read this file again

@@ -1,6 +1,7 @@
 """unmask tells whether a face in an image or a video was faked, and shows the evidence.
 
-import unmask report = unmask.load_detector("default").scan("clip.mp4", explain=True)
+import unmask
+report = unmask.load_detector("default").scan("clip.mp4", explain=True)
 report.verdict.label, report.verdict.probability_fake
 """
 

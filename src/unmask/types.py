@@ -97,6 +97,7 @@ class Media:
 
     - path: as it was given
     - sha256: of its content, in hexadecimal
+    - kind: `image` or `video`, by its content
     - width, height: in pixels, upright
     - duration_s: seconds; None for pictures
     - fps: frames per second, exact (30000/1001, never 29); None for pictures
@@ -201,6 +202,7 @@ class Face:
 class Score:
     """What the bundle says of one face.
 
+    - face: which one, and where
     - logit: the bundle's raw output; rises with the probability of fake
     - probability_fake: calibrated, 0–1
     - heatmap: (h, w) float32, the part of each place in the logit (its mean is the logit), or None
@@ -220,7 +222,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One of four labels, with reasons. probability_fake is None where nothing could be judged."""
+    """One of four labels, with reasons.
+
+    - label: `real`, `fake`, `inconclusive` or `not_applicable`
+    - probability_fake: 0–1; None where nothing could be judged
+    - reasons: why, the most important first
+    """
 
     label: Label
     probability_fake: float | None
@@ -247,8 +254,10 @@ class Moment:
 class Segment:
     """A time in which a face looks fake.
 
+    - start_s, end_s: seconds from the start of the file
     - within_s: how far each end may lie from the truth, as nothing was looked at in between
-    - faces: judged in it
+    - probability_fake: of the faces in it taken together, 0–1
+    - faces: how many were judged in it
     - share: theirs of all judged faces of the person
     """
 
@@ -262,7 +271,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A person judged again after a mild change of the pictures (`unmask.analysis.stability`)."""
+    """A person judged again after a mild change of the pictures (`unmask.analysis.stability`).
+
+    - change: what was done, e.g. `saved again (JPEG 80)`
+    - probability_fake, label: the verdict afterwards
+    """
 
     change: str
     probability_fake: float
@@ -276,7 +289,8 @@ class Faithfulness:
     - shares: parts of the face, from 0 to 1
     - deletion: the logit with that part, as the map names it, taken away
     - insertion: with it alone left
-    - random_deletion, random_insertion: the mean of the same over `trials` random maps
+    - random_deletion, random_insertion: the mean of the same over the random maps
+    - trials: how many random maps there were
     - effect: insertion less deletion, the mean between the ends
     - random_effect: of the random maps
     - p: the share of maps, this one among them, with at least its effect
@@ -302,6 +316,7 @@ ExhibitRole = Literal["strongest", "middle", "weakest"]
 class Exhibit:
     """A face to be shown, with why it was judged so.
 
+    - score: of the face that is shown
     - role: `strongest`, `middle` or `weakest` evidence for fake
     - crop: (size, size, 3), what the bundle saw
     - picture: the frame as JPEG, at most PICTURE_SIDE wide and high
@@ -321,8 +336,13 @@ class Exhibit:
 class Person:
     """The faces of one human being in one file, in order of time.
 
-    timeline and segments are empty for pictures; stability is empty where it was not asked for;
-    exhibits are there if evidence was asked for.
+    - id: from 1, the most often seen first
+    - verdict: on this person alone
+    - scores: one for each face found, those that could not be judged included
+    - timeline: the probability over time; empty for pictures
+    - segments: times in which the face looks fake; empty for pictures
+    - stability: the verdict after mild changes; empty where it was not asked for
+    - exhibits: faces to be shown; empty where no evidence was asked for
     """
 
     id: int
@@ -338,6 +358,7 @@ class Person:
 class ModelId:
     """Which bundle judged.
 
+    - name, version: as its card says
     - sha256: of the whole file, in hexadecimal
     """
 
@@ -355,12 +376,16 @@ class Credentials:
 
     - state: `absent`; `valid`, the signature and all hashes fit; `tampered`, the file was changed
       after it was signed; `invalid`, something else does not fit; `unreadable`, broken or too large
-      to be read. What follows is as the manifest says it: signer and issuer (names in the
-      certificate), generator (what made the claim), actions, source (IPTC digital source type of
-      the picture), ai_generated
+      to be read
+    - signer, issuer: names in the certificate
+    - generator: the program that made the claim
+    - signed_at: the time of signing, ISO 8601
+    - actions: what was done to the file, as C2PA names it
+    - source: IPTC digital source type of the picture
+    - ai_generated: whether it says that a generator made the picture
     - problems: codes of the C2PA specification
 
-    No list of trusted signers is used: anyone can make a certificate with any name.
+    All but the state and the problems are the manifest's own words. No list of trusted signers is used: anyone can make a certificate with any name.
     """
 
     state: CredentialsState = "absent"
@@ -376,10 +401,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the file says of itself: plain names (software, camera, created, …) and its words.
+    """What the file says of itself: claims, not proof.
 
-    Claims, not proof.
-
+    - said: its words by plain names (software, camera, created, …)
     - credentials: its Content Credentials
     - traces: codes and words of what was noticed in the file, as `unmask.provenance` explains
       them
@@ -412,7 +436,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for, as far as it changes the result."""
+    """What was asked for, as far as it changes the result.
+
+    - frames: of a video, at most this many are judged, from 1
+    - finder: the face finder's name
+    - engine: what runs the bundle, `onnxruntime` or `openvino`
+    - stability: whether verdicts were tried with mild changes
+    - explain: whether evidence was made
+    """
 
     frames: int = 32
     finder: str = "yunet"
@@ -425,8 +456,11 @@ class Settings:
 class Timing:
     """Seconds of work in each stage.
 
-    Stages overlap, so their sum may exceed total, the time on the clock. evidence: telling people
-    apart, judging again, grading heat maps, reading credentials.
+    - decode: reading frames
+    - find: finding faces, cutting them out
+    - score: running the bundle
+    - total: on the clock; stages overlap, so that their sum may exceed it
+    - evidence: telling people apart, judging again, testing heat maps, reading credentials
     """
 
     decode: float = 0.0
@@ -450,6 +484,7 @@ class Report:
     - contradictions: where the file's words and the pixels disagree, in words
     - pictures: frames of a video by their number, as JPEG, at most PICTURE_SIDE wide and high,
       spread over it; there if evidence was asked for
+    - timing_s: seconds of work in each stage
     """
 
     media: Media
@@ -472,7 +507,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be judged for a fault of the file. kind as in `MediaError.kind`."""
+    """A file that could not be judged for a fault of the file.
+
+    - path: as it was given
+    - kind: for programs, as `MediaError.kind`
+    - message: for people: what is wrong, and what to do
+    """
 
     path: str
     kind: str

@@ -124,7 +124,7 @@ def test_a_bucket_of_google(store: Store, tiny_bundle: Path, tmp_path: Path) -> 
         str(tiny_bundle),
     ]
     ledger = str(tmp_path / "a.ledger")
-    for judged in ("judged 6", "judged 0"):
+    for judged in ("6 checked now", "0 checked now"):
         done = subprocess.run(
             [*command, "--ledger", ledger],
             env=environment,

@@ -252,7 +252,7 @@ def test_two_processes_on_one_ledger(scan: Any, tmp_path: Path, folder: Path) ->
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
         assert (
-            f"another process is at work on {ledger.name} (run 2: process {os.getpid()} on"
+            f"another process is using {ledger.name} (run 2: process {os.getpid()} on"
             in done.stderr
         )
         with closing(read_ledger(tmp_path / "scan.ledger")) as database:  # but it can be asked
@@ -274,7 +274,7 @@ def test_a_newer_ledger_is_refused_and_left_alone(scan: Any, tmp_path: Path) -> 
 
 def test_other_files_are_refused(scan: Any, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("no database, " * 100)
-    with pytest.raises(LedgerError, match="no ledger, nor any SQLite database"):
+    with pytest.raises(LedgerError, match="it is not a ledger, nor any SQLite database"):
         scan(ledger=tmp_path / "notes")
     assert (tmp_path / "notes").read_text().startswith("no database")
     with closing(sqlite3.connect(tmp_path / "other")) as database:

@@ -82,7 +82,7 @@ def test_from_a_folder_to_a_ledger(tiny_bundle: Path, demo: Path, tmp_path: Path
         f"unmask: {folder}/broken.jpg: neither a picture nor a video that can be decoded"
     ]
     assert (
-        "8 files: 1 failed, 7 judged; this run judged 7 and knew 1 by their content" in done.stdout
+        "8 files: 1 failed, 7 judged; 7 checked now, 1 already known (same content)" in done.stdout
     )
     again = run("scan", *options, "--json", folder)
     assert (again.returncode, again.stdout, again.stderr) == (3, "", "")
@@ -137,9 +137,9 @@ def test_reports_are_written_as_by_a_plain_scan(
 
 def test_usage(tiny_bundle: Path, tmp_path: Path) -> None:
     for arguments, words in (
-        (("s3://bucket",), "s3://bucket: only with --ledger"),
-        (("--again", "all", "."), "--again: only with --ledger"),
-        (("--engine", "ray", "."), "--engine ray: only with --ledger"),
+        (("s3://bucket",), "s3://bucket: only possible with --ledger FILE"),
+        (("--again", "all", "."), "--again: only possible with --ledger FILE"),
+        (("--engine", "ray", "."), "--engine ray: only possible with --ledger FILE"),
         (("--ledger", "x", "--again", "sometimes", "."), "not sometimes"),
         (("--ledger", "x", "--newer-than", "soon", "."), "not 'soon'"),
         (("--ledger", "x", "--budget", "2", "."), "--budget"),
@@ -170,7 +170,7 @@ def test_a_dry_run_counts_estimates_and_changes_nothing(tiny_bundle: Path, tmp_p
     options = ("scan", "--model", tiny_bundle, "--ledger", ledger, folder)
     done = run(*options, "--dry-run")
     assert done.returncode == 0
-    assert "30 pictures and videos listed" in done.stdout
+    assert "30 pictures and videos found" in done.stdout
     assert "to be judged: 30 of kind image, 0.00 GB" in done.stdout
     assert "of them just now" in done.stdout
     assert not ledger.exists()
@@ -284,7 +284,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_next_run_goes_on(
         out, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
     assert complaint.splitlines() == [
-        "unmask: stopping after the files under way (again: at once); the same command goes on",
+        "unmask: stopping after the files in progress (Ctrl-C again: at once); the same command resumes",
         "unmask: stopped",
     ]
     states = [row[2] for row in contents(ledger)]

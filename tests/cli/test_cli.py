@@ -332,7 +332,7 @@ def test_models(tiny_bundle: Path, tmp_path: Path) -> None:
     encode_path = run("models", "show", tiny_bundle, "--json")
     assert json.loads(encode_path.stdout)["name"] == "example"
     assert "real at P ≤" in run("models", "show", tiny_bundle).stdout
-    assert "canaries are right" in run("models", "check", tiny_bundle).stdout
+    assert "self-test passed" in run("models", "check", tiny_bundle).stdout
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     done = run("models", "check", tmp_path / "bad.onnx")
     assert done.returncode == 1
@@ -342,7 +342,7 @@ def test_models(tiny_bundle: Path, tmp_path: Path) -> None:
 def test_doctor() -> None:
     done = run("doctor")
     assert done.returncode == 0
-    for part in ("Python", "onnxruntime", "canaries sing", "face finder yunet", "[openvino]"):
+    for part in ("Python", "onnxruntime", "self-test passed", "face finder yunet", "[openvino]"):
         assert part in done.stdout
 
 

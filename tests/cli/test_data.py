@@ -42,7 +42,7 @@ def dfdc(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
 def test_from_a_tree_to_an_audit(dfdc: Path, tmp_path: Path) -> None:
     read = run("read", "dfdc", dfdc, "--out", tmp_path / "all.parquet")
     assert read.returncode == 0, read.stderr
-    assert "listed by the set, but not there and left out: 1 (f19.mp4)" in read.stdout
+    assert "left out because the file is missing: 1 (f19.mp4)" in read.stdout
     assert "39 rows in 20 groups" in read.stdout
 
     for name in ("split", "again"):

@@ -37,6 +37,7 @@ class Entry:
     """A file as a listing shows it.
 
     - path: as `open_source` takes it, bytes that are no UTF-8 as lone surrogates
+    - size: in bytes, as far as it is known
     - stamp: differs after the file was changed
     - modified_s: seconds since 1970, as far as it is known
     """

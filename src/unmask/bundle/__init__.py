@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
 from unmask.bundle.seal import read_seal, seal
-from unmask.bundle.session import Bundle, Scorer, load_bundle, load_scorer, shipped_bundles
+from unmask.bundle.session import Bundle, Scored, Scorer, load_bundle, load_scorer, shipped_bundles
 
 __all__ = [
     "Bundle",
@@ -15,6 +15,7 @@ __all__ = [
     "Canaries",
     "Card",
     "Gates",
+    "Scored",
     "Scorer",
     "Thresholds",
     "load_bundle",

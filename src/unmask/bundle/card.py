@@ -23,8 +23,9 @@ _NUMBER = (int, float)
 class Calibration:
     """Logit → probability, for equal numbers of real and fake.
 
-    method `temperature`: sigmoid(logit / temperature + bias) (Guo et al., ICML 2017, with a shift).
-    method `isotonic`: straight lines between `knots`, pairs of logit and probability, both rising.
+    - method: `temperature` or `isotonic`
+    - temperature, bias: sigmoid(logit / temperature + bias) (Guo et al., ICML 2017, with a shift)
+    - knots: pairs of logit and probability, both rising, with straight lines between them
     """
 
     method: str
@@ -78,7 +79,15 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Which faces can be judged, in the units of `unmask.types.Quality`."""
+    """Which faces can be judged, in the units of `unmask.types.Quality`.
+
+    - min_size_px: width and height of the face, at least
+    - min_inside: share of the box that lies in the frame, at least
+    - min_brightness, max_brightness: mean luma of the crop, 0–255
+    - min_sharpness: variance of the Laplacian of the luma, at least
+    - max_novelty: how far a face may lie from those of the training; infinite where the bundle
+      does not tell
+    """
 
     min_size_px: float
     min_inside: float
@@ -104,7 +113,12 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """Tiny inputs made from `seed`, and the logits they must give within `tolerance`."""
+    """A self-test: inputs made from a seed, and what they must give.
+
+    - seed: of the random inputs
+    - tolerance: how far a logit may lie from its value
+    - logits: one for each input
+    """
 
     seed: int
     tolerance: float
@@ -113,7 +127,17 @@ class Canaries:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a scan needs of the card; `text` is the whole card as JSON values."""
+    """What a scan needs of the card.
+
+    - name, version: which bundle it is
+    - crop: how faces are cut out
+    - mean, std: by RGB channel, in units of pixel values over 255
+    - calibration: logit → probability
+    - thresholds: at which probabilities a face is called fake or real
+    - gates: which faces can be judged
+    - canaries: its self-test
+    - text: the whole card as JSON values
+    """
 
     name: str
     version: str

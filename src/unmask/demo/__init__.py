@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+__all__ = ["DemoFile", "demo_media"]
+
 
 @dataclass(frozen=True, slots=True)
 class DemoFile:
     """One file of the demo.
 
+    - path: where it lies in the installed package
     - truth: what it is
     - origin: where it comes from and under which licence
     """

@@ -22,7 +22,9 @@ class Stage(StrEnum):
 class Progress:
     """How far a scan has come.
 
-    - frames: looked at, of at most `frames_asked`
+    - stage: what is being done
+    - frames: looked at so far
+    - frames_asked: how many will be looked at, at most
     - faces: found so far
     - scores: time in seconds and probability of fake of the faces judged since the last one
     """

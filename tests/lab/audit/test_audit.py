@@ -59,7 +59,7 @@ def test_another_jpeg_quality_is_found_and_named() -> None:
     assert found.wrapping[1] > 0.95
     assert found.worst in {"jpeg_luma_table", "jpeg_chroma_table", "bytes_per_pixel"}
     assert found.by_fact["jpeg_luma_table"][0] > 0.99
-    assert "teaches its own wrapping" in found.words()
+    assert "fakes can be told from file properties" in found.words()
 
 
 def test_equal_wrapping_stays_at_one_half() -> None:

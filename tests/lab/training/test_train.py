@@ -101,7 +101,7 @@ def test_killed_at_an_epoch_it_goes_on_to_the_same_curve(
     assert len(history(tmp_path)) == 2
     said: list[str] = []
     train(recipe, items, tmp_path, jobs=1, log=said.append)
-    assert "going on after epoch 2 of 4" in said
+    assert "resuming after epoch 2 of 4" in said
     assert history(tmp_path) == history(whole)
     assert (tmp_path / "weights.safetensors").read_bytes() == (
         whole / "weights.safetensors"

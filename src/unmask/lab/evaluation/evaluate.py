@@ -67,7 +67,7 @@ def evaluate_detectors(
 
     Raises OutputError.
     """
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics_of: dict[str, dict[str, Any]] = {}
     scores_of: dict[str, Scores] = {}
     for name, detector in detectors.items():
         scores = score_items(
@@ -86,17 +86,18 @@ def evaluate_detectors(
             scores.probabilities,
             scores.faults,
         )
-        metrics[name], scores_of[name] = metrics, scores
+        metrics_of[name] = metrics
+        scores_of[name] = scores
     pairs = compare(items, scores_of)
     if len(detectors) > 1:
         write_comparison(
             out,
-            metrics,
+            metrics_of,
             pairs,
             items,
             {name: scores.probabilities for name, scores in scores_of.items()},
         )
-    return Evaluation(metrics, pairs)
+    return Evaluation(metrics_of, pairs)
 
 
 def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[str, Any]:

@@ -66,10 +66,10 @@ def grad_cam(network: Network, crops: Sequence[Image], layer: str | None = None)
     try:
         with torch.enable_grad():
             faces = _batch(crops).to(torch.float32).requires_grad_()
-            maps = explainer.attribute(faces, relu_attributions=True)
+            attribution = explainer.attribute(faces, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError, TypeError) as error:
         raise LabError(f"there is no Grad-CAM at {layer or 'the last layer'}: {error}") from error
-    maps = maps.detach().numpy()
+    maps = attribution.detach().numpy()
     if maps.ndim != 4 or maps.shape[1] != 1:
         raise LabError(
             f"{layer or 'the last layer'} has no places: its output gives a map of shape"

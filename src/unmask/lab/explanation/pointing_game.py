@@ -56,8 +56,8 @@ def make_fakes(
     crops: list[Image] = []
     masks = []
     while len(crops) < count:
-        face, other = rng.choice(len(reals), 2, replace=False)
-        face, marks = cut_sample(reals[face], spec)
+        chosen, other = rng.choice(len(reals), 2, replace=False)
+        face, marks = cut_sample(reals[chosen], spec)
         kind = kinds[rng.choice(len(kinds), p=list(KIND_SHARES.values()))]
         fake = blend(
             face, marks, kind, rng, cut_sample(reals[other], spec) if kind == "other" else None

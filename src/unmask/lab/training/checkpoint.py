@@ -79,14 +79,14 @@ def save_last(
         for key, value in values.items()
         if value is not None
     }
-    state = {
+    header = {
         "progress": asdict(progress),
         "groups": state["param_groups"],
         "schedule": schedule.state_dict(),
     }
     write_checkpoint_file(
         run / LAST_FILE,
-        save(_whole(tensors), {"unmask": json.dumps(state, default=lambda _: None)}),
+        save(_whole(tensors), {"unmask": json.dumps(header, default=lambda _: None)}),
         progress,
     )
 

@@ -95,9 +95,9 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
             def forge(crop: Image, marks: Floats) -> Image:
                 if self._forger is None:
                     return crop
-                crop, mask = self._forger(index, crop, marks, rng, self._donor)
-                mask[:] = mask
-                return crop
+                forged, forged_mask = self._forger(index, crop, marks, rng, self._donor)
+                mask[:] = forged_mask
+                return forged
 
             crop = training_crop(
                 image, self._landmarks[index], self._spec, self._augment, rng, forge

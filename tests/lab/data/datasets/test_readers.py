@@ -140,7 +140,7 @@ def test_a_folder_that_is_not_the_set_is_told(name: str, tmp_path: Path) -> None
         text = str(error.value)
         assert f"looked for {root}" in text
         assert "It should look like this:\n  ROOT/" in text
-        assert f"Where it is had: {DATASETS[name].source}" in text
+        assert f"Where to get it: {DATASETS[name].source}" in text
         assert f"Terms: {DATASETS[name].terms}" in text
 
 
