@@ -385,7 +385,8 @@ class Credentials:
     - ai_generated: whether it says that a generator made the picture
     - problems: codes of the C2PA specification
 
-    All but the state and the problems are the manifest's own words. No list of trusted signers is used: anyone can make a certificate with any name.
+    All but the state and the problems are the manifest's own words. No list of trusted signers
+    is used: anyone can make a certificate with any name.
     """
 
     state: CredentialsState = "absent"

@@ -284,7 +284,8 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_next_run_goes_on(
         out, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
     assert complaint.splitlines() == [
-        "unmask: stopping after the files in progress (Ctrl-C again: at once); the same command resumes",
+        "unmask: stopping after the files in progress (Ctrl-C again: at once);"
+        " the same command resumes",
         "unmask: stopped",
     ]
     states = [row[2] for row in contents(ledger)]

@@ -118,7 +118,7 @@ def test_the_probability_at_the_users_share_of_fakes(tiny_bundle: Path, portrait
     assert row["verdict"]["probability_fake_at_prevalence"] == pytest.approx(expected, abs=1e-5)
     assert {k: v for k, v in row["verdict"].items() if "prevalence" not in k} == plain
     assert (
-        "where 0.01 of all files are fake"
+        "if 0.01 of the files you check are fakes"
         in run("scan", "--model", tiny_bundle, "--prevalence", "0.01", portrait).stdout
     )
     assert run("scan", "--model", tiny_bundle, "--prevalence", "2", portrait).returncode == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -337,7 +337,7 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
         "intended_use": on_one_line(str(tree["intended_use"])),
         "limits": [on_one_line(str(limit)) for limit in tree["limits"]],
         "evaluated_on": on_one_line(str(tree["evaluated_on"])),
-        "training": [_training_set(row) for row in tree["training_data"]],
+        "training": _training_sets(tree["training_data"]),
         "rates": [
             *_rates(limits.get("fake", {}), "real faces called fake"),
             *_rates(limits.get("real", {}), "fake faces called real"),
@@ -377,6 +377,13 @@ def _rows(tree: Any, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, row in tree.items() if isinstance(tree, Mapping) else ():
         if isinstance(row, Mapping) and set(keys) <= row.keys():
             yield on_one_line(str(name)), row
+
+
+def _training_sets(rows: Sequence[Any]) -> list[str]:
+    """What the bundle was trained on, as far as the card has it in the usual form."""
+    needed = {"dataset", "split", "real", "fake"}
+    usual = [row for row in rows if isinstance(row, Mapping) and needed <= row.keys()]
+    return [_training_set(row) for row in usual]
 
 
 def _training_set(row: Mapping[str, Any]) -> str:

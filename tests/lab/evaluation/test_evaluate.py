@@ -88,7 +88,7 @@ def test_what_is_written(tiny_bundle: Path, items: list[Item], tmp_path: Path) -
     assert int(rows["rows", "a"]["confusion_tp"]) == metrics["datasets"]["a"]["confusion"]["tp"]
     text = (tmp_path / "report.md").read_text()
     assert "| AUC | 1.000 | 1.000 | 1.000 |" in text
-    assert "… of the majority baseline" in text
+    assert "majority-class baseline" in text
     page = (tmp_path / "report.html").read_text()
     for words in ("fakes found", "real called fake", "precision", "data:image/png"):
         assert words in page
