@@ -13,7 +13,7 @@ serve:
 	@./start.sh
 
 test: $(VENV)/.dev lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
