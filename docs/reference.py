@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unmask.report.shape import ReportJson, described_keys, published_schema
+from unmask.report.schema import described_keys, published_schema
+from unmask.report.shape import ReportJson
 
 DOCS = Path(__file__).parent
 
@@ -75,12 +76,19 @@ def api_page() -> str:
         parts.append(f"\n## `{name}`\n\n{inspect.getdoc(module)}\n")
         for member in module.__all__:
             value = getattr(module, member)
-            home = getattr(value, "__module__", name)
-            if home in PUBLIC and home != name:
+            home = _public_home(getattr(value, "__module__", name), member)
+            if home not in (None, name):
                 parts.append(f"\n### `{member}`\n\nSee [`{home}`](#{_anchor(home)}).\n")
             else:
                 parts += _described(member, value)
     return "".join(parts)
+
+
+def _public_home(module: str, member: str) -> str | None:
+    """The public package of a member's module that offers it, or None."""
+    parents = [name for name in PUBLIC if module == name or module.startswith(f"{name}.")]
+    offering = [name for name in parents if member in importlib.import_module(name).__all__]
+    return max(offering, key=len, default=None)
 
 
 def _anchor(title: str) -> str:

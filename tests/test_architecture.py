@@ -103,6 +103,9 @@ def dotted(path: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
+FRONT_DOORS = ("unmask", "unmask.lab")
+"""Packages that offer names of their own modules, which they import on first use only."""
+
 MODULES = {dotted(path): path for path in modules()}
 
 
@@ -187,7 +190,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {
         name: own_modules(path) - {name}
         for name, path in MODULES.items()
-        if name not in ("unmask",)
+        if name not in FRONT_DOORS
     }
     order = TopologicalSorter(graph)
     order.prepare()  # raises CycleError, which names the cycle

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from unmask.detector import Stage
-from unmask.report.shape import ReportJson, json_schema
+from unmask.report.schema import json_schema
+from unmask.report.shape import ReportJson
 from unmask.server.jobs import Status
 
 

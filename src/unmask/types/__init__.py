@@ -1,0 +1,70 @@
+"""The words of unmask: Media → Frame → Face → Score → Verdict → Report, and Person.
+
+Frozen values that flow one way. Images are RGB, uint8, (height, width, 3), read-only; boxes are
+xyxy in pixels of the frame; times are seconds; there is one polarity: the probability that a face
+is *fake*.
+"""
+
+from __future__ import annotations
+
+from unmask.types.faces import (
+    Box,
+    Exhibit,
+    ExhibitRole,
+    Face,
+    Faithfulness,
+    Floats,
+    Frame,
+    Image,
+    Label,
+    Media,
+    Moment,
+    Quality,
+    Reason,
+    Score,
+    Segment,
+    Variant,
+    Verdict,
+)
+from unmask.types.report import (
+    Credentials,
+    CredentialsState,
+    Failure,
+    Finding,
+    ModelId,
+    Person,
+    Provenance,
+    Report,
+    Settings,
+    Timing,
+)
+
+__all__ = [
+    "Box",
+    "Credentials",
+    "CredentialsState",
+    "Exhibit",
+    "ExhibitRole",
+    "Face",
+    "Failure",
+    "Faithfulness",
+    "Finding",
+    "Floats",
+    "Frame",
+    "Image",
+    "Label",
+    "Media",
+    "ModelId",
+    "Moment",
+    "Person",
+    "Provenance",
+    "Quality",
+    "Reason",
+    "Report",
+    "Score",
+    "Segment",
+    "Settings",
+    "Timing",
+    "Variant",
+    "Verdict",
+]
