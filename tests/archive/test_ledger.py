@@ -279,7 +279,7 @@ def test_other_files_are_refused(scan: Any, tmp_path: Path) -> None:
     assert (tmp_path / "notes").read_text().startswith("no database")
     with closing(sqlite3.connect(tmp_path / "other")) as database:
         database.execute("CREATE TABLE a (b)")
-    with pytest.raises(LedgerError, match="no ledger of unmask"):
+    with pytest.raises(LedgerError, match="not a ledger of unmask"):
         scan(ledger=tmp_path / "other")
     with pytest.raises(LedgerError, match="cannot write beside"):
         scan(ledger=tmp_path / "notes" / "ledger")

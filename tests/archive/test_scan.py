@@ -145,7 +145,7 @@ def test_usage(tiny_bundle: Path, tmp_path: Path) -> None:
         (("--ledger", "x", "--budget", "2", "."), "--budget"),
         (
             ("--engine", "openvino", "--engine", "onnxruntime", "."),
-            "one of onnxruntime and openvino",
+            "--engine takes either onnxruntime or openvino",
         ),
     ):
         done = run("scan", *arguments, cwd=tmp_path)
@@ -154,7 +154,7 @@ def test_usage(tiny_bundle: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
     done = run("scan", "--model", tiny_bundle, "--ledger", tmp_path / "x", tmp_path / "none")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "cannot look into" in done.stderr
+    assert "cannot open" in done.stderr
     (tmp_path / "empty").mkdir()
     done = run("scan", "--model", tiny_bundle, "--ledger", tmp_path / "x", tmp_path / "empty")
     assert (done.returncode, done.stderr) == (
@@ -178,9 +178,9 @@ def test_a_dry_run_counts_estimates_and_changes_nothing(tiny_bundle: Path, tmp_p
     before = contents(ledger)
     pictures(folder / "more", 5, side=65)
     done = run(*options, "--dry-run")
-    assert "35 pictures and videos listed" in done.stdout
+    assert "35 pictures and videos found" in done.stdout
     assert "to be judged: 5 of kind image" in done.stdout
-    assert "judged before" in done.stdout
+    assert "judged earlier" in done.stdout
     assert contents(ledger) == before
 
 
