@@ -73,14 +73,20 @@ class Model(_Strict):
 class Data(_Strict):
     """Which splits are used, and how rows are drawn.
 
-    sampling `balanced`: both classes equally often, and within each class data sets by their weight
-    (without one, in proportion to their size); `natural`: each row once a round.
+    - sampling: `balanced`: both classes equally often, and within each class data sets by their
+      weight; `natural`: each row once a round
+    - weights: of data sets within a class; without one, a data set weighs its share of the class
+    - size_power: sizes are counted to this power for such shares (1: all pictures are drawn equally
+      often; 0: all data sets are)
+    - leave_out: data sets that are neither trained nor validated on, so that they can be tested on
     """
 
     train: str = "train"
     validation: str = "validation"
     sampling: Literal["balanced", "natural"] = "balanced"
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    size_power: Chance = 1.0
+    leave_out: tuple[str, ...] = ()
 
 
 class PseudoFakes(_Strict):
@@ -116,6 +122,7 @@ class Augment(_Strict):
     - scale: the face's size relative to the exact crop
     - shift: as a share of its side
     - stretch: of height against width, as a logarithm
+    - h264: through one frame of video at a constant rate factor of `h264_crf`, as clips are
     """
 
     flip: Chance = 0.5
@@ -128,6 +135,8 @@ class Augment(_Strict):
     smallest_px: int = Field(default=64, ge=8)
     blur: Chance = 0.15
     noise: Chance = 0.1
+    h264: Chance = 0.0
+    h264_crf: tuple[int, int] = (23, 40)
     jpeg: Chance = 0.6
     jpeg_quality: tuple[int, int] = (40, 95)
     erase: Chance = 0.25

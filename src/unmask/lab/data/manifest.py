@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,12 +186,12 @@ def _require_once(items: Sequence[Item]) -> None:
         )
 
 
-def select(items: Sequence[Item], split: str) -> list[Item]:
-    """The items of one split.
+def select(items: Sequence[Item], split: str, leave_out: Collection[str] = ()) -> list[Item]:
+    """The items of one split, without those of the data sets in `leave_out`.
 
     Raises ManifestError where it is empty, naming the splits there are.
     """
-    chosen = [item for item in items if item.split == split]
+    chosen = [item for item in items if item.split == split and item.dataset not in leave_out]
     if not chosen:
         there = dict(Counter(item.split for item in items))
         raise ManifestError(

@@ -75,7 +75,7 @@ def export_run(
     recipe, network, facts = load_run(run)
     if toward is not None:
         _move(network, toward, share, recipe.crop.size)
-    validation = select(read_manifests(data), recipe.data.validation)
+    validation = select(read_manifests(data), recipe.data.validation, recipe.data.leave_out)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe.crop.spec())
     exported: torch.nn.Module = network

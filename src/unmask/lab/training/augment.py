@@ -14,6 +14,7 @@ import numpy as np
 from unmask._internal.jpeg import recompress
 from unmask.faces.alignment import CropSpec, similarity_transform
 from unmask.lab.recipe import Augment
+from unmask.media import through_h264
 from unmask.types import Floats, Image
 
 _MIRRORED = [1, 0, 2, 4, 3]  # the landmarks' order after a flip
@@ -56,6 +57,8 @@ def pixels(crop: Image, augment: Augment, rng: np.random.Generator) -> Image:
     if rng.random() < augment.noise:
         noise = rng.normal(0, rng.uniform(1, 8), crop.shape)
         crop = np.clip(crop + noise, 0, 255).astype(np.uint8)
+    if augment.h264 and rng.random() < augment.h264:
+        crop = through_h264(crop, int(rng.integers(augment.h264_crf[0], augment.h264_crf[1] + 1)))
     if rng.random() < augment.jpeg:
         crop = recompress(
             crop, int(rng.integers(augment.jpeg_quality[0], augment.jpeg_quality[1] + 1))

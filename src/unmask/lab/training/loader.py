@@ -182,22 +182,24 @@ def with_pseudo_fakes(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def sample_weights(
-    samples: Sequence[Sample], dataset_weights: Mapping[str, float], pseudo_share: float = 0.0
+    samples: Sequence[Sample],
+    dataset_weights: Mapping[str, float],
+    pseudo_share: float = 0.0,
+    size_power: float = 1.0,
 ) -> np.ndarray:
     """The chance of each sample in one draw, (n,) summing to 1: real and fake get one half each.
 
     - dataset_weights: of data sets within a class; those without one are drawn by their share of
-      the class
+      the class, sizes counted to the power `size_power`
     - pseudo_share: of the fakes; the data sets of pseudo-fakes are drawn as those of the reals
     """
     # Three pools are drawn from: reals, fakes, and pseudo-fakes; in each, data sets.
     pools = [(sample.item.label, sample.pseudo) for sample in samples]
     datasets = [sample.item.dataset for sample in samples]
-    pool_sizes = Counter(pools)
     dataset_sizes = Counter(zip(pools, datasets, strict=True))
 
     # The chance of each pool: half for each class that there is.
-    half = 1 / len({label for label, _ in pool_sizes})
+    half = 1 / len({label for label, _ in pools})
     pool_chance = {
         (0, False): half,
         (1, True): half * pseudo_share,
@@ -205,10 +207,13 @@ def sample_weights(
     }
 
     # The chance of each data set within its pool: its weight, else its share of the pool.
+    flattened: dict[tuple[int, bool], float] = defaultdict(float)
+    for (pool, _), size in dataset_sizes.items():
+        flattened[pool] += size**size_power
     mass: dict[tuple[tuple[int, bool], str], float] = {}
     pool_mass: dict[tuple[int, bool], float] = defaultdict(float)
     for (pool, dataset), size in dataset_sizes.items():
-        mass[pool, dataset] = dataset_weights.get(dataset, size / pool_sizes[pool])
+        mass[pool, dataset] = dataset_weights.get(dataset, size**size_power / flattened[pool])
         pool_mass[pool] += mass[pool, dataset]
 
     # Within a data set of a pool, all samples are drawn alike.

@@ -33,7 +33,7 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Subset
 
-from unmask.errors import LabError
+from unmask.errors import LabError, ManifestError
 from unmask.lab.audit.leakage import Leaks, find_leaks
 from unmask.lab.data.datasets.base import UNSPLIT
 from unmask.lab.data.manifest import Item, require_both_classes, select
@@ -87,7 +87,15 @@ def train(
     fabric = _fabric(recipe.train.precision, devices)
     log = log if fabric.is_global_zero else lambda _: None
     run.mkdir(parents=True, exist_ok=True)
-    training, validation = select(items, recipe.data.train), select(items, recipe.data.validation)
+    left_out = recipe.data.leave_out
+    names = {item.dataset for item in items}
+    if missing := sorted(set(left_out) - names):
+        raise ManifestError(
+            f"data.leave_out names {', '.join(missing)}, which is not among the data sets:"
+            f" {', '.join(sorted(names))}"
+        )
+    training = select(items, recipe.data.train, left_out)
+    validation = select(items, recipe.data.validation, left_out)
     alone = recipe.pseudo_fakes is not None and recipe.pseudo_fakes.share == 1
     if alone:  # no fakes but those that are made of the reals
         training = [item for item in training if not item.label]
@@ -197,7 +205,9 @@ def _loaders(
     pseudo = recipe.pseudo_fakes
     training = with_pseudo_fakes(training) if pseudo and pseudo.share else training
     weights = (
-        sample_weights(training, recipe.data.weights, pseudo.share if pseudo else 0.0)
+        sample_weights(
+            training, recipe.data.weights, pseudo.share if pseudo else 0.0, recipe.data.size_power
+        )
         if balanced
         else np.full(len(training), 1 / len(training))
     )

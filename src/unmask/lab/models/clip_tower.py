@@ -1,0 +1,80 @@
+"""CLIP's image tower as weights that can be tuned.
+
+Radford et al. (ICML 2021), ViT-B/16. An installed package carries it in 8 bits; its matrices are
+made float again, so that norms and blocks can learn and products are the same on every processor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from unmask.errors import LabError
+from unmask.lab.models.clip_encoder import read_tower
+
+BACKBONE = "vit_base_patch16_clip_quickgelu_224"
+"""timm's name for the tower."""
+
+_IN_BLOCK = {
+    "layer_norm1": "norm1",
+    "layer_norm2": "norm2",
+    "self_attn.out_proj": "attn.proj",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+_OUTSIDE = {
+    "embeddings.patch_embedding.weight": "patch_embed.proj.weight",
+    "pre_layrnorm.weight": "norm_pre.weight",
+    "pre_layrnorm.bias": "norm_pre.bias",
+    "post_layernorm.weight": "norm.weight",
+    "post_layernorm.bias": "norm.bias",
+}
+
+
+def tower_weights(tower: bytes | None = None) -> dict[str, Tensor]:
+    """The tower's tensors, float32, under timm's names.
+
+    - tower: its graph, by default that of the installed package
+
+    Raises LabError where the package is missing or the graph lacks a part.
+    """
+    graph = onnx.load_from_string(tower or read_tower()).graph
+    stored = {
+        part.name.removeprefix("vision_model."): numpy_helper.to_array(part).astype(np.float32)
+        for part in graph.initializer
+    }
+    # Matrices have no names of their own: the product that takes one is named after its layer.
+    for node in graph.node:
+        if node.op_type == "MatMulInteger" and node.name.startswith("/vision_model/encoder/"):
+            layer = node.name.removeprefix("/vision_model/").split("/MatMul")[0].replace("/", ".")
+            stored[f"{layer}.weight"] = _float_matrix(stored, node.input[1])
+    try:
+        return {name: torch.from_numpy(value) for name, value in _renamed(stored).items()}
+    except KeyError as error:
+        raise LabError(f"the tower's graph has no part {error}") from error
+
+
+def _float_matrix(stored: dict[str, np.ndarray], quantised: str) -> np.ndarray:
+    """(out, in): the 8-bit matrix times its scales, one for each output."""
+    base = quantised.removesuffix("_quantized")
+    scale, zero = stored[f"{base}_scale"], stored[f"{base}_zero_point"]
+    return np.ascontiguousarray(((stored[quantised] - zero) * scale).T)
+
+
+def _renamed(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    weights = {new: stored[old] for old, new in _OUTSIDE.items()}
+    weights["cls_token"] = stored["embeddings.class_embedding"][None, None]
+    weights["pos_embed"] = stored["embeddings.position_embedding.weight"][None]
+    blocks = 1 + max(int(name.split(".")[2]) for name in stored if name.startswith("encoder."))
+    for block in range(blocks):
+        old, new = f"encoder.layers.{block}", f"blocks.{block}"
+        for kind in ("weight", "bias"):
+            # timm keeps queries, keys and values in one matrix, in this order
+            parts = [stored[f"{old}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            weights[f"{new}.attn.qkv.{kind}"] = np.concatenate(parts)
+            for theirs, ours in _IN_BLOCK.items():
+                weights[f"{new}.{ours}.{kind}"] = stored[f"{old}.{theirs}.{kind}"]
+    return weights
