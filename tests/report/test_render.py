@@ -171,7 +171,7 @@ def test_every_verdict_has_its_words_and_its_mark(label: Label) -> None:
 
 def test_a_map_that_is_not_faithful_is_not_shown() -> None:
     words = "".join(page(example(faithful=False)).words)
-    assert "Not faithful: no heat map is shown." in words
+    assert "No heat map is shown, because it failed its test." in words
     images = [a["alt"] for tag, a in page(example(faithful=False)).tags if tag == "img"]
     assert not [alt for alt in images if alt and "heat map" in alt]
     shown = [a["alt"] for tag, a in page(example()).tags if tag == "img"]

@@ -109,7 +109,7 @@ def test_a_picture(visit: Callable[..., Page], demo: Path) -> None:
     expect(page.locator(".stage img")).to_be_visible()
     expect(page.locator(".faces li")).to_have_count(1)
     expect(page.locator(".people li")).to_have_count(1)
-    expect(page.get_by_role("heading", name="What the file says of itself")).to_be_visible()
+    expect(page.get_by_role("heading", name="File information and provenance (metadata)")).to_be_visible()
     expect(page.locator("#live")).to_contain_text("2-generated.jpg")
     for kind, start in (("Page", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
         with page.expect_download() as waiting:
@@ -207,7 +207,7 @@ def test_several_files_in_a_row_and_one_that_is_none(
     expect(page.locator(".panel.failed")).to_contain_text("Neither a picture nor a video")
     page.get_by_role("button", name="6-no-face.jpg").click()
     expect(page.locator("#headline")).to_contain_text("no face")
-    page.get_by_role("button", name="Forget this").click()
+    page.get_by_role("button", name="Delete").click()
     expect(page.locator("#list li")).to_have_count(2)
 
 

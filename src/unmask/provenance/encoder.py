@@ -40,14 +40,15 @@ def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield (
             "encoder",
             (
-                f"encoded by x264 (core {match[1].decode()}{quality}): a program, as editors and"
-                " platforms use"
+                f"encoded with x264 (core {match[1].decode()}{quality}): typical of editing software"
+                " and social networks, not of a camera"
             ),
         )
     elif match := _X265.search(head):
         yield (
             "encoder",
-            f"encoded by x265 (build {match[1].decode()}): a program, as editors and platforms use",
+            f"encoded with x265 (build {match[1].decode()}): typical of editing software and social"
+            " networks, not of a camera",
         )
     writer = tags.get("encoder", "") or tags.get("software", "")
     if _REMUXED.search(writer):

@@ -7,19 +7,19 @@ from unmask.types import Label, Reason, Report, Verdict
 SENTENCES: dict[Label, str] = {
     Label.FAKE: "The face looks manipulated or generated.",
     Label.REAL: "No sign of manipulation was found in the face.",
-    Label.INCONCLUSIVE: "This cannot be decided from the picture alone.",
+    Label.INCONCLUSIVE: "This cannot be decided from the file alone.",
     Label.NOT_APPLICABLE: "There is no face that could be judged.",
 }
 
 EXPLANATIONS: dict[Reason, str] = {
-    Reason.ABOVE_FAKE_THRESHOLD: "the evidence for a fake is above the model's threshold",
-    Reason.BELOW_REAL_THRESHOLD: "the evidence for a fake is below the model's threshold for real",
-    Reason.BETWEEN_THRESHOLDS: "the evidence lies between the thresholds for real and fake",
+    Reason.ABOVE_FAKE_THRESHOLD: "the score is above the model's threshold for fakes",
+    Reason.BELOW_REAL_THRESHOLD: "the score is below the model's threshold for real faces",
+    Reason.BETWEEN_THRESHOLDS: "the score lies between the thresholds for real and fake",
     Reason.FEW_FRAMES: "the face is seen in too few frames",
-    Reason.MIXED_PEOPLE: "the people in it are judged differently",
-    Reason.FAKE_SEGMENT: "the face looks fake in a part of the video",
-    Reason.ONE_OF_MANY: "a face looks fake, but among so many people that can be chance",
-    Reason.UNSTABLE: "mild changes of the picture undo the verdict",
+    Reason.MIXED_PEOPLE: "the people in it get different verdicts",
+    Reason.FAKE_SEGMENT: "the face looks fake in part of the video",
+    Reason.ONE_OF_MANY: "one face looks fake, but among so many people that can happen by chance",
+    Reason.UNSTABLE: "small edits (recompressing, resizing, cropping) change the result",
     Reason.NO_FACE: "no face was found",
     Reason.FACE_TOO_SMALL: "a face is too small",
     Reason.FACE_TOO_DARK: "a face is too dark",
@@ -29,8 +29,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.FACE_CUT_OFF: "a face is cut off by the border",
     Reason.SOME_FACES_UNUSABLE: "some faces could not be judged",
     Reason.MOSTLY_UNUSABLE: "most of the faces could not be judged",
-    Reason.MEDIA_TRUNCATED: "a part of the file could not be read",
-    Reason.FACES_LEFT_OUT: "there are more faces than were judged",
+    Reason.MEDIA_TRUNCATED: "part of the file could not be read",
+    Reason.FACES_LEFT_OUT: "there are more faces than were checked",
 }
 
 
@@ -79,13 +79,13 @@ MEANS: dict[Label, tuple[str, str]] = {
         ),
         (
             "It does not prove who made it, why, or that anybody meant to deceive. Heavy editing,"
-            " filters and damage can look the same, and a few real faces of a hundred are accused"
-            " wrongly."
+            " filters and damage can look the same, and a few real faces in every hundred"
+            " are called fake by mistake."
         ),
     ),
     Label.REAL: (
         (
-            "The detector looked for the signs of swapped and generated faces that it has learnt,"
+            "The detector looked for the signs of swapped and generated faces that it has learnt"
             " and found fewer of them than in nearly all fakes it was tested on."
         ),
         (
@@ -96,18 +96,18 @@ MEANS: dict[Label, tuple[str, str]] = {
     ),
     Label.INCONCLUSIVE: (
         (
-            "The evidence lies between what real and what fake faces show, or is too little, too"
-            " poor or too unstable to rest a judgement on."
+            "The evidence lies between what real and what fake faces show, or there is too little of"
+            " it, or it is too unstable to support a decision."
         ),
         (
-            "It does not mean that the file is suspect, nor that it is harmless. Better material"
-            " of the same scene may decide it: the original file, a higher resolution, a longer"
-            " stretch."
+            "It does not mean that the file is suspicious, nor that it is harmless. Better material"
+            " of the same scene may settle it: the original file, a higher resolution, a longer"
+            " clip."
         ),
     ),
     Label.NOT_APPLICABLE: (
         "No face was found, or none that is large, light and sharp enough to be judged.",
-        "It says nothing of the file. This detector judges faces only.",
+        "It says nothing about the file. This detector judges faces only.",
     ),
 }
 """By verdict: what it means, and what it does not."""
@@ -129,8 +129,8 @@ TRACE_WORDS: dict[str, str] = {
 
 CREDENTIAL_WORDS: dict[str, str] = {
     "absent": (
-        "The file carries no Content Credentials. Nearly all files carry none: this says nothing"
-        " against it."
+        "The file carries no Content Credentials. Most files have none, so their absence is"
+        " normal."
     ),
     "valid": (
         "The file carries Content Credentials, and is unchanged since they were signed. Who holds"
@@ -144,7 +144,7 @@ CREDENTIAL_WORDS: dict[str, str] = {
 
 def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: float) -> str:
     """How often the model errs where it says this, by its card."""
-    template = "Of a hundred {} faces the model was validated on, about {} would be called {}."
+    template = "Of a hundred {} faces that the model was validated on, about {} would be called {}."
     if verdict.label is Label.FAKE:
         return template.format("real", _few(false_positive_rate), "fake")
     return (
