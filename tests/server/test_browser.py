@@ -109,7 +109,9 @@ def test_a_picture(visit: Callable[..., Page], demo: Path) -> None:
     expect(page.locator(".stage img")).to_be_visible()
     expect(page.locator(".faces li")).to_have_count(1)
     expect(page.locator(".people li")).to_have_count(1)
-    expect(page.get_by_role("heading", name="File information and provenance (metadata)")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name="File information and provenance (metadata)")
+    ).to_be_visible()
     expect(page.locator("#live")).to_contain_text("2-generated.jpg")
     for kind, start in (("Page", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
         with page.expect_download() as waiting:

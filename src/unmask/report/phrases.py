@@ -96,8 +96,8 @@ MEANS: dict[Label, tuple[str, str]] = {
     ),
     Label.INCONCLUSIVE: (
         (
-            "The evidence lies between what real and what fake faces show, or there is too little of"
-            " it, or it is too unstable to support a decision."
+            "The evidence lies between what real and what fake faces show, or there is too little"
+            " of it, or it is too unstable to support a decision."
         ),
         (
             "It does not mean that the file is suspicious, nor that it is harmless. Better material"
@@ -129,8 +129,7 @@ TRACE_WORDS: dict[str, str] = {
 
 CREDENTIAL_WORDS: dict[str, str] = {
     "absent": (
-        "The file carries no Content Credentials. Most files have none, so their absence is"
-        " normal."
+        "The file carries no Content Credentials. Most files have none, so their absence is normal."
     ),
     "valid": (
         "The file carries Content Credentials, and is unchanged since they were signed. Who holds"

@@ -316,3 +316,24 @@ def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(timm, "create_model", unreachable)
     with pytest.raises(LabError, match=r"no route to the hub.*three ways"):
         network_of("resnet50", "hub")
+
+
+def test_a_transformer_has_its_class_token_beside_each_place() -> None:
+    network = network_of("vit_tiny_patch16_224", "random", input_size=64, depth=2).eval()
+    faces = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        places = network.places(faces)
+        logit, heatmap = network(faces)
+    assert places.shape == (2, 2 * 192, 4, 4)
+    assert torch.equal(places[:, 192:, 0, 0], places[:, 192:, 3, 2])  # the same token everywhere
+    assert torch.allclose(heatmap.mean(dim=(1, 2)), logit, atol=1e-5)
+    with pytest.raises(LabError, match="has no 13 blocks"):
+        network_of("vit_tiny_patch16_224", "random", depth=13)
+
+
+def test_only_norms_learn_where_the_recipe_says_so() -> None:
+    network = network_of("vit_tiny_patch16_224", "random", input_size=64, depth=2, learn="norms")
+    learning = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert {name for name in learning if "norm" not in name} == {"head.out.weight", "head.out.bias"}
+    assert "backbone.blocks.1.norm2.weight" in learning
+    assert "backbone.norm.bias" in learning

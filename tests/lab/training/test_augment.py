@@ -7,6 +7,7 @@ from unmask._internal.jpeg import recompress
 from unmask.faces.alignment import CANONICAL, CropSpec, crop_face
 from unmask.lab.recipe import Augment
 from unmask.lab.training.augment import pixels, training_crop
+from unmask.media import through_h264
 from unmask.types import Face
 
 SPEC = CropSpec(64, 1.0, 0.5)
@@ -82,3 +83,12 @@ def test_jpeg_quality() -> None:
         np.abs(recompress(picture(), q).astype(int) - picture()).mean() for q in (10, 95)
     )
     assert rough > 2 * fine
+
+
+def test_a_crop_goes_through_h264_as_often_as_the_recipe_says() -> None:
+    always = NOTHING.model_copy(update={"h264": 1.0, "h264_crf": (40, 40)})
+    crop = picture()[:64, :64]
+    coded = pixels(crop, always, np.random.default_rng(0))
+    assert np.array_equal(coded, through_h264(crop, 40))
+    assert not np.array_equal(coded, crop)
+    assert np.array_equal(pixels(crop, NOTHING, np.random.default_rng(0)), crop)

@@ -40,6 +40,16 @@ def test_data_sets_are_drawn_by_their_weights_within_a_class() -> None:
     assert weights.sum() == pytest.approx(1)
 
 
+def test_sizes_can_be_counted_to_a_power() -> None:
+    # reals: a (1) and b (9); by the square root of their size they are drawn 1 to 3
+    weights = sample_weights(
+        samples(("a", 0, 1), ("b", 0, 9), ("a", 1, 2)), {}, pseudo_share=0, size_power=0.5
+    )
+    assert weights[0] == pytest.approx(0.5 * 1 / 4)
+    assert weights[1:10] == pytest.approx([0.5 * 3 / 4 / 9] * 9)
+    assert weights.sum() == pytest.approx(1)
+
+
 def test_pseudo_fakes_take_their_share_and_the_data_sets_of_the_reals() -> None:
     found = with_pseudo_fakes(samples(("a", 0, 2), ("b", 0, 6), ("a", 1, 4)))
     weights = sample_weights(found, {"a": 3, "b": 1}, pseudo_share=0.4)

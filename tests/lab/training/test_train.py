@@ -276,6 +276,20 @@ def test_a_leak_stops_training_unless_it_is_said(items: list[Item], tmp_path: Pa
     assert words.startswith("1 groups in more than one split, e.g. video-0 (train)")
 
 
+def test_a_data_set_that_is_left_out_is_neither_trained_nor_validated_on(
+    items: list[Item], tmp_path: Path
+) -> None:
+    more = [*items, *(replace(item, dataset="other", group=f"o{item.group}") for item in items)]
+    short = [*TINY, "train={epochs: 1, batch: 16, learning_rate: 0.001}"]
+    left_out = load_recipe("unmask-lite0", [*short, "data.leave_out=[other]"])
+    run = train(left_out, more, tmp_path / "run", jobs=1, allow_leak=True)
+    counts = json.loads((run / "run.json").read_text())["counts"]
+    assert {row["dataset"] for row in counts} == {item.dataset for item in items}
+    unknown = load_recipe("unmask-lite0", [*short, "data.leave_out=[nowhere]"])
+    with pytest.raises(ManifestError, match="data.leave_out names nowhere, which is not among"):
+        train(unknown, more, tmp_path / "other", jobs=1)
+
+
 def test_a_test_split_that_shares_groups_stops_training_too(
     items: list[Item], tmp_path: Path
 ) -> None:

