@@ -120,6 +120,46 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
+def sources_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """The figures of each source, fakes first, the worst recognised first."""
+    table = Table()
+    for column in (
+        "source",
+        "class",
+        "faces",
+        "mean AUC",
+        "lowest AUC",
+        "against",
+        "called the opposite",
+        "inconclusive",
+    ):
+        table.add_column(column, justify="left" if column in ("source", "against") else "right")
+    for row in rows:
+        table.add_row(
+            row["source"],
+            row["label"],
+            str(row["n"]),
+            number(row["auc_mean"]),
+            number(row["auc_lowest"]),
+            row["against"],
+            f"{row['wrong']:.1%}",
+            f"{row['undecided']:.1%}",
+        )
+    return table
+
+
+def source_summary(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Mean and worst of the sources of each class, as lines."""
+    for word, part in summary.items():
+        wrong = "real" if word == "fake" else "fake"
+        yield (
+            f"{part['sources']} sources of {word} faces: AUC {part['auc_mean']:.3f} on average,"
+            f" {part['auc_worst']:.3f} at worst ({part['worst']}); called {wrong}:"
+            f" {part['wrong_mean']:.1%} on average, {part['wrong_worst']:.1%} at worst"
+            f" ({part['most_wrong']}); inconclusive: {part['undecided_mean']:.1%}"
+        )
+
+
 def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """What stress does: for each kind and strength the AUC, and the share of verdicts that change.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,7 +29,10 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Bundles to measure: names of shipped ones, or files.", show_default=False
+            help=(
+                "Bundles to measure: names of shipped ones, or files. With --leave-out: one recipe."
+            ),
+            show_default=False,
         ),
     ],
     data: Annotated[
@@ -57,9 +60,31 @@ def evaluate(
             "--heatmaps", help="Also test the heat maps: where they point, and against random ones."
         ),
     ] = False,
+    leave_out: Annotated[
+        Literal["source"] | None,
+        typer.Option(
+            help=(
+                "Leave-one-source-out: train the recipe without each data set in turn, and measure"
+                " it on that data set."
+            )
+        ),
+    ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0, help="With --leave-out: leave data sets out in this many groups; 0: one by one."
+        ),
+    ] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="With --leave-out: change the recipe, key.sub=value."),
+    ] = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Measure one or more bundles on labelled data."""
+    if leave_out:
+        _leave_out(models, data, out, folds, changes or [], jobs)
+        return
     if (stress or heatmaps) and not crops:
         raise typer.BadParameter(
             "--stress and --heatmaps need --crops, because they alter pictures of faces"
@@ -76,12 +101,16 @@ def evaluate(
         evaluation = evaluate_detectors(
             detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance
         )
-    from unmask.cli.tables import metrics_table
+    from unmask.cli.tables import metrics_table, source_summary, sources_table
 
     for name, metrics in evaluation.metrics.items():
         if len(detectors) > 1:
             tell(name)
         print_table(metrics_table(metrics))
+        if "sources" in metrics:
+            print_table(sources_table(metrics["sources"]))
+            for line in source_summary(metrics["sources_summary"]):
+                tell(line)
     for pair in evaluation.pairs:
         tell(pair_words(pair))
     files = (
@@ -96,6 +125,31 @@ def evaluate(
             _stress(detector, items, folder, jobs)
         if heatmaps:
             _point(detector, items, folder, jobs)
+
+
+def _leave_out(
+    models: list[str], data: list[Path], out: Path, folds: int, changes: list[str], jobs: int
+) -> None:
+    if len(models) != 1:
+        raise typer.BadParameter("--leave-out trains one recipe, so give the name of one")
+    with lab():
+        from unmask.lab.data.manifest import read_manifests
+        from unmask.lab.evaluation.leave_out import leave_sources_out
+        from unmask.lab.recipe import load_recipe
+    from unmask.cli.tables import source_summary, sources_table
+
+    result = leave_sources_out(
+        load_recipe(models[0], changes),
+        read_manifests(data),
+        out,
+        folds=folds,
+        jobs=cores(jobs),
+        log=say,
+    )
+    print_table(sources_table(result["sources"]))
+    for line in source_summary(result["summary"]):
+        tell(line)
+    tell(f"written: {out}/leave_out.json, .csv, .png, and the run of each fold")
 
 
 def _stress(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:

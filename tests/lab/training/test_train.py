@@ -286,7 +286,7 @@ def test_a_data_set_that_is_left_out_is_neither_trained_nor_validated_on(
     counts = json.loads((run / "run.json").read_text())["counts"]
     assert {row["dataset"] for row in counts} == {item.dataset for item in items}
     unknown = load_recipe("unmask-lite0", [*short, "data.leave_out=[nowhere]"])
-    with pytest.raises(ManifestError, match="data.leave_out names nowhere, which is not among"):
+    with pytest.raises(ManifestError, match=r"data\.leave_out names nowhere, which"):
         train(unknown, more, tmp_path / "other", jobs=1)
 
 

@@ -16,6 +16,7 @@ from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array, by_video, delong, summarise
 from unmask.lab.evaluation.results import write_comparison, write_evaluation
+from unmask.lab.evaluation.sources import by_source, summary
 from unmask.types import Failure, Report
 
 
@@ -131,6 +132,15 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
         "fake_threshold": threshold,
         **figures(np.arange(len(items)), labels, scores.probabilities),
     }
+    if len(set(sets.tolist())) > 2:
+        figures_by_source = by_source(
+            items,
+            scores.probabilities,
+            real_threshold=detector.bundle.card.thresholds.real,
+            fake_threshold=threshold,
+        )
+        result["sources"] = [one.row() for one in figures_by_source]
+        result["sources_summary"] = summary(figures_by_source)
     videos = np.array([f"{item.dataset} {item.name}" for item in items])
     if len(set(videos)) < len(items):
         result["by_video"] = figures(*by_video(labels, scores.probabilities, videos))

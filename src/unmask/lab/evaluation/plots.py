@@ -15,6 +15,7 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 
 from unmask.lab.evaluation.metrics import Array
+from unmask.lab.evaluation.sources import SourceFigures
 
 Figure = matplotlib.figure.Figure
 Curves = Mapping[str, tuple[Array, Array]]
@@ -25,6 +26,30 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 greyscale."""
 STYLES = ("-", "--", "-.", ":")
 REAL_COLOUR, FAKE_COLOUR = COLOURS[0], COLOURS[1]
+
+
+def plot_sources(figures: Sequence[SourceFigures]) -> Figure:
+    """A line a source: its mean AUC against the other class (dot) and the lowest one (bar's end).
+
+    Fakes above, real faces below, each from the worst to the best.
+    """
+    shown = [one for one in figures if one.auc_mean is not None]
+    shown.sort(key=lambda one: (one.label, -(one.auc_mean or 0.0)))
+    figure = Figure(figsize=(7, 1.2 + 0.2 * max(6, len(shown))), layout="constrained")
+    axes = figure.add_subplot(xlabel="AUC against the sources of the other class")
+    for place, one in enumerate(shown):
+        colour = FAKE_COLOUR if one.label else REAL_COLOUR
+        axes.plot([one.auc_lowest or 0.0, one.auc_mean or 0.0], [place, place], color=colour)
+        axes.plot([one.auc_mean or 0.0], [place], color=colour, marker="o" if one.label else "s")
+    axes.set_yticks(
+        range(len(shown)),
+        [f"{one.source} ({'fake' if one.label else 'real'}, {one.n})" for one in shown],
+        fontsize=7,
+    )
+    axes.axvline(0.5, color="0.6", linestyle=":")
+    axes.set_ylim(-1, len(shown))
+    _plain(axes)
+    return figure
 
 
 def plot_roc(curves: Curves) -> Figure:

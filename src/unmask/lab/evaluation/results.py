@@ -84,6 +84,8 @@ def write_evaluation(
     )
     plots = {name: png(figure) for name, figure in _plots(set_curves(items, scores)).items()}
     tables = [_table(title, rows) for title, rows in _levels(metrics)]
+    if "sources" in metrics:
+        tables.insert(0, sources_table(metrics["sources"]))
     model = f"{metrics['model']['name']} {metrics['model']['version']}"
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -199,6 +201,36 @@ def _levels(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping
                 f"By {word.removesuffix('s')}",
                 rows if len(rows) == 1 else rows | {"overall": part["overall"]},
             )
+
+
+def sources_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of `by_source` as a table: title, head, rows of words."""
+    return {
+        "title": "By source",
+        "head": [
+            "source",
+            "class",
+            "faces",
+            "mean AUC",
+            "lowest AUC",
+            "against",
+            "called the opposite",
+            "inconclusive",
+        ],
+        "rows": [
+            [
+                row["source"],
+                row["label"],
+                f"{row['n']:,}",
+                number(row["auc_mean"]),
+                number(row["auc_lowest"]),
+                row["against"] or "–",
+                f"{row['wrong']:.1%}",
+                f"{row['undecided']:.1%}",
+            ]
+            for row in rows
+        ],
+    }
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
