@@ -134,8 +134,8 @@ def _leave_out(
         raise typer.BadParameter("--leave-out trains one recipe, so give the name of one")
     with lab():
         from unmask.lab.data.manifest import read_manifests
-        from unmask.lab.evaluation.leave_out import leave_sources_out
         from unmask.lab.recipe import load_recipe
+        from unmask.lab.training.leave_out import leave_sources_out
     from unmask.cli.tables import source_summary, sources_table
 
     result = leave_sources_out(
