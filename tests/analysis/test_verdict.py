@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, log
 
 import pytest
 
 from unmask.analysis.verdict import at_prevalence, combine, judge_file, judge_person, strongest
 from unmask.bundle import Thresholds
+from unmask.bundle.card import ClipThresholds
 from unmask.types import Face, Label, Person, Quality, Reason, Score, Segment, Verdict
 
 THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
@@ -62,6 +64,43 @@ def test_between_the_thresholds() -> None:
 def test_at_the_thresholds(probability: float, label: Label) -> None:
     verdict = judge_person(seen(probability), Thresholds(0.9 - 1e-9, 0.2, 0.01, 0.05), 1)
     assert verdict.label is label
+
+
+FOR_CLIPS = replace(THRESHOLDS, clip=ClipThresholds(min_faces=8, fake=0.7, real=0.4))
+
+
+@pytest.mark.parametrize(
+    ("probability", "faces", "label"),
+    [
+        (0.8, 8, Label.FAKE),
+        (0.8, 7, Label.INCONCLUSIVE),
+        (0.3, 8, Label.REAL),
+        (0.3, 7, Label.INCONCLUSIVE),
+        (0.5, 8, Label.INCONCLUSIVE),
+    ],
+)
+def test_many_faces_of_a_person_have_thresholds_of_their_own(
+    probability: float, faces: int, label: Label
+) -> None:
+    verdict = judge_person(seen(*[probability] * faces), FOR_CLIPS, 32)
+    assert verdict.label is label
+
+
+def test_what_counts_is_faces_that_were_judged() -> None:
+    verdict = judge_person([*seen(*[0.8] * 7), *dark(5)], FOR_CLIPS, 32)
+    assert verdict.label is Label.INCONCLUSIVE
+
+
+def test_among_several_people_the_threshold_for_clips_rises_too() -> None:
+    def people(*probabilities: float) -> list[Person]:
+        return [
+            Person(number, judge_person(scores, FOR_CLIPS, 32), tuple(scores))
+            for number, scores in enumerate((seen(*[p] * 8) for p in probabilities), start=1)
+        ]
+
+    # odds of 0.7 are 7/3; for two people 14/3, so that P must reach 14/17 = 0.824
+    assert judge_file(people(0.8, 0.1), FOR_CLIPS).reasons[0] is Reason.ONE_OF_MANY
+    assert judge_file(people(0.83, 0.1), FOR_CLIPS).label is Label.FAKE
 
 
 def test_one_picture_needs_one_face() -> None:

@@ -117,3 +117,17 @@ def test_polarity_rises_with_the_logit(polarity: int) -> None:
 )
 def test_gates(quality: Quality, reason: Reason | None) -> None:
     assert Gates(40, 0.6, 20, 240, 50).refuse(quality) is reason
+
+
+def test_thresholds_for_clips_are_whole_or_missing() -> None:
+    thresholds = example_card()["thresholds"]
+    assert parse_card(example_card()).thresholds.clip is None
+    clip = {"min_faces": 8, "fake": {"probability": 0.7}, "real": {"probability": 0.3}}
+    card = parse_card(example_card(thresholds=thresholds | {"clip": clip}))
+    assert (card.thresholds.over(8).fake, card.thresholds.over(8).real) == (0.7, 0.3)
+    assert (card.thresholds.over(7).fake, card.thresholds.over(7).real) == (0.9, 0.2)
+    with pytest.raises(BundleFormatError, match=r"thresholds\.clip\.real\.probability is missing"):
+        parse_card(example_card(thresholds=thresholds | {"clip": clip | {"real": {}}}))
+    swapped = clip | {"real": {"probability": 0.8}}
+    with pytest.raises(BundleFormatError, match=r"thresholds\.clip\.real \(0\.8\) lies above"):
+        parse_card(example_card(thresholds=thresholds | {"clip": swapped}))

@@ -2,9 +2,10 @@
 
 A person: P = sigmoid(mean of logit(p_i)) over the n judged faces, p_i the calibrated probability of
 face i, clipped to [0.001, 0.999]. `fake` if P ≥ the card's fake threshold; `real` if P ≤ its real
-threshold; else `inconclusive`. In a video, `fake` and `real` need MIN_FACES judged faces, and
-`real` needs half of the person's faces to be judged and no segment that looks fake. A segment makes
-a person `fake` if its own P reaches the threshold for 1 / share looks.
+threshold; else `inconclusive`. The card may have other thresholds for people with many judged
+faces. In a video, `fake` and `real` need MIN_FACES judged faces, and `real` needs half of the
+person's faces to be judged and no segment that looks fake. A segment makes a person `fake` if its
+own P reaches the threshold for 1 / share looks.
 
 A file: `fake` if any person is, at a threshold that counts how many were looked at; else `real` if
 all people who could be judged are; else `inconclusive`. People without a verdict for want of faces
@@ -37,7 +38,10 @@ def judge_person(
     frames_read: int,
     segments: Sequence[Segment] = (),
 ) -> Verdict:
-    """The verdict on one person from all faces found of them."""
+    """The verdict on one person from all faces found of them.
+
+    - thresholds: of the card
+    """
     judged = [score.probability_fake for score in scores if score.probability_fake is not None]
     if not judged:
         why = _why_unusable(scores)
@@ -47,13 +51,14 @@ def judge_person(
             Label.INCONCLUSIVE if Reason.FACE_UNFAMILIAR in why else Label.NOT_APPLICABLE, None, why
         )
     probability = combine(judged)
+    overall = thresholds.over(len(judged))
     segment = strongest(segments)
     reasons: list[Reason] = []
     label = Label.INCONCLUSIVE
     share = len(judged) / len(scores)
     if len(judged) < min(MIN_FACES, frames_read):
         reasons.append(Reason.FEW_FRAMES)
-    elif probability >= thresholds.fake:
+    elif probability >= overall.fake:
         label = Label.FAKE
         reasons.append(Reason.ABOVE_FAKE_THRESHOLD)
     elif segment is not None and segment.probability_fake >= thresholds.fake:
@@ -61,7 +66,7 @@ def judge_person(
         probability = segment.probability_fake
         if probability >= thresholds.fake_among(1 / segment.share):
             label = Label.FAKE
-    elif probability > thresholds.real:
+    elif probability > overall.real:
         reasons.append(Reason.BETWEEN_THRESHOLDS)
     elif share < MIN_JUDGED_SHARE:
         reasons.append(Reason.MOSTLY_UNUSABLE)
@@ -80,6 +85,11 @@ def strongest(segments: Sequence[Segment]) -> Segment | None:
         key=lambda segment: log_odds(segment.probability_fake) * segment.faces,
         default=None,
     )
+
+
+def judged_faces(person: Person) -> int:
+    """How many faces the person's probability is made of."""
+    return sum(score.probability_fake is not None for score in person.scores)
 
 
 def suspicion(person: Person) -> tuple[bool, float, int]:
@@ -202,11 +212,13 @@ def _by_chance(
         return False
     for person in fakes:
         looks = float(len(deciding))
+        own = thresholds.over(judged_faces(person))
         segment = strongest(person.segments)
         if segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons:
             # a segment is the most suspicious of many: each part of the video was a chance
             looks /= segment.share
-        if (person.verdict.probability_fake or 0.0) >= thresholds.fake_among(looks):
+            own = thresholds
+        if (person.verdict.probability_fake or 0.0) >= own.fake_among(looks):
             return False
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
@@ -47,6 +47,21 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipThresholds:
+    """Probabilities at which a person seen in many frames is called fake, or real.
+
+    A mean over many faces of one person varies less than one face does, so that it can decide where
+    a single face cannot. Chosen on whole clips, since the frames of a clip depend on each other.
+
+    - min_faces: judged faces from which on they hold
+    """
+
+    min_faces: int
+    fake: float
+    real: float
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     """Probabilities at which a face is called fake, or real.
 
@@ -54,12 +69,20 @@ class Thresholds:
     - real: real at and below this
     - false_positive_rate: share of real validation faces at or above `fake`
     - false_negative_rate: share of fake validation faces at or below `real`
+    - clip: those for people seen in many frames, where the card has them
     """
 
     fake: float
     real: float
     false_positive_rate: float
     false_negative_rate: float
+    clip: ClipThresholds | None = None
+
+    def over(self, faces: int) -> Thresholds:
+        """The thresholds for the mean over so many judged faces of one person."""
+        if self.clip is None or faces < self.clip.min_faces:
+            return self
+        return replace(self, fake=self.clip.fake, real=self.clip.real, clip=None)
 
     def fake_among(self, looks: float) -> float:
         """The fake threshold where `looks` ≥ 1 chances are taken: its odds, times `looks`.
@@ -196,6 +219,9 @@ FIELDS = (
     Field("thresholds.real.probability", float, 0, 1),
     Field("thresholds.fake.false_positive_rate", float, 0, 1),
     Field("thresholds.real.false_negative_rate", float, 0, 1),
+    Field("thresholds.clip.min_faces", int, 2, needed=False),
+    Field("thresholds.clip.fake.probability", float, 0, 1, needed=False),
+    Field("thresholds.clip.real.probability", float, 0, 1, needed=False),
     Field("gates.min_size_px", float),
     Field("gates.min_inside", float),
     Field("gates.min_brightness", float),
@@ -233,6 +259,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         real=values["thresholds.real.probability"],
         false_positive_rate=values["thresholds.fake.false_positive_rate"],
         false_negative_rate=values["thresholds.real.false_negative_rate"],
+        clip=_clip_thresholds(values, faults),
     )
     if thresholds.real > thresholds.fake:
         faults.append(
@@ -290,6 +317,23 @@ def _fault(field: Field, value: Any) -> str | None:
     if field.equal is not None and value != field.equal:
         return f"{field.path} must be {field.equal!r}, but is {value!r}"
     return None
+
+
+def _clip_thresholds(values: Mapping[str, Any], faults: list[str]) -> ClipThresholds | None:
+    parts = ("min_faces", "fake.probability", "real.probability")
+    given = {part: values[f"thresholds.clip.{part}"] for part in parts}
+    missing = [part for part, value in given.items() if value is None]
+    if len(missing) == len(parts):
+        return None
+    if missing:
+        faults += [f"thresholds.clip.{part} is missing" for part in missing]
+        return None
+    clip = ClipThresholds(*given.values())
+    if clip.real > clip.fake:
+        faults.append(
+            f"thresholds.clip.real ({clip.real}) lies above thresholds.clip.fake ({clip.fake})"
+        )
+    return clip
 
 
 def _crop(values: Mapping[str, Any], faults: list[str]) -> CropSpec | None:

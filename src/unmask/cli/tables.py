@@ -238,6 +238,12 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
         f" real at P ≤ {thresholds['real']['probability']:.3f}"
         f" ({thresholds['real']['false_negative_rate']:.1%} of fake ones)"
     )
+    if clip := thresholds.get("clip"):
+        yield (
+            f"People judged in {clip['min_faces']} frames or more: fake at P ≥"
+            f" {clip['fake']['probability']:.3f}, real at P ≤ {clip['real']['probability']:.3f}"
+            f" (chosen on {clip['chosen_on']})"
+        )
     for label, what in (("fake", "real faces called fake"), ("real", "fake faces called real")):
         for name, row in thresholds[label].get("by_data_set", {}).items():
             low, high = row["ci95"]

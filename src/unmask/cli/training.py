@@ -285,11 +285,15 @@ def export(
             min=0, max=1, help="Weight of that older bundle in the average (0: only the new model)."
         ),
     ] = 0.3,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifests of videos whose validation split sets thresholds for clips."),
+    ] = None,
 ) -> None:
     """Turn a trained run into a bundle, with calibration, thresholds and a model card."""
     with lab():
         from unmask.lab.export.export import export_run
-    export_run(run, out, data, test or [], int8=int8, toward=toward, share=share)
+    export_run(run, out, data, test or [], int8=int8, toward=toward, share=share, clips=clips or [])
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

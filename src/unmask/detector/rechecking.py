@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unmask.analysis.stability import PERTURBATIONS, Patch, perturb, rejudge, worth_perturbing
-from unmask.analysis.verdict import hold_against
+from unmask.analysis.verdict import hold_against, judged_faces
 from unmask.bundle.card import Card
 from unmask.detector.scoring import CropScore
 from unmask.types import Image, Person
@@ -41,7 +41,8 @@ def plan_recheck(
         probability = person.verdict.probability_fake
         if probability is None:
             continue
-        if not worth_perturbing(probability, card.thresholds, however_sure=however_sure):
+        thresholds = card.thresholds.over(judged_faces(person))
+        if not worth_perturbing(probability, thresholds, however_sure=however_sure):
             continue
         kept = [score.face.id for score in person.scores if score.face.id in patches]
         faces_of[person.id] = evenly_spaced(kept, TESTED_FACES)
@@ -77,7 +78,8 @@ def apply_recheck(
             name: [probability(after[number, name].logit) for number in faces]
             for name in PERTURBATIONS
         }
-        variants = rejudge(person.verdict.probability_fake, as_they_are, perturbed, card.thresholds)
+        thresholds = card.thresholds.over(judged_faces(person))
+        variants = rejudge(person.verdict.probability_fake, as_they_are, perturbed, thresholds)
         verdict = hold_against(person.verdict, variants)
         rechecked.append(replace(person, verdict=verdict, stability=variants))
     return tuple(rechecked)

@@ -12,7 +12,7 @@ from typing import Any
 import unmask
 from unmask._internal import jpeg
 from unmask._internal.text import on_one_line
-from unmask.analysis.verdict import suspicion
+from unmask.analysis.verdict import judged_faces, suspicion
 from unmask.bundle.card import Card
 from unmask.report.figures import enlarge, legend, overlay, show_in_frame, timeline
 from unmask.report.json import settings_json
@@ -65,9 +65,10 @@ def build(
 
     Nothing in it depends on the clock but `made_on`.
     """
-    verdict, media, thresholds = report.verdict, report.media, card.thresholds
+    verdict, media = report.verdict, report.media
     means, means_not = MEANS[verdict.label]
     people = sorted(report.people, key=suspicion)
+    thresholds = card.thresholds.over(judged_faces(people[0]) if people else 0)
     shown = [person for person in people if person.exhibits] or people[:1]
     others = [person for person in report.people if person not in shown]
     return {
@@ -298,7 +299,8 @@ def _brightest(exhibit: Exhibit) -> str:
 def _timeline(person: Person, duration_s: float, card: Card) -> Picture | None:
     if len(person.timeline) < 2:
         return None
-    drawn = timeline(person, duration_s, card.thresholds.fake, card.thresholds.real)
+    thresholds = card.thresholds.over(judged_faces(person))
+    drawn = timeline(person, duration_s, thresholds.fake, thresholds.real)
     values = [moment.probability_fake for moment in person.timeline]
     alt = f"Probability of fake over time: between {min(values):.2f} and {max(values):.2f}"
     return Picture(f"person{person.id}-timeline", drawn.encode(), "svg", alt)

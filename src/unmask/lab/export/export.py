@@ -6,13 +6,12 @@ import datetime
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import beta
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -27,12 +26,17 @@ from unmask.faces.alignment import CropSpec, crop_face, measure_quality
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.lab.evaluation.metrics import Array
+from unmask.lab.evaluation.rates import exact_rate
+from unmask.lab.export.clips import choose_clip_thresholds, score_clips
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.train import command_line, load_run
 from unmask.types import Image
+
+SMALL_SETS = "smaller sets"
+"""What the card calls all data sets together that are too small to be counted by themselves."""
 
 CANARY_SEED, CANARIES = 20_261_121, 4
 TOLERANCE_FLOAT, TOLERANCE_INT8 = 0.02, 0.15
@@ -61,21 +65,27 @@ def export_run(
     int8: bool = False,
     toward: Path | None = None,
     share: float = 0.3,
+    clips: Sequence[Path] = (),
 ) -> None:
     """Write the bundle of `run` to `out`.
 
-    - data: manifests whose validation split chooses calibration, thresholds and gates
+    - data: manifests whose validation split chooses calibration, thresholds and gates, together
+      with all rows of the data sets that the recipe leaves out
     - test: manifests whose test split (all rows where they have none) is measured for the card,
       each row as a face crop
     - toward: a bundle, that which the run went on from; the weights are moved by `share` of the way
       to its (`unfold.average`)
+    - clips: manifests of videos whose validation split chooses the thresholds for clips
 
     Raises LabError or OutputError.
     """
     recipe, network, facts = load_run(run)
     if toward is not None:
         _move(network, toward, share, recipe.crop.size)
-    validation = select(read_manifests(data), recipe.data.validation, recipe.data.leave_out)
+    items = read_manifests(data)
+    left_out = set(recipe.data.leave_out)
+    validation = select(items, recipe.data.validation, left_out)
+    validation += [item for item in items if item.dataset in left_out]
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe.crop.spec())
     exported: torch.nn.Module = network
@@ -95,7 +105,7 @@ def export_run(
         }
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
-    write_bundle(finish(graph, card, faces, recipe, test, tolerance), out)
+    write_bundle(finish(graph, card, faces, recipe, test, tolerance, clips), out)
 
 
 def _move(network: Network, toward: Path, share: float, size: int) -> None:
@@ -115,11 +125,13 @@ def finish(
     recipe: Recipe,
     test: Sequence[Path],
     tolerance: float,
+    clips: Sequence[Path] = (),
 ) -> bytes:
     """The sealed bundle of a graph and the beginning of its card.
 
-    Calibration, thresholds and gates are chosen on the validation faces, canaries hold within
-    `tolerance`, and the test manifests are measured.
+    Calibration, thresholds and gates are chosen on the validation faces, those for clips on the
+    validation split of `clips`, canaries hold within `tolerance`, and the test manifests are
+    measured.
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     card |= choose(faces, _open(graph, card | _provisional(card)).score(faces.crops).logits, recipe)
@@ -133,8 +145,18 @@ def finish(
         .logits
     )
     card["canaries"]["logits"] = [round(float(v), 5) for v in logits]
+    if clips:
+        card["thresholds"]["clip"] = _clip_thresholds(
+            _open(graph, card | {"metrics": {}}), clips, recipe
+        )
     card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
     return seal(graph, card)
+
+
+def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], recipe: Recipe) -> dict[str, Any]:
+    videos = select(read_manifests(clips), recipe.data.validation)
+    scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
+    return choose_clip_thresholds(scores, bundle.card.thresholds, recipe.thresholds.real_misses)
 
 
 def write_bundle(sealed: bytes, out: Path) -> None:
@@ -254,6 +276,8 @@ def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
 
     Each data set and class weighs the same.
     """
+    # A data set of a few faces says little by itself: all such are counted as one.
+    faces = replace(faces, datasets=joined_small_sets(faces, recipe.thresholds.smallest_set))
     calibration = calibrate(faces, logits, recipe.thresholds.calibration)
     probabilities = parse_calibration(calibration).probabilities(logits)
     settings, gates, tail = recipe.thresholds, recipe.gates, recipe.gates.outside
@@ -324,20 +348,24 @@ def _sources(probabilities: Array, datasets: Array, smallest: int) -> list[Array
     return [probabilities, *(part for part in parts if len(part) >= smallest)]
 
 
+def joined_small_sets(faces: Faces, smallest: int) -> Array:
+    """The data set of each face, where those with fewer than `smallest` of its class are one."""
+    joined = faces.datasets.astype(object)
+    for label in (0, 1):
+        of_class = faces.labels == label
+        for name in set(faces.datasets[of_class]):
+            rows = of_class & (faces.datasets == name)
+            if rows.sum() < smallest:
+                joined[rows] = SMALL_SETS
+    return joined.astype(str)
+
+
 def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
-    """The exact 95 % interval of a rate, of all faces and by data set.
-
-    Clopper & Pearson, Biometrika 1934.
-    """
-
-    def rate(part: Array) -> dict[str, Any]:
-        n, k = len(part), int(part.sum())
-        low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-        high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-        return {"n": n, "wrong": k, "ci95": [low, high]}
-
-    return rate(wrong) | {
-        "by_data_set": {str(name): rate(wrong[datasets == name]) for name in sorted(set(datasets))}
+    """The exact 95 % interval of a rate, of all faces and by data set."""
+    return exact_rate(wrong) | {
+        "by_data_set": {
+            str(name): exact_rate(wrong[datasets == name]) for name in sorted(set(datasets))
+        }
     }
 
 

@@ -1,0 +1,97 @@
+"""Thresholds for clips: when does the mean over a person's frames mean fake, or real?
+
+The frames of a clip depend on each other, so how a mean over them varies cannot be computed from
+single faces. It is measured on whole clips, scanned as a user's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unmask.analysis.timeline import log_odds, sigmoid
+from unmask.analysis.verdict import judged_faces, suspicion
+from unmask.bundle import Thresholds
+from unmask.detector import Detector
+from unmask.errors import LabError
+from unmask.lab.data.manifest import Item
+from unmask.lab.evaluation.metrics import Array
+from unmask.lab.evaluation.rates import exact_rate
+from unmask.types import Report
+
+MIN_FACES = 8
+"""Judged faces of a person from which on the thresholds for clips hold."""
+
+MARGIN = 0.25
+"""Log-odds that the fake threshold lies above the most suspicious real clip."""
+
+FEWEST = 10
+"""Clips of each class that are needed: with fewer, nothing is known of how they vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScores:
+    """What a detector says of clips: labels (n,) 0 or 1, probabilities (n,), and their names."""
+
+    labels: Array
+    probabilities: Array
+    names: tuple[str, ...]
+
+
+def score_clips(
+    detector: Detector, clips: Sequence[Item], advance: Callable[[], Any] = lambda: None
+) -> ClipScores:
+    """The probability of the most suspicious person of each clip.
+
+    Clips without anybody who was judged in `MIN_FACES` frames are left out, for single faces'
+    thresholds hold there.
+    """
+    paths = [clip.path or Path(clip.name) for clip in clips]
+    rows: list[tuple[int, float, str]] = []
+    results = detector.scan_many(paths, stability=False)
+    for clip, result in zip(clips, results, strict=True):
+        advance()
+        if not isinstance(result, Report):
+            continue
+        people = [person for person in result.people if judged_faces(person) >= MIN_FACES]
+        if people:
+            first = min(people, key=suspicion)
+            rows.append((clip.label, first.verdict.probability_fake or 0.0, clip.name))
+    labels, probabilities, names = zip(*rows, strict=True) if rows else ((), (), ())
+    return ClipScores(np.array(labels), np.array(probabilities), tuple(names))
+
+
+def choose_clip_thresholds(
+    scores: ClipScores, single: Thresholds, real_misses: float
+) -> dict[str, Any]:
+    """The card's part `thresholds.clip`.
+
+    `fake` lies a little above every real clip, but never above the threshold for one face nor below
+    an even chance. `real` lies where `real_misses` of the fake clips are below it, but never below
+    the threshold for one face nor above `fake`.
+
+    - single: the thresholds for one face
+
+    Raises LabError for fewer than `FEWEST` clips of a class.
+    """
+    reals = scores.probabilities[scores.labels == 0]
+    fakes = scores.probabilities[scores.labels == 1]
+    if min(len(reals), len(fakes)) < FEWEST:
+        raise LabError(
+            f"thresholds for clips need at least {FEWEST} real and {FEWEST} fake clips with a"
+            f" person judged in {MIN_FACES} frames, but there are {len(reals)} and {len(fakes)}"
+        )
+    above_reals = sigmoid(log_odds(float(reals.max())) + MARGIN)
+    fake = min(max(above_reals, 0.5), single.fake)
+    allowed_misses = float(np.quantile(fakes, real_misses, method="lower"))
+    real = min(max(allowed_misses, single.real), fake)
+    return {
+        "min_faces": MIN_FACES,
+        "chosen_on": f"{len(reals)} real and {len(fakes)} fake clips, the mean over their frames",
+        "fake": {"probability": fake, **exact_rate(reals >= fake)},
+        "real": {"probability": real, **exact_rate(fakes <= real)},
+    }

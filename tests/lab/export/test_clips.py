@@ -1,0 +1,63 @@
+"""Thresholds for clips, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unmask.analysis.timeline import log_odds
+from unmask.bundle import Bundle, Thresholds
+from unmask.detector import Detector
+from unmask.errors import LabError
+from unmask.faces import load_finder
+from unmask.lab.data.manifest import Item
+from unmask.lab.export.clips import MARGIN, ClipScores, choose_clip_thresholds, score_clips
+
+SINGLE = Thresholds(fake=0.95, real=0.05, false_positive_rate=0.01, false_negative_rate=0.05)
+
+
+def clips(reals: list[float], fakes: list[float]) -> ClipScores:
+    labels = np.array([0] * len(reals) + [1] * len(fakes))
+    names = tuple(str(number) for number in range(len(labels)))
+    return ClipScores(labels, np.array(reals + fakes), names)
+
+
+def test_fake_lies_above_every_real_clip_and_real_below_nearly_all_fakes() -> None:
+    reals = [0.1] * 19 + [0.6]
+    fakes = [0.2, 0.3, *[0.9] * 18]
+    chosen = choose_clip_thresholds(clips(reals, fakes), SINGLE, real_misses=0.1)
+    assert log_odds(chosen["fake"]["probability"]) == pytest.approx(log_odds(0.6) + MARGIN)
+    assert (chosen["fake"]["n"], chosen["fake"]["wrong"]) == (20, 0)
+    # a tenth of twenty fakes may be missed: two lie at or below 0.3
+    assert chosen["real"]["probability"] == pytest.approx(0.3)
+    assert (chosen["real"]["n"], chosen["real"]["wrong"]) == (20, 2)
+
+
+def test_they_are_never_stricter_than_those_for_one_face_nor_bolder_than_an_even_chance() -> None:
+    strict = choose_clip_thresholds(clips([0.99] * 10, [0.001] * 10), SINGLE, real_misses=0.05)
+    assert strict["fake"]["probability"] == SINGLE.fake
+    assert strict["real"]["probability"] == SINGLE.real
+    bold = choose_clip_thresholds(clips([0.01] * 10, [0.99] * 10), SINGLE, real_misses=0.05)
+    assert bold["fake"]["probability"] == 0.5
+    assert bold["real"]["probability"] == 0.5
+
+
+def test_too_few_clips_are_an_error() -> None:
+    with pytest.raises(LabError, match="at least 10 real and 10 fake clips"):
+        choose_clip_thresholds(clips([0.1] * 9, [0.9] * 10), SINGLE, real_misses=0.05)
+
+
+def test_clips_are_scanned_and_those_without_a_face_left_out(tiny_bundle: Path, demo: Path) -> None:
+    detector = Detector(Bundle(tiny_bundle), load_finder("yunet"))
+    generated = next(demo.glob("5-*.mp4"))
+    no_face = next(demo.glob("6-*"))
+    items = [
+        Item(path.name, label, "demo", "validation", path.name, path=path)
+        for path, label in ((no_face, 0), (generated, 1))
+    ]
+    scores = score_clips(detector, items)
+    assert scores.names == (generated.name,)
+    assert scores.labels.tolist() == [1]
+    assert scores.probabilities[0] == detector.scan(generated).verdict.probability_fake
