@@ -156,7 +156,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
             "Video",
             (
                 f"{shape}, {media.duration_s or 0:.1f} s{rate}; {media.frames_read} frames were"
-                " looked at"
+                " checked"
             ),
         )
     else:
@@ -167,7 +167,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         score.probability_fake is not None for person in report.people for score in person.scores
     )
     faces = sum(len(person.scores) for person in report.people)
-    yield "Faces", f"{faces} found, {judged} judged; people told apart: {len(report.people)}"
+    yield "Faces", f"{faces} found, {judged} judged; different people: {len(report.people)}"
 
 
 def _lead(report: Report) -> Picture | None:

@@ -65,7 +65,7 @@ export const words = {
   noFrames: 'This browser cannot play the file. Check it with “Show which parts of the face matter” to see its frames.',
   heat: 'Heat map',
   heatFaithful: 'Bright areas point to a fake more than dark ones. This heat map passed its test: hiding the highlighted area changes the score more than hiding random areas.',
-  heatUnfaithful: 'This heat map failed its test: hiding the highlighted area changes the score no more than hiding random areas. Don’t use it as evidence.',
+  heatUnfaithful: 'This heat map failed its test: hiding the highlighted area does not change the score clearly more than hiding random areas. Don’t use it as evidence.',
   heatUntested: 'This heat map was not tested: it may or may not show what the score depends on.',
   heatNone: 'No face here has a heat map. Tick “Show which parts of the face matter” to get one.',
   heatPaused: 'Pause on a checked frame (a dot below) to see its heat maps.',
