@@ -16,7 +16,8 @@ from unmask.errors import LabError, ManifestError, NoFramesError
 from unmask.faces import load_finder
 from unmask.lab.data.manifest import Item, read_manifest, select
 from unmask.lab.evaluation.evaluate import evaluate_detectors
-from unmask.lab.export.export import choose, cut_faces, export_run
+from unmask.lab.export.export import cut_faces, export_run
+from unmask.lab.export.thresholds import choose
 from unmask.lab.recipe import load_recipe
 from unmask.lab.training.train import command_line, load_run, train
 

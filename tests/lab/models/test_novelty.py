@@ -9,7 +9,8 @@ import torch
 from helpers.lab import TINY
 from unmask.bundle import load_bundle
 from unmask.lab.data.manifest import read_manifest, select
-from unmask.lab.export.export import calibrate, cut_faces, export_run
+from unmask.lab.export.export import cut_faces, export_run
+from unmask.lab.export.thresholds import calibrate
 from unmask.lab.models.network import build_network
 from unmask.lab.models.novelty import pooled_features, with_novelty
 from unmask.lab.recipe import load_recipe

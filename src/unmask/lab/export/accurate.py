@@ -29,7 +29,8 @@ from unmask.faces.alignment import CropSpec
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.data.samples import Sample, find_samples
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.export.export import balanced_weights, cut_faces, finish, write_bundle
+from unmask.lab.export.export import cut_faces, finish, write_bundle
+from unmask.lab.export.thresholds import balanced_weights
 from unmask.lab.models.clip_encoder import SIDE, Layer, assemble, features, read_tower
 from unmask.lab.recipe import Augment, Recipe
 from unmask.lab.training.augment import training_crop

@@ -6,18 +6,15 @@ import datetime
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from unmask._internal.atomic import atomic_path
 from unmask.bundle import Bundle, seal
-from unmask.bundle.card import SCHEMA, parse_calibration
+from unmask.bundle.card import SCHEMA
 from unmask.bundle.session import canary_crops, find_bundle
 from unmask.detector import Detector
 from unmask.errors import LabError
@@ -25,9 +22,8 @@ from unmask.faces import find_main_face, load_finder
 from unmask.faces.alignment import CropSpec, crop_face, measure_quality
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.evaluation.evaluate import measure, score_items
-from unmask.lab.evaluation.metrics import Array
-from unmask.lab.evaluation.rates import exact_rate
 from unmask.lab.export.clips import choose_clip_thresholds, score_clips
+from unmask.lab.export.thresholds import Faces, choose
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
@@ -35,25 +31,8 @@ from unmask.lab.recipe import Recipe
 from unmask.lab.training.train import command_line, load_run
 from unmask.types import Image
 
-SMALL_SETS = "smaller sets"
-"""What the card calls all data sets together that are too small to be counted by themselves."""
-
 CANARY_SEED, CANARIES = 20_261_121, 4
 TOLERANCE_FLOAT, TOLERANCE_INT8 = 0.02, 0.15
-
-
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """Validation faces, as a scan would see them.
-
-    - crops, labels, datasets, brightness, sharpness: one for each face
-    """
-
-    crops: list[Image]
-    labels: Array
-    datasets: Array
-    brightness: Array
-    sharpness: Array
 
 
 def export_run(
@@ -269,115 +248,6 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
             op_types_to_quantize=["Conv"],
         )
         return small.read_bytes()
-
-
-def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
-    """Calibration, thresholds and gates, from validation faces alone.
-
-    Each data set and class weighs the same.
-    """
-    # A data set of a few faces says little by itself: all such are counted as one.
-    faces = replace(faces, datasets=joined_small_sets(faces, recipe.thresholds.smallest_set))
-    calibration = calibrate(faces, logits, recipe.thresholds.calibration)
-    probabilities = parse_calibration(calibration).probabilities(logits)
-    settings, gates, tail = recipe.thresholds, recipe.gates, recipe.gates.outside
-    real, fake = faces.labels == 0, faces.labels == 1
-    upper = max(
-        float(np.quantile(p, 1 - settings.fake_false_alarms, method="higher"))
-        for p in _sources(probabilities[real], faces.datasets[real], settings.smallest_set)
-    )
-    lower = min(
-        float(np.quantile(p, settings.real_misses, method="lower"))
-        for p in _sources(probabilities[fake], faces.datasets[fake], settings.smallest_set)
-    )
-    lower = min(lower, upper)
-    return {
-        "calibration": calibration | {"fitted_on": "validation"},
-        "thresholds": {
-            "chosen_on": "validation, one face; the worst data set counts",
-            "fake": {
-                "probability": upper,
-                "false_positive_rate": float((probabilities[real] >= upper).mean()),
-                **_bounds(probabilities[real] >= upper, faces.datasets[real]),
-            },
-            "real": {
-                "probability": lower,
-                "false_negative_rate": float((probabilities[fake] <= lower).mean()),
-                **_bounds(probabilities[fake] <= lower, faces.datasets[fake]),
-            },
-        },
-        "gates": {
-            "min_size_px": gates.min_size_px,
-            "min_inside": gates.min_inside,
-            "min_brightness": round(float(np.quantile(faces.brightness, tail)), 1),
-            "max_brightness": 235.0,
-            "min_sharpness": round(float(np.quantile(faces.sharpness, tail)), 1),
-            **({"max_novelty": 1.0} if gates.novelty else {}),
-        },
-    }
-
-
-def calibrate(faces: Faces, logits: Array, method: str) -> dict[str, Any]:
-    """Logit → probability, each class and, within it, each data set weighing the same.
-
-    Raises LabError where the logit falls while the share of fakes rises.
-    """
-    weights = balanced_weights(faces.labels, faces.datasets)
-    fit = LogisticRegression(C=1e6).fit(logits[:, None], faces.labels, sample_weight=weights)
-    slope, bias = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    if slope <= 0:
-        raise LabError(
-            "on the validation split the logit falls where fakes are: nothing was learnt, or"
-            " labels are flipped"
-        )
-    if method == "temperature":
-        return {"method": "temperature", "temperature": 1 / slope, "bias": bias}
-    steps = IsotonicRegression(y_min=0.001, y_max=0.999).fit(
-        logits, faces.labels, sample_weight=weights
-    )
-    x, first = np.unique(np.asarray(steps.X_thresholds_, float).round(6), return_index=True)
-    return {
-        "method": "isotonic",
-        "knots": [[float(a), float(b)] for a, b in zip(x, steps.y_thresholds_[first], strict=True)],
-    }
-
-
-def _sources(probabilities: Array, datasets: Array, smallest: int) -> list[Array]:
-    """Of all, and of each data set that is large enough by itself."""
-    parts = [probabilities[datasets == name] for name in sorted(set(datasets))]
-    return [probabilities, *(part for part in parts if len(part) >= smallest)]
-
-
-def joined_small_sets(faces: Faces, smallest: int) -> Array:
-    """The data set of each face, where those with fewer than `smallest` of its class are one."""
-    joined = faces.datasets.astype(object)
-    for label in (0, 1):
-        of_class = faces.labels == label
-        for name in set(faces.datasets[of_class]):
-            rows = of_class & (faces.datasets == name)
-            if rows.sum() < smallest:
-                joined[rows] = SMALL_SETS
-    return joined.astype(str)
-
-
-def _bounds(wrong: Array, datasets: Array) -> dict[str, Any]:
-    """The exact 95 % interval of a rate, of all faces and by data set."""
-    return exact_rate(wrong) | {
-        "by_data_set": {
-            str(name): exact_rate(wrong[datasets == name]) for name in sorted(set(datasets))
-        }
-    }
-
-
-def balanced_weights(labels: Array, datasets: Array) -> Array:
-    """(n,) weights, mean 1: real and fake weigh the same, and so do the data sets of each class."""
-    weights = np.zeros(len(labels))
-    for label in (0, 1):
-        names = sorted(set(datasets[labels == label]))
-        for name in names:
-            rows = (labels == label) & (datasets == name)
-            weights[rows] = len(labels) / (2 * len(names) * rows.sum())
-    return weights
 
 
 def _measure(bundle: Bundle, test: Sequence[Path]) -> dict[str, Any]:
