@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers.lab import TINY
+from unmask.lab.data.manifest import read_manifest
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -51,6 +53,30 @@ def test_the_researcher(demo: Path, tmp_path: Path) -> None:
     assert "3 files, 2 of them fake" in told
     assert "files judged" in told
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_training_at_scale_in_small(toy_set: Path, tmp_path: Path) -> None:
+    """The script for whole data sets and GPUs, on a toy set with a toy network."""
+    for item in read_manifest(toy_set):
+        folder = tmp_path / "data" / ("fake" if item.label else "real")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Path(item.name).name).write_bytes(item.data or b"")
+    changes = [word for change in TINY for word in ("--set", change)]
+    changes += ["--set", "train={epochs: 1, batch: 16, learning_rate: 0.003}"]
+    script = [str(EXAMPLES / "train_at_scale.sh"), str(tmp_path / "out")]
+    script += ["--files", str(tmp_path / "data"), "--recipe", "unmask-lite0", "--", *changes]
+    environment = os.environ | {"UNMASK": f"{sys.executable} -m unmask"}
+    for _ in range(2):  # the second time it resumes, and everything is there already
+        done = subprocess.run(
+            script, capture_output=True, text=True, timeout=600, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "unmask-lite0.onnx").is_file()
+    assert (tmp_path / "out" / "evaluation" / "comparison.json").is_file()
+    usage = subprocess.run(script[:1], capture_output=True, text=True, check=False)
+    assert usage.returncode == 2
+    assert "--faceforensics DIR" in usage.stdout
 
 
 @pytest.mark.slow
