@@ -1,0 +1,267 @@
+"""CLIP's tower as a graph, with norms and head of our training in the place of its own.
+
+What a run learns where only norms learn is a few hundred kilobytes. They are kept in a small file;
+the tower comes from its package, and the two are joined on the machine where the bundle is used.
+The package's 8-bit matrices are made float by the graph itself, and products are computed in float:
+the same on every processor, and no face's score depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper, parser
+from PIL import Image as PillowImage
+from safetensors.numpy import load_file, save_file
+
+from unmask.errors import LabError
+
+PATCH, WIDTH = 16, 768
+OPSET, IR_VERSION = 20, 10
+EPSILON = 1e-5
+
+_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32) * 255  # as published with CLIP
+_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32) * 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunedTower:
+    """What was trained.
+
+    - norms: weights and biases of the tower's layer norms, (768,) each, by timm's names
+    - head: (1536,), of a place's token and of the token for the whole picture
+    - bias: of the head
+    - side: of the input, in pixels
+    - depth: how many of the tower's blocks are used
+    """
+
+    norms: Mapping[str, np.ndarray]
+    head: np.ndarray
+    bias: float
+    side: int
+    depth: int
+
+    def write(self, path: Path) -> None:
+        """Into a .safetensors file."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.norms.items()}
+        arrays |= {
+            "head.weight": self.head,
+            "head.bias": np.array([self.bias], np.float32),
+            "shape": np.array([self.side, self.depth], np.int32),
+        }
+        save_file(arrays, path)
+
+
+def read_tuned(path: Path) -> TunedTower:
+    """What `TunedTower.write` wrote. Raises LabError."""
+    try:
+        arrays = load_file(path)
+        head, bias = arrays.pop("head.weight"), arrays.pop("head.bias")
+        side, depth = (int(number) for number in arrays.pop("shape"))
+    except (OSError, ValueError, KeyError) as error:
+        raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
+    return TunedTower(arrays, head, float(bias[0]), side, depth)
+
+
+def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:
+    """Of the state of a network whose backbone is the tower, and whose head is linear.
+
+    - state: its arrays by name
+
+    Raises LabError for another network.
+    """
+    names = [name for name in state if name.startswith("backbone.") and "norm" in name]
+    blocks = {int(name.split(".")[2]) for name in names if name.startswith("backbone.blocks.")}
+    head = state.get("head.out.weight")
+    if not blocks or head is None or head.shape != (1, 2 * WIDTH):
+        raise LabError("this run did not tune CLIP's tower under a linear head of one unit")
+    norms = {name.removeprefix("backbone."): state[name] for name in names}
+    return TunedTower(norms, head[0], float(state["head.out.bias"][0]), side, len(blocks))
+
+
+def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
+    """faces (N, 3, side, side) float, 0–255 → logit (N,), heatmap (N, side / 16, side / 16).
+
+    - tower: the package's graph
+    """
+    grid = tuned.side // PATCH
+    model = onnx.load_from_string(tower)
+    _use_float_products(model.graph)
+    _set_norms(model.graph, tuned.norms)
+    _set_positions(model.graph, grid)
+    last = _output_of_block(model.graph, tuned.depth - 1)
+    body = _cut_out(model.graph, last, tuned.side)
+    front = _parse(
+        f"""front (float[N,3,{tuned.side},{tuned.side}] faces)
+        => (float[N,3,{tuned.side},{tuned.side}] pixels) {{
+            centred = Sub (faces, middle)
+            pixels = Div (centred, spread)
+        }}""",
+        {"middle": _MEAN.reshape(1, 3, 1, 1), "spread": _STD.reshape(1, 3, 1, 1)},
+    )
+    head = _parse(
+        f"""head (float[N,{grid * grid + 1},{WIDTH}] seen)
+        => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
+            tokens = LayerNormalization <epsilon: float = {EPSILON}>
+                (seen, norm_weight, norm_bias)
+            of_places = MatMul (tokens, place_head)
+            of_whole = MatMul (tokens, whole_head)
+            places = Slice (of_places, from_1, to_end, token_axis)
+            whole = Slice (of_whole, from_0, from_1, token_axis)
+            both = Add (places, whole)
+            shifted = Add (both, head_bias)
+            heatmap = Reshape (shifted, map_shape)
+            logit = ReduceMean <keepdims: int = 0> (shifted, token_axis)
+        }}""",
+        {
+            "norm_weight": tuned.norms["norm.weight"],
+            "norm_bias": tuned.norms["norm.bias"],
+            "place_head": tuned.head[:WIDTH],
+            "whole_head": tuned.head[WIDTH:],
+            "head_bias": np.array(tuned.bias, np.float32),
+            "from_0": np.array([0], np.int64),
+            "from_1": np.array([1], np.int64),
+            "to_end": np.array([grid * grid + 1], np.int64),
+            "token_axis": np.array([1], np.int64),
+            "map_shape": np.array([-1, grid, grid], np.int64),
+        },
+    )
+    pixels, seen = body.graph.input[0].name, body.graph.output[0].name
+    model = compose.merge_models(front, body, io_map=[("pixels", pixels)])
+    model = compose.merge_models(model, head, io_map=[(seen, "seen")])
+    onnx.checker.check_model(model)
+    return model
+
+
+def _use_float_products(graph: onnx.GraphProto) -> None:
+    """Each product of 8-bit numbers becomes one of floats, its matrix made float by the graph.
+
+    The exporter wrote a product as four nodes: quantise the input, multiply, cast, scale. Zero
+    points of the matrices must be 0. A `DequantizeLinear` would say the same in one node, but ONNX
+    Runtime turns it and the product back into one of 8-bit numbers.
+    """
+    stored = {part.name: part for part in graph.initializer}
+    maker = {output: node for node in graph.node for output in node.output}
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    for product in [node for node in graph.node if node.op_type == "MatMulInteger"]:
+        quantised, matrix, _, _ = product.input
+        if numpy_helper.to_array(stored[matrix.replace("_quantized", "_zero_point")]).any():
+            raise LabError(f"the tower's matrix {matrix} has zero points other than 0")
+        (cast,) = users[product.output[0]]
+        (scaled,) = users[cast.output[0]]
+        scale = matrix.replace("_quantized", "_scale")
+        to_float = int(onnx.TensorProto.FLOAT)
+        whole = helper.make_node("Cast", [matrix], [f"{matrix}_whole"], to=to_float)
+        wide = helper.make_node("Mul", [f"{matrix}_whole", scale], [f"{matrix}_float"])
+        multiply = helper.make_node(
+            "MatMul",
+            [maker[quantised].input[0], f"{matrix}_float"],
+            [scaled.output[0]],
+            product.name,
+        )
+        place = list(graph.node).index(scaled)
+        graph.node.remove(scaled)
+        for node in (multiply, wide, whole):
+            graph.node.insert(place, node)
+
+
+def _set_norms(graph: onnx.GraphProto, norms: Mapping[str, np.ndarray]) -> None:
+    stored = {part.name: part for part in graph.initializer}
+    for name, array in norms.items():
+        if name.startswith("norm."):  # behind the last block: the head has it
+            continue
+        place = name.replace("norm_pre", "pre_layrnorm").replace(".norm", ".layer_norm")
+        place = place.replace("blocks.", "encoder.layers.")
+        part = stored.get(f"vision_model.{place}")
+        if part is None or list(part.dims) != list(array.shape):
+            raise LabError(f"the tower has no norm {name!r} of {array.shape}")
+        part.CopyFrom(numpy_helper.from_array(array.astype(np.float32), part.name))
+
+
+def _set_positions(graph: onnx.GraphProto, grid: int) -> None:
+    """Positions of a grid of another size: interpolated as timm does it, bicubic, antialiased."""
+    part = next(p for p in graph.initializer if p.name.endswith("position_embedding.weight"))
+    positions = numpy_helper.to_array(part)
+    side = math.isqrt(len(positions) - 1)
+    if side != grid:
+        squares = positions[1:].reshape(side, side, WIDTH)
+        resized = [
+            np.asarray(
+                PillowImage.fromarray(np.ascontiguousarray(squares[..., channel])).resize(
+                    (grid, grid), PillowImage.Resampling.BICUBIC
+                )
+            )
+            for channel in range(WIDTH)
+        ]
+        places = np.stack(resized, axis=-1).reshape(grid * grid, WIDTH)
+        positions = np.concatenate([positions[:1], places])
+    part.CopyFrom(numpy_helper.from_array(positions.astype(np.float32), part.name))
+    # the rows that are looked up: one for the whole picture, and one for each place
+    rows = np.arange(grid * grid + 1, dtype=np.int64)[None]
+    for node in graph.node:
+        if node.op_type == "Gather" and part.name in node.input:
+            graph.initializer.append(numpy_helper.from_array(rows, "position_rows"))
+            node.input[1] = "position_rows"
+
+
+def _output_of_block(graph: onnx.GraphProto, block: int) -> str:
+    """What the block numbered `block` gives."""
+    name = f"/vision_model/encoder/layers.{block}/Add_1"
+    for node in graph.node:
+        if node.name == name:
+            return str(node.output[0])
+    raise LabError(f"the tower has no block {block}")
+
+
+def _cut_out(graph: onnx.GraphProto, last: str, side: int) -> onnx.ModelProto:
+    """The part of the graph up to the value `last`, with names of its own, in our opset."""
+    needed = {last}
+    nodes: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.insert(0, node)
+            needed |= set(node.input)
+    _axes_as_inputs(nodes, graph, needed)
+    kept = [part for part in graph.initializer if part.name in needed]
+    number = onnx.TensorProto.FLOAT
+    tokens = (side // PATCH) ** 2 + 1
+    pixels = helper.make_tensor_value_info(graph.input[0].name, number, ["N", 3, side, side])
+    seen = helper.make_tensor_value_info(last, number, ["N", tokens, WIDTH])
+    cut = helper.make_model(
+        helper.make_graph(nodes, "tower", [pixels], [seen], kept),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+    return compose.add_prefix(cut, "tower/")
+
+
+def _axes_as_inputs(
+    nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto, needed: set[str]
+) -> None:
+    """Since opset 18 the axes of ReduceMean are an input."""
+    for node in nodes:
+        axes = [attribute for attribute in node.attribute if attribute.name == "axes"]
+        if node.op_type == "ReduceMean" and axes:
+            name = f"{node.output[0]}_axes"
+            values = np.array(axes[0].ints, np.int64)
+            graph.initializer.append(numpy_helper.from_array(values, name))
+            node.attribute.remove(axes[0])
+            node.input.append(name)
+            needed.add(name)
+
+
+def _parse(text: str, arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    """A model of ONNX's textual form, with the constants it names."""
+    model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()
+    )
+    return model

