@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper, parser
 from PIL import Image as PillowImage
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from unmask.errors import LabError
@@ -63,7 +64,7 @@ def read_tuned(path: Path) -> TunedTower:
         arrays = load_file(path)
         head, bias = arrays.pop("head.weight"), arrays.pop("head.bias")
         side, depth = (int(number) for number in arrays.pop("shape"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
     return TunedTower(arrays, head, float(bias[0]), side, depth)
 
