@@ -97,10 +97,14 @@ def learn_model(
     ] = None,
     recipe: Annotated[
         str, typer.Option(help="Recipe of the default bundle.")
-    ] = "unmask-lite0-wide",
+    ] = "unmask-lite0-abroad",
     per_set: Annotated[
         int, typer.Option(min=10, help="At most this many faces per data set and class.")
     ] = 1500,
+    keep_layer: Annotated[
+        Path | None,
+        typer.Option(help="Keep the layer of this earlier file, and choose the rest anew."),
+    ] = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Train the part of the "accurate" bundle that is ours."""
@@ -114,6 +118,7 @@ def learn_model(
         test or [],
         out,
         per_set=per_set,
+        keep_layer=keep_layer,
         jobs=cores(jobs),
         log=say,
     )

@@ -149,6 +149,16 @@ def test_learnt_made_and_used(
     write_bundle(default, made_by={"command": "another"})
     with pytest.raises(LabError, match="was learnt with example 1"):
         make(out, learnt, tower)
+
+    # with another default bundle the layer can be kept; mix, thresholds and figures are chosen anew
+    recipe, again = load_recipe("unmask-lite0", TINY), tmp_path / "again.json"
+    learn(recipe, [toy_set], [], again, keep_layer=learnt, tower=tower, jobs=1)
+    before, after = (json.loads(path.read_text()) for path in (learnt, again))
+    assert after["layer"]["weights"] == pytest.approx(before["layer"]["weights"])
+    assert after["base"] != before["base"]
+    assert after["card"]["training_data"] == before["card"]["training_data"]
+    make(out, again, tower)
+
     learnt.write_text("{}")
     with pytest.raises(LabError, match="cannot be read"):
         make(out, learnt, tower)

@@ -62,14 +62,7 @@ def make(out: Path, learnt: Path | None = None, tower: bytes | None = None) -> N
     not compute what its maker got, OutputError.
     """
     path = learnt or learnt_file()
-    try:
-        tree = json.loads(path.read_text())
-        layer = Layer(
-            tuple(tree["layer"]["weights"]), tree["layer"]["bias"], tuple(tree["layer"]["mix"])
-        )
-        card, wanted_base = dict(tree["card"]), tree["base"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
+    layer, card, wanted_base = _read(path)
     base = find_bundle("default")
     bundle = Bundle(base)
     if bundle.id.sha256 != wanted_base["sha256"]:
@@ -82,6 +75,18 @@ def make(out: Path, learnt: Path | None = None, tower: bytes | None = None) -> N
     write_bundle(seal(graph, card), out)
 
 
+def _read(path: Path) -> tuple[Layer, dict[str, Any], dict[str, Any]]:
+    """What `learn` wrote: the layer, the card, and which bundle it was learnt with."""
+    try:
+        tree = json.loads(path.read_text())
+        layer = Layer(
+            tuple(tree["layer"]["weights"]), tree["layer"]["bias"], tuple(tree["layer"]["mix"])
+        )
+        return layer, dict(tree["card"]), dict(tree["base"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
+
+
 def learn(
     recipe: Recipe,
     data: Sequence[Path],
@@ -89,6 +94,7 @@ def learn(
     out: Path,
     *,
     per_set: int = PER_SET,
+    keep_layer: Path | None = None,
     tower: bytes | None = None,
     jobs: int = 2,
     log: Callable[[str], None] = lambda _: None,
@@ -101,6 +107,8 @@ def learn(
     Writes what `make` needs to `out`.
 
     - recipe: that of the default bundle, whose augmentation, thresholds, gates and words are used
+    - keep_layer: an earlier file, whose layer is kept: the tower has not changed, the default
+      bundle has
 
     Raises LabError, ManifestError or OutputError.
     """
@@ -108,17 +116,16 @@ def learn(
     base = Bundle(path)
     spec = replace(base.card.crop, size=SIDE)
     items = read_manifests(data)
-    training, validation = (
-        _some(select(items, name), per_set) for name in (recipe.data.train, recipe.data.validation)
-    )
-    require_both_classes(training, f"split {recipe.data.train!r}")
+    left_out = recipe.data.leave_out
+    validation = _some(select(items, recipe.data.validation, left_out), per_set)
     require_both_classes(validation, f"split {recipe.data.validation!r}")
-    samples = find_samples(training, jobs=jobs).samples
-    log(f"{len(samples)} training faces go through the tower")
-    labels = np.array([sample.item.label for sample in samples])
-    datasets = np.array([sample.item.dataset for sample in samples])
-    views = list(_views(samples, spec, recipe.augment or Augment(), recipe.train.seed))
-    weights, bias = fit_layer(features(tower, views), labels, balanced_weights(labels, datasets))
+    if keep_layer is None:
+        training = _some(select(items, recipe.data.train, left_out), per_set)
+        weights, bias, counts = _train_layer(recipe, training, spec, tower, jobs, log)
+    else:
+        kept, card, _ = _read(keep_layer)
+        weights, bias = np.array(kept.weights), kept.bias
+        counts = [row for row in card["training_data"] if row["split"] == "train"]
 
     faces = cut_faces(validation, spec)
     log(f"{len(faces.crops)} validation faces go through the tower")
@@ -132,23 +139,42 @@ def learn(
     log("counted: base {:.3f}, tower {:.3f}, constant {:.3f}".format(*mix))
     layer = Layer(tuple(round(float(v), 7) for v in weights), bias, mix)
     graph = assemble(path.read_bytes(), base.card.crop.size, tower, layer)
-    counts = [
-        {
-            "dataset": str(name),
-            "split": split,
-            "real": int(((sets == name) & (y == 0)).sum()),
-            "fake": int(((sets == name) & (y == 1)).sum()),
-        }
-        for split, sets, y in (
-            ("train", datasets, labels),
-            ("validation", faces.datasets, faces.labels),
-        )
-        for name in sorted(set(sets))
-    ]
+    counts += _counts("validation", faces.datasets, faces.labels)
     sealed = finish(graph, _card(recipe, base, spec, counts), faces, recipe, test, TOLERANCE)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
     tree = {"schema": SCHEMA, "base": asdict(base.id), "layer": asdict(layer), "card": card}
     write_atomically(out, json.dumps(tree, ensure_ascii=False))
+
+
+def _train_layer(
+    recipe: Recipe,
+    training: Sequence[Item],
+    spec: CropSpec,
+    tower: bytes,
+    jobs: int,
+    log: Callable[[str], None],
+) -> tuple[Array, float, list[dict[str, Any]]]:
+    """The layer's weights and bias, and how many faces of each data set they come from."""
+    require_both_classes(training, f"split {recipe.data.train!r}")
+    samples = find_samples(training, jobs=jobs).samples
+    log(f"{len(samples)} training faces go through the tower")
+    labels = np.array([sample.item.label for sample in samples])
+    datasets = np.array([sample.item.dataset for sample in samples])
+    views = list(_views(samples, spec, recipe.augment or Augment(), recipe.train.seed))
+    weights, bias = fit_layer(features(tower, views), labels, balanced_weights(labels, datasets))
+    return weights, bias, _counts("train", datasets, labels)
+
+
+def _counts(split: str, datasets: Array, labels: Array) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset": str(name),
+            "split": split,
+            "real": int(((datasets == name) & (labels == 0)).sum()),
+            "fake": int(((datasets == name) & (labels == 1)).sum()),
+        }
+        for name in sorted(set(datasets))
+    ]
 
 
 def fit_layer(
