@@ -19,7 +19,7 @@ from unmask._internal import jpeg
 from unmask.bundle.card import parse_card
 from unmask.report.files import write_report
 from unmask.report.render import html, pack, pdf, unpack
-from unmask.report.view import build, command
+from unmask.report.view import NAMED_SETS, _training_sets, build, command
 from unmask.testing import example_card
 from unmask.types import (
     Credentials,
@@ -314,3 +314,15 @@ def test_a_pdf_leaves_nothing_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_p
     # any temporary file would fail
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     assert pdf(build(example(), CARD, DAY)).startswith(b"%PDF")
+
+
+def test_the_largest_training_sets_are_named_and_the_others_counted() -> None:
+    rows = [
+        {"dataset": f"set{number}", "split": "train", "real": number, "fake": 2 * number}
+        for number in range(1, 11)
+    ]
+    words = _training_sets([*rows, "?"])
+    assert len(words) == NAMED_SETS + 1
+    assert words[0] == "set10 (train): 10 real, 20 fake faces"
+    assert words[-1] == "2 smaller data sets: 3 real, 6 fake faces"
+    assert _training_sets(rows[:2])[-1] == "set1 (train): 1 real, 2 fake faces"

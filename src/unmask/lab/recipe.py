@@ -192,6 +192,7 @@ class ThresholdRules(_Strict):
     - fake_false_alarms: share of real validation faces above the `fake` threshold, in whichever
       data set it is largest
     - real_misses: share of fake validation faces below the `real` threshold, likewise
+    - clip_misses: share of fake validation clips below the `real` threshold for clips
     - smallest_set: data sets with fewer such faces do not choose by themselves, only with all
     """
 
@@ -199,6 +200,7 @@ class ThresholdRules(_Strict):
     smallest_set: int = Field(default=100, ge=1)
     fake_false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.01
     real_misses: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    clip_misses: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
 class GateRules(_Strict):

@@ -41,6 +41,9 @@ QUALITY = 85
 LISTED_PEOPLE = 40
 """People in the table at most."""
 
+NAMED_SETS = 8
+"""Data sets that a bundle was trained on that are named, the largest; the others are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -382,10 +385,22 @@ def _rows(tree: Any, *keys: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _training_sets(rows: Sequence[Any]) -> list[str]:
-    """What the bundle was trained on, as far as the card has it in the usual form."""
+    """What the bundle was trained on, as far as the card has it in the usual form.
+
+    The largest data sets by name; the others are counted.
+    """
     needed = {"dataset", "split", "real", "fake"}
     usual = [row for row in rows if isinstance(row, Mapping) and needed <= row.keys()]
-    return [_training_set(row) for row in usual]
+    # cards of another make may have anything there
+    usual = [row for row in usual if all(isinstance(row[key], int) for key in ("real", "fake"))]
+    usual.sort(key=lambda row: -(row["real"] + row["fake"]))
+    shown, others = usual[:NAMED_SETS], usual[NAMED_SETS:]
+    words = [_training_set(row) for row in shown]
+    if others:
+        real, fake = (sum(row[label] for row in others) for label in ("real", "fake"))
+        names = len({row["dataset"] for row in others})
+        words.append(f"{names} smaller data sets: {real} real, {fake} fake faces")
+    return words
 
 
 def _training_set(row: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def clips(reals: list[float], fakes: list[float]) -> ClipScores:
 def test_fake_lies_above_every_real_clip_and_real_below_nearly_all_fakes() -> None:
     reals = [0.1] * 19 + [0.6]
     fakes = [0.2, 0.3, *[0.9] * 18]
-    chosen = choose_clip_thresholds(clips(reals, fakes), SINGLE, real_misses=0.1)
+    chosen = choose_clip_thresholds(clips(reals, fakes), SINGLE, misses=0.1)
     assert log_odds(chosen["fake"]["probability"]) == pytest.approx(log_odds(0.6) + MARGIN)
     assert (chosen["fake"]["n"], chosen["fake"]["wrong"]) == (20, 0)
     # a tenth of twenty fakes may be missed: two lie at or below 0.3
@@ -36,17 +36,17 @@ def test_fake_lies_above_every_real_clip_and_real_below_nearly_all_fakes() -> No
 
 
 def test_they_are_never_stricter_than_those_for_one_face_nor_bolder_than_an_even_chance() -> None:
-    strict = choose_clip_thresholds(clips([0.99] * 10, [0.001] * 10), SINGLE, real_misses=0.05)
+    strict = choose_clip_thresholds(clips([0.99] * 10, [0.001] * 10), SINGLE, misses=0.05)
     assert strict["fake"]["probability"] == SINGLE.fake
     assert strict["real"]["probability"] == SINGLE.real
-    bold = choose_clip_thresholds(clips([0.01] * 10, [0.99] * 10), SINGLE, real_misses=0.05)
+    bold = choose_clip_thresholds(clips([0.01] * 10, [0.99] * 10), SINGLE, misses=0.05)
     assert bold["fake"]["probability"] == 0.5
     assert bold["real"]["probability"] == 0.5
 
 
 def test_too_few_clips_are_an_error() -> None:
     with pytest.raises(LabError, match="at least 10 real and 10 fake clips"):
-        choose_clip_thresholds(clips([0.1] * 9, [0.9] * 10), SINGLE, real_misses=0.05)
+        choose_clip_thresholds(clips([0.1] * 9, [0.9] * 10), SINGLE, misses=0.05)
 
 
 def test_clips_are_scanned_and_those_without_a_face_left_out(tiny_bundle: Path, demo: Path) -> None:

@@ -65,13 +65,11 @@ def score_clips(
     return ClipScores(np.array(labels), np.array(probabilities), tuple(names))
 
 
-def choose_clip_thresholds(
-    scores: ClipScores, single: Thresholds, real_misses: float
-) -> dict[str, Any]:
+def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float) -> dict[str, Any]:
     """The card's part `thresholds.clip`.
 
     `fake` lies a little above every real clip, but never above the threshold for one face nor below
-    an even chance. `real` lies where `real_misses` of the fake clips are below it, but never below
+    an even chance. `real` lies where `misses` of the fake clips are below it, but never below
     the threshold for one face nor above `fake`.
 
     - single: the thresholds for one face
@@ -87,7 +85,7 @@ def choose_clip_thresholds(
         )
     above_reals = sigmoid(log_odds(float(reals.max())) + MARGIN)
     fake = min(max(above_reals, 0.5), single.fake)
-    allowed_misses = float(np.quantile(fakes, real_misses, method="lower"))
+    allowed_misses = float(np.quantile(fakes, misses, method="lower"))
     real = min(max(allowed_misses, single.real), fake)
     return {
         "min_faces": MIN_FACES,

@@ -135,7 +135,7 @@ def finish(
 def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], recipe: Recipe) -> dict[str, Any]:
     videos = select(read_manifests(clips), recipe.data.validation)
     scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
-    return choose_clip_thresholds(scores, bundle.card.thresholds, recipe.thresholds.real_misses)
+    return choose_clip_thresholds(scores, bundle.card.thresholds, recipe.thresholds.clip_misses)
 
 
 def write_bundle(sealed: bytes, out: Path) -> None:
