@@ -25,7 +25,7 @@ def clips(reals: list[float], fakes: list[float]) -> ClipScores:
 
 
 def test_fake_lies_above_every_real_clip_and_real_below_nearly_all_fakes() -> None:
-    reals = [0.1] * 19 + [0.6]
+    reals = [0.45, 0.55] * 9 + [0.6, 0.6]  # so alike that the margin decides
     fakes = [0.2, 0.3, *[0.9] * 18]
     chosen = choose_clip_thresholds(clips(reals, fakes), SINGLE, misses=0.1)
     assert log_odds(chosen["fake"]["probability"]) == pytest.approx(log_odds(0.6) + MARGIN)
@@ -35,11 +35,19 @@ def test_fake_lies_above_every_real_clip_and_real_below_nearly_all_fakes() -> No
     assert (chosen["real"]["n"], chosen["real"]["wrong"]) == (20, 2)
 
 
+def test_reals_that_differ_much_push_the_threshold_for_fakes_up() -> None:
+    # log-odds -2 and 0, ten of each: mean -1, s 1.026; t(19, 0.99) = 2.539; √(1 + 1/20) = 1.0247
+    reals = [1 / (1 + np.exp(2)), 0.5] * 10
+    chosen = choose_clip_thresholds(clips(reals, [0.99] * 20), SINGLE, misses=0.05)
+    limit = -1 + 2.539 * 1.0260 * 1.0247
+    assert log_odds(chosen["fake"]["probability"]) == pytest.approx(limit, abs=0.002)
+
+
 def test_they_are_never_stricter_than_those_for_one_face_nor_bolder_than_an_even_chance() -> None:
     strict = choose_clip_thresholds(clips([0.99] * 10, [0.001] * 10), SINGLE, misses=0.05)
     assert strict["fake"]["probability"] == SINGLE.fake
     assert strict["real"]["probability"] == SINGLE.real
-    bold = choose_clip_thresholds(clips([0.01] * 10, [0.99] * 10), SINGLE, misses=0.05)
+    bold = choose_clip_thresholds(clips([0.001] * 10, [0.99] * 10), SINGLE, misses=0.05)
     assert bold["fake"]["probability"] == 0.5
     assert bold["real"]["probability"] == 0.5
 

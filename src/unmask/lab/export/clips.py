@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as students_t
 
 from unmask.analysis.timeline import log_odds, sigmoid
 from unmask.analysis.verdict import judged_faces, suspicion
@@ -26,8 +27,11 @@ from unmask.types import Report
 MIN_FACES = 8
 """Judged faces of a person from which on the thresholds for clips hold."""
 
+FALSE_ALARMS = 0.01
+"""Share of real clips of the same kind that may lie above the fake threshold."""
+
 MARGIN = 0.25
-"""Log-odds that the fake threshold lies above the most suspicious real clip."""
+"""Log-odds that the fake threshold lies above the most suspicious real clip, at least."""
 
 FEWEST = 10
 """Clips of each class that are needed: with fewer, nothing is known of how they vary."""
@@ -68,9 +72,14 @@ def score_clips(
 def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float) -> dict[str, Any]:
     """The card's part `thresholds.clip`.
 
-    `fake` lies a little above every real clip, but never above the threshold for one face nor below
-    an even chance. `real` lies where `misses` of the fake clips are below it, but never below
-    the threshold for one face nor above `fake`.
+    `fake` is the bound that one more real clip would exceed with a probability of `FALSE_ALARMS`,
+    and lies a little above every real clip, but never above the threshold for one face nor below
+    an even chance. A few dozen clips do not show how a hundredth of all clips looks, so the bound
+    takes their log-odds as normally distributed: mean + t · s · √(1 + 1/n), a prediction limit
+    (Hahn & Meeker, Statistical Intervals, 1991).
+
+    `real` lies where `misses` of the fake clips are below it, but never below the threshold for one
+    face nor above `fake`.
 
     - single: the thresholds for one face
 
@@ -83,8 +92,7 @@ def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float
             f"thresholds for clips need at least {FEWEST} real and {FEWEST} fake clips with a"
             f" person judged in {MIN_FACES} frames, but there are {len(reals)} and {len(fakes)}"
         )
-    above_reals = sigmoid(log_odds(float(reals.max())) + MARGIN)
-    fake = min(max(above_reals, 0.5), single.fake)
+    fake = min(max(sigmoid(_highest_expected(reals)), 0.5), single.fake)
     allowed_misses = float(np.quantile(fakes, misses, method="lower"))
     real = min(max(allowed_misses, single.real), fake)
     return {
@@ -93,3 +101,12 @@ def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float
         "fake": {"probability": fake, **exact_rate(reals >= fake)},
         "real": {"probability": real, **exact_rate(fakes <= real)},
     }
+
+
+def _highest_expected(reals: Array) -> float:
+    """The log-odds that nearly all real clips lie below."""
+    values = np.array([log_odds(float(probability)) for probability in reals])
+    n = len(values)
+    deviations = float(students_t.ppf(1 - FALSE_ALARMS, n - 1)) * np.sqrt(1 + 1 / n)
+    limit = values.mean() + deviations * values.std(ddof=1)
+    return float(max(limit, values.max() + MARGIN))
