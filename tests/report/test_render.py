@@ -18,6 +18,7 @@ from pypdf import PdfReader
 from unmask._internal import jpeg
 from unmask.bundle.card import parse_card
 from unmask.report.files import write_report
+from unmask.report.phrases import clip_sureness, sureness
 from unmask.report.render import html, pack, pdf, unpack
 from unmask.report.view import NAMED_SETS, _training_sets, build, command
 from unmask.testing import example_card
@@ -326,3 +327,18 @@ def test_the_largest_training_sets_are_named_and_the_others_counted() -> None:
     assert words[0] == "set10 (train): 10 real, 20 fake faces"
     assert words[-1] == "2 smaller data sets: 3 real, 6 fake faces"
     assert _training_sets(rows[:2])[-1] == "set1 (train): 1 real, 2 fake faces"
+
+
+def test_how_often_the_model_errs_in_words() -> None:
+    fake = Verdict(Label.FAKE, 0.98, (Reason.ABOVE_FAKE_THRESHOLD,))
+    faces = "Of a hundred real faces that the model was validated on, "
+    assert sureness(fake, 0.004, 0.1) == f"{faces}fewer than one would be called fake."
+    assert sureness(fake, 0.01, 0.1) == f"{faces}about one would be called fake."
+    real = Verdict(Label.REAL, 0.02, (Reason.BELOW_REAL_THRESHOLD,))
+    assert sureness(real, 0.01, 0.082).endswith("about 8 would be called real.")
+    clip = {"fake": {"n": 57, "wrong": 0}, "real": {"n": 64, "wrong": 5}}
+    assert clip_sureness(real, clip) == (
+        "Of the 64 fake clips that its thresholds were chosen on, 5 would be called real."
+    )
+    undecided = Verdict(Label.INCONCLUSIVE, 0.5, (Reason.BETWEEN_THRESHOLDS,))
+    assert sureness(undecided, 0.01, 0.05) == clip_sureness(undecided, clip) == ""

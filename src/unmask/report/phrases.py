@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from unmask.types import Label, Reason, Report, Verdict
 
 SENTENCES: dict[Label, str] = {
@@ -143,24 +146,37 @@ CREDENTIAL_WORDS: dict[str, str] = {
 
 def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: float) -> str:
     """How often the model errs where it says this, by its card."""
-    template = "Of a hundred {} faces that the model was validated on, about {} would be called {}."
     if verdict.label is Label.FAKE:
-        return template.format("real", _few(false_positive_rate), "fake")
+        return _of_a_hundred("real", false_positive_rate, "fake")
+    if verdict.label is Label.REAL:
+        return _of_a_hundred("fake", false_negative_rate, "real")
+    return ""
+
+
+def clip_sureness(verdict: Verdict, clip: Mapping[str, Any]) -> str:
+    """The same where the thresholds for clips were used.
+
+    - clip: the card's `thresholds.clip`
+    """
+    truth = {Label.FAKE: "real", Label.REAL: "fake"}.get(verdict.label)
+    counts = clip.get(verdict.label.value, {})
+    if truth is None or "n" not in counts:
+        return ""
     return (
-        template.format("fake", _few(false_negative_rate), "real")
-        if verdict.label is Label.REAL
-        else ""
+        f"Of the {counts['n']} {truth} clips that its thresholds were chosen on, {counts['wrong']}"
+        f" would be called {verdict.label.value}."
     )
 
 
-def _few(rate: float) -> str:
-    return (
-        "one"
-        if 0.005 <= rate < 0.015
-        else f"{100 * rate:.0f}"
-        if rate >= 0.015
-        else "fewer than one"
-    )
+def _of_a_hundred(truth: str, rate: float, called: str) -> str:
+    if rate < 0.005:
+        few = "fewer than one"
+    elif rate < 0.015:
+        few = "about one"
+    else:
+        few = f"about {100 * rate:.0f}"
+    faces = f"Of a hundred {truth} faces that the model was validated on"
+    return f"{faces}, {few} would be called {called}."
 
 
 def number(value: float | None) -> str:

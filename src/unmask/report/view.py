@@ -13,7 +13,7 @@ import unmask
 from unmask._internal import jpeg
 from unmask._internal.text import on_one_line
 from unmask.analysis.verdict import judged_faces, suspicion
-from unmask.bundle.card import Card
+from unmask.bundle.card import Card, Thresholds
 from unmask.report.figures import enlarge, legend, overlay, show_in_frame, timeline
 from unmask.report.json import settings_json
 from unmask.report.phrases import (
@@ -21,11 +21,12 @@ from unmask.report.phrases import (
     EXPLANATIONS,
     MEANS,
     TRACE_WORDS,
+    clip_sureness,
     headline,
     number,
     sureness,
 )
-from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment
+from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment, Verdict
 
 MARKS: dict[Label, str] = {
     Label.FAKE: "▲",
@@ -83,9 +84,7 @@ def build(
         "headline": headline(report),
         "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
         "probability": number(verdict.probability_fake),
-        "sureness": sureness(
-            verdict, thresholds.false_positive_rate, thresholds.false_negative_rate
-        ),
+        "sureness": _sureness(verdict, thresholds, card),
         "prevalence": prevalence_words,
         "means": means,
         "means_not": means_not,
@@ -123,6 +122,17 @@ def build(
         "version": unmask.__version__,
         "date": made_on.isoformat(),
     }
+
+
+def _sureness(verdict: Verdict, thresholds: Thresholds, card: Card) -> str:
+    """How often the model errs: by single faces, or by clips where their thresholds were used.
+
+    - thresholds: those that led to the verdict
+    """
+    if thresholds is card.thresholds:
+        rates = thresholds.false_positive_rate, thresholds.false_negative_rate
+        return sureness(verdict, *rates)
+    return clip_sureness(verdict, card.text["thresholds"]["clip"])
 
 
 def _finding_words(finding: Finding) -> str:
