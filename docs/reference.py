@@ -112,7 +112,8 @@ def _members(value: type) -> Iterator[str]:
         return
     fields = getattr(value, "__dataclass_fields__", {})
     if fields:
-        rows = [f"{field.name}: {field.type}" for field in fields.values()]
+        # in double quotes, as ruff writes code in Markdown too
+        rows = [f"{field.name}: {field.type}".replace("'", '"') for field in fields.values()]
         yield "\n```python\n" + "\n".join(rows) + "\n```\n"
     for name, member in vars(value).items():
         if name.startswith("_"):
