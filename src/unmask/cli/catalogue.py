@@ -11,6 +11,7 @@ import typer
 from unmask._internal.atomic import output_errors
 from unmask._internal.cores import cores
 from unmask.cli.output import JobsOption, ModelArgument, lab, say, tell
+from unmask.errors import LabError
 
 models = typer.Typer(
     help="Model bundles: list, show, check, make, learn.",
@@ -71,14 +72,17 @@ def make_model(
     name: Annotated[str, typer.Argument(help="Which one: accurate.")],
     out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
     learnt: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that `models learn` wrote; default: the one that comes with unmask."
-        ),
+        Path | None, typer.Option(help="File that `models learn` wrote.", show_default=False)
     ] = None,
 ) -> None:
     """Build the larger "accurate" bundle on this machine."""
     _require_accurate(name)
+    if learnt is None:
+        raise LabError(
+            "no learnt part of the accurate bundle ships with this version, because the untuned"
+            " tower adds next to nothing to the default bundle; `unmask models learn accurate`"
+            " makes one for --learnt (docs/lab.md)"
+        )
     with lab():
         from unmask.lab.export.accurate import make
     make(out, learnt)

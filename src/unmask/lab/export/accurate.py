@@ -2,9 +2,10 @@
 
 See `unmask.lab.models.clip_encoder`.
 
-It is too large to be committed. Committed is what was learnt, in `weights/accurate.json`: the
-linear layer, how the two are mixed, and the card; `learn` writes it. `make` joins it with the
-default bundle and the tower of the installed package.
+It is too large to be handed on whole. `learn` writes what was learnt into a small file: the linear
+layer, how the two are mixed, and the card. `make` joins that with the default bundle and the tower
+of the installed package. No such file ships: beside the present default bundle the untuned tower
+counts for next to nothing (docs/lab.md).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import datetime
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -47,27 +47,21 @@ PER_SET = 1500
 of a second."""
 
 
-def learnt_file() -> Path:
-    """What comes with unmask."""
-    return Path(str(files("unmask") / "weights" / "accurate.json"))
-
-
-def make(out: Path, learnt: Path | None = None, tower: bytes | None = None) -> None:
+def make(out: Path, learnt: Path, tower: bytes | None = None) -> None:
     """Write the bundle.
 
-    - learnt: the file of `learn`, by default the one that comes with unmask
+    - learnt: the file of `learn`
     - tower: its graph, by default that of the installed package
 
     Raises LabError where the parts do not belong together, BundleError where what comes out does
     not compute what its maker got, OutputError.
     """
-    path = learnt or learnt_file()
-    layer, card, wanted_base = _read(path)
+    layer, card, wanted_base = _read(learnt)
     base = find_bundle("default")
     bundle = Bundle(base)
     if bundle.id.sha256 != wanted_base["sha256"]:
         raise LabError(
-            f"{path} was learnt with {wanted_base['name']} {wanted_base['version']} (sha-256"
+            f"{learnt} was learnt with {wanted_base['name']} {wanted_base['version']} (sha-256"
             f" {wanted_base['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
             f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
         )
