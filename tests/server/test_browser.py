@@ -113,7 +113,7 @@ def test_a_picture(visit: Callable[..., Page], demo: Path) -> None:
         page.get_by_role("heading", name="File information and provenance (metadata)")
     ).to_be_visible()
     expect(page.locator("#live")).to_contain_text("2-generated.jpg")
-    for kind, start in (("Page", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
+    for kind, start in (("Web page (HTML)", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
         with page.expect_download() as waiting:
             page.get_by_role("button", name=kind, exact=True).click()
         assert waiting.value.path().read_bytes().lower().startswith(start.lower())
@@ -205,7 +205,7 @@ def test_several_files_in_a_row_and_one_that_is_none(
     give(page, demo / "1-photograph.jpg", broken, demo / "6-no-face.jpg")
     judged(page, 3)
     page.get_by_role("button", name="broken.mp4").click()
-    expect(page.locator("#failed-title")).to_contain_text("broken.mp4 could not be judged")
+    expect(page.locator("#failed-title")).to_contain_text("broken.mp4 could not be checked")
     expect(page.locator(".panel.failed")).to_contain_text("Neither a picture nor a video")
     page.get_by_role("button", name="6-no-face.jpg").click()
     expect(page.locator("#headline")).to_contain_text("no face")
@@ -231,8 +231,8 @@ def test_the_server_goes_away_and_comes_back(
     page = visit(server.url)
     server.kill()
     give(page, demo / "2-generated.jpg")
-    expect(page.locator(".doing")).to_contain_text("does not answer")
-    expect(page.locator("#server")).to_contain_text("does not answer")
+    expect(page.locator(".doing")).to_contain_text("does not respond")
+    expect(page.locator("#server")).to_contain_text("does not respond")
     serve(workers=1, port=server.port)
     judged(page)
     expect(page.locator("#headline")).to_be_visible()
