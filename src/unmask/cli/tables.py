@@ -120,31 +120,16 @@ def metrics_table(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
-def sources_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """The figures of each source, fakes first, the worst recognised first."""
+def lab_table(content: Mapping[str, Any]) -> Table:
+    """A table of the lab's pages for a terminal.
+
+    - content: head and rows of words, the first of each row a name
+    """
     table = Table()
-    for column in (
-        "source",
-        "class",
-        "faces",
-        "mean AUC",
-        "lowest AUC",
-        "against",
-        "called the opposite",
-        "inconclusive",
-    ):
-        table.add_column(column, justify="left" if column in ("source", "against") else "right")
-    for row in rows:
-        table.add_row(
-            row["source"],
-            row["label"],
-            str(row["n"]),
-            number(row["auc_mean"]),
-            number(row["auc_lowest"]),
-            row["against"],
-            f"{row['wrong']:.1%}",
-            f"{row['undecided']:.1%}",
-        )
+    for place, column in enumerate(content["head"]):
+        table.add_column(column, justify="right" if place else "left")
+    for row in content["rows"]:
+        table.add_row(*row)
     return table
 
 

