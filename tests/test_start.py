@@ -51,7 +51,7 @@ def test_one_click_makes_the_environment_and_opens_the_page(copy: Path, tmp_path
             )
             assert process.stdout is not None
             said = ""
-            while "stop: Ctrl-C" not in said:
+            while "Ctrl-C to stop" not in said:
                 line = process.stdout.readline()
                 assert line, (tmp_path / "log").read_text()
                 said += line

@@ -42,8 +42,8 @@ def on_two_nodes(folder: Path, ledger: Path, bundle: Path, what: str) -> dict[st
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    translate_errors: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return translate_errors
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +82,12 @@ def test_a_cluster_says_what_one_machine_says(
 ) -> None:
     """kill: a node dies in the middle; scorer: faces are scored by an actor on the other node."""
     ledger = tmp_path / "ray.ledger"
-    translate_errors = on_two_nodes(archive, ledger, tiny_bundle, what)
-    assert translate_errors["counts"] == {"judged": 270, "failed": 1}
+    told = on_two_nodes(archive, ledger, tiny_bundle, what)
+    assert told["counts"] == {"judged": 270, "failed": 1}
     assert contents(ledger) == contents(calm)
     assert reports(ledger) == reports(calm)
     if what != "kill":  # there, what was lost is judged once more
-        assert (translate_errors["judged"], translate_errors["known"]) == (251, 20)
+        assert (told["judged"], told["known"]) == (251, 20)
 
 
 @pytest.mark.slow
@@ -96,12 +96,12 @@ def test_the_command_line_starts_a_cluster_of_its_own(tiny_bundle: Path, tmp_pat
     options = ("scan", "--model", tiny_bundle, "--ledger", ledger, "--engine", "ray", folder)
     done = run(*options)
     assert done.returncode == 0, done.stderr
-    assert "20 files: 20 judged; this run judged 20" in done.stdout
+    assert "20 files: 20 judged; 20 checked now" in done.stdout
     with closing(read_ledger(ledger)) as database:
         assert database.execute("SELECT how FROM runs").fetchone()[0] == "done"
     done = run(*options)  # nothing to do: no cluster is started
     assert done.returncode == 0
-    assert "judged 0" in done.stdout
+    assert "0 checked now" in done.stdout
 
 
 def test_without_ray_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from helpers.clips import write_sound, write_video
 from helpers.provenance_files import as_bytes, picture, signed
-from helpers.requests import LATER, refused, send
+from helpers.api_requests import LATER, refused, send
 from helpers.serving import TINY, Served
 from unmask._internal import jpeg
 from unmask.detector import load_detector

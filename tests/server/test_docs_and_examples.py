@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from helpers.requests import LATER, send
+from helpers.api_requests import LATER, send
 from helpers.serving import Served
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from helpers.clips import write_sound, write_video
-from helpers.requests import send
+from helpers.api_requests import send
 from helpers.serving import Served
 from unmask.server.app import create_app
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from helpers.requests import LATER, refused, send
+from helpers.api_requests import LATER, refused, send
 from helpers.serving import Served
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from helpers.requests import LATER, refused, send
+from helpers.api_requests import LATER, refused, send
 from helpers.serving import Served
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
