@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
+from helpers.api_requests import LATER, refused, send
 from helpers.clips import write_sound, write_video
 from helpers.provenance_files import as_bytes, picture, signed
-from helpers.api_requests import LATER, refused, send
 from helpers.serving import TINY, Served
 from unmask._internal import jpeg
 from unmask.detector import load_detector

@@ -18,8 +18,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from helpers.clips import write_sound, write_video
 from helpers.api_requests import send
+from helpers.clips import write_sound, write_video
 from helpers.serving import Served
 from unmask.server.app import create_app
 
