@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,14 @@ import pytest
 from helpers.bundles import write_bundle
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_bundles_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests judge with what ships, whatever was put together on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNMASK_BUNDLES", str(tmp_path_factory.mktemp("bundles")))
+        yield
 
 
 @pytest.fixture(scope="session")

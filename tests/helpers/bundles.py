@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from unmask.bundle import seal
 from unmask.bundle.session import Bundle, canary_crops
 from unmask.faces.alignment import CropSpec
+from unmask.lab.models.tuned_tower import TunedTower
 from unmask.testing import example_card
 
 
@@ -52,6 +53,38 @@ def brightness_graph(size: int = 32, sign: float = 1.0, kind: int = TensorProto.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def greenness_graph(_: bytes, tuned: TunedTower) -> onnx.ModelProto:
+    """Instead of a tuned tower's: how green each 16 × 16 patch is, in hundredths."""
+    grid = tuned.side // 16
+    nodes = [
+        helper.make_node("Conv", ["faces", "colours"], ["green"]),
+        helper.make_node(
+            "AveragePool", ["green"], ["four"], kernel_shape=[16, 16], strides=[16, 16]
+        ),
+        helper.make_node("Squeeze", ["four", "channel"], ["square"]),
+        helper.make_node("Mul", ["square", "hundredth"], ["heatmap"]),
+        helper.make_node("ReduceMean", ["heatmap", "places"], ["logit"], keepdims=0),
+    ]
+    arrays = {
+        "colours": np.array([-1, 2, -1], np.float32).reshape(1, 3, 1, 1),
+        "channel": np.array([1], np.int64),
+        "places": np.array([1, 2], np.int64),
+        "hundredth": np.array(0.01, np.float32),
+    }
+    side = tuned.side
+    graph = helper.make_graph(
+        nodes,
+        "greenness",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["N", 3, side, side])],
+        [
+            helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["N", grid, grid]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
 def write_bundle(path: Path, graph: bytes | None = None, **changes: Any) -> Path:

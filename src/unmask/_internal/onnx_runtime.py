@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _SWITCH = "ORT_DISABLE_TELEMETRY"  # read once, when the library is loaded
 
@@ -34,7 +35,7 @@ this makes both numbers unsigned, which is exact; elsewhere it changes nothing."
 
 
 def open_session(
-    model: bytes,
+    model: bytes | Path,
     *,
     threads: int = 0,
     providers: Sequence[str] = ("CPUExecutionProvider",),
@@ -42,6 +43,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """A session that computes the same on every processor.
 
+    - model: a graph, or the file that holds it
     - threads: for one call; 0 for all cores
     - config: further entries of the session's configuration
 
@@ -52,4 +54,5 @@ def open_session(
     options.log_severity_level = 4
     for name, value in (_EXACT_8_BITS | dict(config or {})).items():
         options.add_session_config_entry(name, value)
-    return onnxruntime.InferenceSession(model, options, providers=list(providers))
+    source = str(model) if isinstance(model, Path) else model
+    return onnxruntime.InferenceSession(source, options, providers=list(providers))

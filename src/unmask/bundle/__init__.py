@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
 from unmask.bundle.seal import read_seal, seal
-from unmask.bundle.session import Bundle, Scored, Scorer, load_bundle, load_scorer, shipped_bundles
+from unmask.bundle.session import (
+    Bundle,
+    Scored,
+    Scorer,
+    TwoPartScorer,
+    load_bundle,
+    load_scorer,
+    shipped_bundles,
+)
 
 __all__ = [
     "Bundle",
@@ -18,6 +26,7 @@ __all__ = [
     "Scored",
     "Scorer",
     "Thresholds",
+    "TwoPartScorer",
     "load_bundle",
     "load_scorer",
     "read_seal",

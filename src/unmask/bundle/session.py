@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
+from unmask._internal.atomic import atomic_path
 from unmask._internal.onnx_runtime import onnxruntime, open_session
 from unmask._internal.plugins import find_plugins, load_plugin
 from unmask.bundle.card import Canaries, Card, parse_card
@@ -19,6 +22,7 @@ from unmask.bundle.seal import read_seal
 from unmask.errors import (
     BundleError,
     BundleFormatError,
+    BundleIntegrityError,
     BundleNotFoundError,
     CanaryError,
     MissingExtraError,
@@ -33,6 +37,14 @@ precision."""
 
 MAX_BATCH = 16
 """Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
+
+
+QUICK = "quick"
+"""The input of a graph in two parts that leaves the slow one out. It may be left out itself."""
+
+
+ACCURATE = "accurate"
+"""The bundle of two parts, put together on each machine by `unmask models make accurate`."""
 
 
 class Scored(NamedTuple):
@@ -61,8 +73,30 @@ class Scorer(Protocol):
         """Score n crops (size, size, 3) uint8 RGB; with heat maps if `explain`."""
 
 
+@runtime_checkable
+class TwoPartScorer(Protocol):
+    """A scorer with a slow part that it can leave out.
+
+    - has_quick: whether it has one after all
+    """
+
+    has_quick: bool
+
+    def score(
+        self, crops: Sequence[Image], *, explain: bool = False, quick: bool = False
+    ) -> Scored:
+        """As a Scorer's; `quick` leaves the slow part out."""
+
+
+def has_two_parts(scorer: Scorer) -> bool:
+    """Whether the scorer has a slow part that can be left out."""
+    return isinstance(scorer, TwoPartScorer) and scorer.has_quick
+
+
 class Bundle:
     """A checked bundle, ready to score.
+
+    - has_quick: whether it can score without its slow part
 
     Safe to call from several threads.
     """
@@ -88,6 +122,7 @@ class Bundle:
         if engine not in ENGINES:
             raise ValueError(f"the engine must be one of {', '.join(ENGINES)}, but is {engine!r}")
         try:
+            state = _state(path)
             content = path.read_bytes()
         except OSError as error:
             raise BundleNotFoundError(
@@ -98,16 +133,28 @@ class Bundle:
             self.id = ModelId(
                 self.card.name, self.card.version, hashlib.sha256(content).hexdigest()
             )
-            session = _session(content, threads, gpu)
+            # ONNX Runtime reads the file by itself: a large one is not held twice
+            del content
+            session = _session(path, threads, gpu)
+            if _state(path) != state:
+                raise BundleIntegrityError("the file changed while it was opened")
             self._uint8, self._tells_novelty = _check_graph(session, self.card)
+            optional = {value.name for value in session.get_overridable_initializers()}
+            self.has_quick = QUICK in optional and engine == "onnxruntime"
             self._run = session.run if engine == "onnxruntime" else _openvino(path, threads)
             if check:
                 self._check_canaries(self.card.canaries, ENGINES[engine])
         except BundleError as error:
             raise type(error)(f"{path} is refused: {error}") from error
 
-    def score(self, crops: Sequence[Image], *, explain: bool = False) -> Scored:
-        """Score n crops (size, size, 3) uint8 RGB; with heat maps if `explain`."""
+    def score(
+        self, crops: Sequence[Image], *, explain: bool = False, quick: bool = False
+    ) -> Scored:
+        """Score n crops (size, size, 3) uint8 RGB; with heat maps if `explain`.
+
+        - quick: leave the slow part out, in a bundle that has one. The logits are on the same
+          scale; they know less.
+        """
         size = self.card.crop.size
         for crop in crops:
             if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
@@ -115,8 +162,9 @@ class Bundle:
                     f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}"
                 )
         outputs = ["logit", *["heatmap"] * explain, *["novelty"] * self._tells_novelty]
+        choice = {QUICK: np.array(True)} if quick and self.has_quick else {}
         batches = [
-            self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])})
+            self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])} | choice)
             for start in range(0, len(crops), MAX_BATCH)
         ]
         if not batches:
@@ -153,6 +201,16 @@ class Bundle:
             )
 
 
+def write_bundle(sealed: bytes, out: Path) -> None:
+    """Write a bundle that opens as every user will open it, or nothing.
+
+    Raises BundleError, OutputError.
+    """
+    with atomic_path(out) as partial:
+        partial.write_bytes(sealed)
+        Bundle(partial)  # its canaries are checked before it takes its place
+
+
 def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
     """The inputs of the self-test: smooth random patterns, cut out like faces.
 
@@ -179,8 +237,28 @@ def shipped_bundles() -> dict[str, Path]:
     }
 
 
+def made_bundles() -> Path:
+    """The folder for bundles that are put together on this machine.
+
+    The environment variable UNMASK_BUNDLES names it; else it lies inside the virtual environment,
+    so that it goes with it, or in the home folder.
+    """
+    named = os.environ.get("UNMASK_BUNDLES")
+    if named:
+        return Path(named)
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix) / "share" / "unmask"
+    return Path.home() / ".local" / "share" / "unmask"
+
+
+def best_bundle() -> str:
+    """The name of the bundle that judges best on this machine."""
+    made = made_bundles() / f"{ACCURATE}.onnx"
+    return ACCURATE if made.is_file() else "default"
+
+
 def find_bundle(name: str) -> Path:
-    """The file of a shipped bundle's name, or the file itself.
+    """The file of a shipped or made bundle's name, or the file itself.
 
     Raises BundleNotFoundError.
     """
@@ -189,6 +267,14 @@ def find_bundle(name: str) -> Path:
         return shipped[name]
     if Path(name).is_file():
         return Path(name)
+    if name == ACCURATE:
+        made = made_bundles() / f"{ACCURATE}.onnx"
+        if made.is_file():
+            return made
+        raise BundleNotFoundError(
+            "the bundle accurate is put together on each machine, and was not yet on this one:"
+            " unmask models make accurate"
+        )
     raise BundleNotFoundError(
         f"there is no bundle {name!r}: neither a file nor one of the shipped ones"
         f" ({', '.join(shipped) or 'none'})"
@@ -228,7 +314,13 @@ def load_scorer(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> 
     return load_bundle(name, threads=threads, engine=engine)
 
 
-def _session(content: bytes, threads: int, gpu: bool) -> onnxruntime.InferenceSession:
+def _state(path: Path) -> tuple[int, int, int]:
+    """Which file that is, and since when it is as it is."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _session(path: Path, threads: int, gpu: bool) -> onnxruntime.InferenceSession:
     providers = ["CPUExecutionProvider"]
     if gpu:
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
@@ -239,7 +331,7 @@ def _session(content: bytes, threads: int, gpu: bool) -> onnxruntime.InferenceSe
     # waiting threads sleep instead of spinning: the cores are needed for decoding and finding
     config = {"session.intra_op.allow_spinning": "0"}
     try:
-        return open_session(content, threads=threads, providers=providers, config=config)
+        return open_session(path, threads=threads, providers=providers, config=config)
     except Exception as error:  # ONNX Runtime's errors share no base
         raise BundleFormatError(
             f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}"

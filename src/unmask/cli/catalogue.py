@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from unmask._internal.atomic import output_errors
-from unmask._internal.cores import cores
-from unmask.cli.output import JobsOption, ModelArgument, lab, say, tell
-from unmask.errors import LabError
+from unmask.cli.output import ModelArgument, lab, say, tell
 
 models = typer.Typer(
     help="Model bundles: list, show, check, make, learn.",
@@ -70,62 +68,49 @@ def check_model(model: ModelArgument = "default") -> None:
 @models.command("make")
 def make_model(
     name: Annotated[str, typer.Argument(help="Which one: accurate.")],
-    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The bundle to write (.onnx).", show_default="where scans look for it"),
+    ] = None,
     learnt: Annotated[
-        Path | None, typer.Option(help="File that `models learn` wrote.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="File that `models learn` wrote.", show_default="the one that comes with unmask"
+        ),
     ] = None,
 ) -> None:
-    """Build the larger "accurate" bundle on this machine."""
+    """Put the larger bundle "accurate" together on this machine."""
     _require_accurate(name)
-    if learnt is None:
-        raise LabError(
-            "no learnt part of the accurate bundle ships with this version, because the untuned"
-            " tower adds next to nothing to the default bundle; `unmask models learn accurate`"
-            " makes one for --learnt (docs/lab.md)"
-        )
-    with lab():
-        from unmask.lab.export.accurate import make
-    make(out, learnt)
-    tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB); use it with --model {out}")
+    with lab("large"):
+        from unmask.lab.export.joining import make
+    made = make(out, learnt)
+    how = f"use it with --model {made}" if out is not None else "scans use it from now on"
+    tell(f"written: {made} ({made.stat().st_size / 1e6:.1f} MB); {how}")
 
 
 @models.command("learn")
 def learn_model(
     name: Annotated[str, typer.Argument(help="Which one: accurate.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of a recipe that tunes CLIP's tower.")],
     data: Annotated[
         list[Path], typer.Option(help="Manifests with the splits that the recipe names.")
     ],
-    out: Annotated[Path, typer.Option(help="File to write, for `models make` (.json).")],
+    out: Annotated[Path, typer.Option(help="File to write, for `models make` (.safetensors).")],
     test: Annotated[
         list[Path] | None, typer.Option(help="Manifests measured for the card.")
     ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="Recipe of the default bundle.")
-    ] = "unmask-lite0-abroad",
-    per_set: Annotated[
-        int, typer.Option(min=10, help="At most this many faces per data set and class.")
-    ] = 1500,
-    keep_layer: Annotated[
-        Path | None,
-        typer.Option(help="Keep the layer of this earlier file, and choose the rest anew."),
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Manifests of videos whose validation split chooses the thresholds for clips."
+        ),
     ] = None,
-    jobs: JobsOption = 0,
 ) -> None:
-    """Train the part of the "accurate" bundle that is ours."""
+    """Mix a tuned tower with the default bundle, and write the part of "accurate" that is ours."""
     _require_accurate(name)
     with lab():
         from unmask.lab.export.accurate import learn
-        from unmask.lab.recipe import load_recipe
-    learn(
-        load_recipe(recipe),
-        data,
-        test or [],
-        out,
-        per_set=per_set,
-        keep_layer=keep_layer,
-        jobs=cores(jobs),
-        log=say,
-    )
+    learn(run, data, test or [], out, clips=clips or [], log=say)
     tell(f"written: {out}")
 
 

@@ -10,11 +10,13 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from unmask._internal.plugins import find_plugins
+from unmask.errors import UnmaskError
 
 PURPOSES = {
     "finders": "face finders MTCNN and dlib (--faces)",
     "openvino": "scoring by OpenVINO (--engine openvino)",
     "web": "the page and the API (unmask serve)",
+    "large": "the accurate bundle (models make accurate)",
     "archive": "buckets, web listings, Parquet (scan --ledger)",
     "ray": "many machines (scan --ledger --executor ray)",
     "train": "train, evaluate and export",
@@ -45,6 +47,7 @@ def examine() -> list[Diagnosis]:
         Diagnosis("Python", True, f"{platform.python_version()} on {platform.machine()}"),
         *(_package(requirement) for requirement in needed(requirements)),
         _tried("default bundle", _load_bundle),
+        _accurate(),
         _tried("face finder yunet", _load_finder),
         _tried("face comparison SFace", _load_embedding),
         *(_extra(extra, requirements) for extra in PURPOSES),
@@ -102,6 +105,22 @@ def _load_bundle() -> str:
 
     bundle = load_bundle("default")
     return f"{bundle.id.name} {bundle.id.version}, self-test passed"
+
+
+def _accurate() -> Diagnosis:
+    from unmask.bundle import load_bundle
+    from unmask.bundle.session import ACCURATE, best_bundle
+
+    what = f"{ACCURATE} bundle"
+    if best_bundle() != ACCURATE:
+        advice = "not made here, so scans use the default bundle: unmask models make accurate"
+        return Diagnosis(what, False, advice, optional=True)
+    try:
+        bundle = load_bundle(ACCURATE)
+    except UnmaskError as error:
+        return Diagnosis(what, False, str(error))
+    used = "scans and the server use it"
+    return Diagnosis(what, True, f"{bundle.id.name} {bundle.id.version}, self-test passed; {used}")
 
 
 def _load_finder() -> str:

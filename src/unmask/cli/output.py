@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 ModelOption = Annotated[
-    str, typer.Option(help="Model bundle: the name of a shipped one, or a file.")
+    str | None,
+    typer.Option(
+        help="Model bundle: default, accurate, or a file.",
+        show_default="accurate where it was made, else default",
+    ),
 ]
-ModelArgument = Annotated[
-    str, typer.Argument(help="Model bundle: the name of a shipped one, or a file.")
-]
+ModelArgument = Annotated[str, typer.Argument(help="Model bundle: default, accurate, or a file.")]
 FacesOption = Annotated[
     str, typer.Option(help="Face finder: yunet, mtcnn, dlib, yunet=FILE, or an installed one.")
 ]
@@ -120,8 +122,11 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
 
 
 @contextmanager
-def lab() -> Iterator[None]:
-    """Turns a missing package of the lab into advice to install it."""
+def lab(extra: str = "train") -> Iterator[None]:
+    """Turns a missing package of the lab into advice to install it.
+
+    - extra: the one that brings what is needed
+    """
     from unmask.errors import MissingExtraError
 
     try:
@@ -129,4 +134,4 @@ def lab() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
             raise
-        raise MissingExtraError(f"the lab ({error.name} is missing)", "train") from error
+        raise MissingExtraError(f"the lab ({error.name} is missing)", extra) from error

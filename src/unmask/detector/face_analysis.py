@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from itertools import islice
 
 from unmask.analysis.timeline import find_segments, trace
 from unmask.analysis.tracking import group_people
 from unmask.analysis.verdict import judge_person
 from unmask.bundle import Scorer
-from unmask.bundle.session import MAX_BATCH
+from unmask.bundle.session import MAX_BATCH, has_two_parts
+from unmask.detector.closer_looks import apply_closer_looks, plan_closer_looks
 from unmask.detector.comparison import FaceComparison
 from unmask.detector.evidence import EvidenceStore, add_exhibits
 from unmask.detector.extract import FaceExtractor
 from unmask.detector.progress import ProgressReporter, Stage
 from unmask.detector.rechecking import apply_recheck, plan_recheck
+from unmask.detector.sampling import StridedSampler
 from unmask.detector.scoring import (
     CropScore,
     ScoredCrops,
@@ -39,6 +41,10 @@ from unmask.types import (
 )
 
 _POINTS_TO = {Label.FAKE: Label.FAKE, Label.REAL: Label.REAL}
+
+
+KEPT_CROPS = 256
+"""Crops of one file that are kept for a bundle's slow part at most, spread over it."""
 
 
 class FaceAnalysis:
@@ -68,6 +74,10 @@ class FaceAnalysis:
         self._faces: list[Face] = []  # a face's number is its place here
         self._waiting: dict[int, Image] = {}  # crops to be scored, by the face's number
         self._scores: dict[int, CropScore] = {}  # by the face's number
+        # Of a bundle with a slow part: what the quick part says, and crops for the slow one.
+        self._two_parts = has_two_parts(scorer)
+        self._quick_scores: Mapping[int, CropScore] = self._scores
+        self._crops: StridedSampler[Image] = StridedSampler(KEPT_CROPS, progress.frames_expected)
         self.evidence = EvidenceStore(scorer.card, settings, progress.frames_expected)
         self.score_s = 0.0
         self.crowded_frames = 0
@@ -99,6 +109,22 @@ class FaceAnalysis:
         """Score all faces that wait."""
         if self._waiting:
             yield from self._score_waiting(len(self._waiting))
+
+    def look_closer(self) -> Scoring:
+        """Let the bundle's slow part, if it has one, see the best faces of each person."""
+        if not self._two_parts:
+            return
+        crops = self._crops.kept()
+        stretches = plan_closer_looks(self.group(), list(crops))
+        numbers = [number for stretch in stretches for number in stretch.looked_at]
+        if not numbers:
+            return
+        scored = yield self._request([crops[number] for number in numbers], quick=False)
+        self.score_s += scored.seconds
+        closer = dict(zip(numbers, scored.scores, strict=True))
+        self._quick_scores = self._scores
+        self._scores = apply_closer_looks(self._scores, stretches, closer)
+        self._progress.enter(Stage.LOOKING)
 
     def group(self) -> list[tuple[Score, ...]]:
         """The faces seen so far, with their scores, by person."""
@@ -133,11 +159,11 @@ class FaceAnalysis:
         )
         after: dict[tuple[int, str], CropScore] = {}
         if plan.crops:
-            scored = yield self._request(list(plan.crops.values()))
+            scored = yield self._request(list(plan.crops.values()), quick=self._two_parts)
             self.score_s += scored.seconds
             after = dict(zip(plan.crops, scored.scores, strict=True))
             self._progress.enter(Stage.CHECKING)
-        return apply_recheck(people, plan, self._scores, after, self._card)
+        return apply_recheck(people, plan, self._quick_scores, after, self._card)
 
     def explain(self, people: tuple[Person, ...]) -> tuple[Person, ...]:
         """The people with exhibits: faces to look at, and tested heat maps."""
@@ -146,22 +172,25 @@ class FaceAnalysis:
 
     def _score_waiting(self, count: int) -> Scoring:
         numbers = list(islice(self._waiting, count))
-        scored = yield self._request([self._waiting.pop(number) for number in numbers])
+        crops = [self._waiting.pop(number) for number in numbers]
+        scored = yield self._request(crops, quick=self._two_parts)
         self.score_s += scored.seconds
-        for number, crop_score in zip(numbers, scored.scores, strict=True):
+        for number, crop, crop_score in zip(numbers, crops, scored.scores, strict=True):
             face = gate_by_novelty(self._faces[number], crop_score.novelty, self._card)
             self._faces[number] = face
             if face.quality is None or face.quality.unusable is None:
                 self._scores[number] = crop_score
+                if self._two_parts:
+                    self._crops.add(number, crop)
         just_scored = [
             to_score(self._faces[number], self._scores.get(number), self._card)
             for number in numbers
         ]
         self._progress.enter(Stage.LOOKING, just_scored)
 
-    def _request(self, crops: Sequence[Image]) -> ScoringRequest:
+    def _request(self, crops: Sequence[Image], *, quick: bool) -> ScoringRequest:
         # a picture's faces are few: they are scored together with other pictures'
-        return ScoringRequest(crops, may_wait=not self._is_video)
+        return ScoringRequest(crops, may_wait=not self._is_video, quick=quick)
 
     def _fake_segments(self, scores: Sequence[Score]) -> tuple[Segment, ...]:
         """The segments that look fake enough to be called so."""

@@ -95,8 +95,9 @@ def scan_file(
             _look_at_picture(source, viewing)
         media = replace(source.media, frames_read=progress.frames)
 
-    # 3. Score the faces that still wait.
+    # 3. Score the faces that still wait; a bundle's slow part sees the best few of each person.
     yield from faces.score_all()
+    yield from faces.look_closer()
 
     # 4. Tell people apart, and judge each.
     with clocks.evidence:

@@ -10,8 +10,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from unmask.bundle import Scorer
+from unmask.bundle import Scorer, TwoPartScorer
 from unmask.bundle.card import Card
+from unmask.bundle.session import has_two_parts
 from unmask.faces.alignment import corners_of, landmarks_of
 from unmask.types import Face, Floats, Image, Report, Score
 
@@ -22,10 +23,12 @@ class ScoringRequest:
 
     - crops: each (size, size, 3) uint8 RGB
     - may_wait: whether they may wait to be scored together with other files'
+    - quick: whether to leave the bundle's slow part out, where it has one
     """
 
     crops: Sequence[Image]
     may_wait: bool
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +38,13 @@ class CropScore:
     - logit: its raw output
     - heatmap: (h, w) float32, or None if it was not asked for
     - novelty: how unlike the training faces, or None from a bundle that does not say
+    - quick: whether a bundle's slow part was left out
     """
 
     logit: float
     heatmap: Floats | None
     novelty: float | None
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,27 +109,43 @@ def score_together(
     scorer: Scorer, requests: Sequence[ScoringRequest], *, explain: bool
 ) -> list[ScoredCrops]:
     """Score what several scans ask for in one go: the answer to each, in their order."""
-    crops = [crop for request in requests for crop in request.crops]
+    answers: dict[int, ScoredCrops] = {}
+    for quick in (True, False):
+        places = [place for place, request in enumerate(requests) if request.quick is quick]
+        crops = [crop for place in places for crop in requests[place].crops]
+        scores, seconds_each = _score(scorer, crops, explain=explain, quick=quick)
+        start = 0
+        for place in places:
+            count = len(requests[place].crops)
+            mine = tuple(scores[start : start + count])
+            answers[place] = ScoredCrops(mine, seconds_each * count)
+            start += count
+    return [answers[place] for place in range(len(requests))]
+
+
+def _score(
+    scorer: Scorer, crops: Sequence[Image], *, explain: bool, quick: bool
+) -> tuple[list[CropScore], float]:
+    """The scores of the crops, and the seconds that each took."""
     if not crops:
-        return [ScoredCrops((), 0.0) for _ in requests]
+        return [], 0.0
     started = perf_counter()
-    scored = scorer.score(crops, explain=explain)
+    quick = quick and has_two_parts(scorer)
+    if quick and isinstance(scorer, TwoPartScorer):
+        scored = scorer.score(crops, explain=explain, quick=True)
+    else:
+        scored = scorer.score(crops, explain=explain)
     seconds_each = (perf_counter() - started) / len(crops)
     scores = [
         CropScore(
             logit=float(scored.logits[place]),
             heatmap=None if scored.heatmaps is None else scored.heatmaps[place],
             novelty=None if scored.novelty is None else float(scored.novelty[place]),
+            quick=quick,
         )
         for place in range(len(crops))
     ]
-    answers = []
-    start = 0
-    for request in requests:
-        mine = tuple(scores[start : start + len(request.crops)])
-        answers.append(ScoredCrops(mine, seconds_each * len(mine)))
-        start += len(request.crops)
-    return answers
+    return scores, seconds_each
 
 
 def run_alone(scan: PausedScan, scorer: Scorer, *, explain: bool) -> Report:
@@ -152,4 +173,4 @@ def to_score(face: Face, scored: CropScore | None, card: Card) -> Score:
     if scored.heatmap is not None:
         corners = corners_of(landmarks_of(face), card.crop)
     probability = card.calibration.probability(scored.logit)
-    return Score(face, scored.logit, probability, scored.heatmap, corners)
+    return Score(face, scored.logit, probability, scored.heatmap, corners, scored.quick)

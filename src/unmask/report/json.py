@@ -180,6 +180,8 @@ def _face(score: Score) -> FaceJson:
         tree["heatmap"] = [[_rounded(value, 3) for value in row] for row in score.heatmap]
     if score.corners is not None:
         tree["corners"] = [[_rounded(value, 1) for value in corner] for corner in score.corners]
+    if score.quick:
+        tree["quick"] = True
     return tree
 
 

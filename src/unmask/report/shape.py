@@ -108,6 +108,12 @@ class FaceJson(TypedDict):
             Doc("with `--explain`: corners of the map in the frame, clockwise from its upper left"),
         ]
     ]
+    quick: NotRequired[
+        Annotated[
+            bool,
+            Doc("true if only the quick part of the model saw this face itself (`accurate`)"),
+        ]
+    ]
 
 
 class SegmentJson(TypedDict):

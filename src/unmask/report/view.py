@@ -230,10 +230,12 @@ def _row(person: Person) -> tuple[str, str, str, str, str]:
 
 def _seen(person: Person, frames_read: int) -> str:
     first, last = person.scores[0].face.time_s, person.scores[-1].face.time_s
-    judged = sum(score.probability_fake is not None for score in person.scores)
+    judged = [score for score in person.scores if score.probability_fake is not None]
+    by_both = sum(not score.quick for score in judged)
+    closely = f", in {by_both} of them by both parts of the model" if by_both < len(judged) else ""
     return (
         f"seen in {len(person.scores)} of {frames_read} frames, {first:.1f} to {last:.1f} s;"
-        f" judged in {judged}"
+        f" judged in {len(judged)}{closely}"
     )
 
 

@@ -173,6 +173,8 @@ class Score:
       if not asked for
     - corners: (4, 2) float32, the square that it covers in pixels of the frame, clockwise from its
       upper left, with it
+    - quick: whether the slow part of a bundle that has one did not see this face itself; the score
+      is then moved as far as it moved the person's other faces
 
     A face that could not be judged has a Score with both None, and its quality says why.
     """
@@ -182,6 +184,7 @@ class Score:
     probability_fake: float | None
     heatmap: Floats | None = None
     corners: Floats | None = None
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)

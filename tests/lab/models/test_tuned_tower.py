@@ -91,10 +91,11 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
         side=160,
         depth=12,
     )
-    trained.write(tmp_path / "tuned.safetensors")
-    read = read_tuned(tmp_path / "tuned.safetensors")
+    trained.write(tmp_path / "tuned.safetensors", {"card": "of both"})
+    read, notes = read_tuned(tmp_path / "tuned.safetensors")
     assert np.array_equal(read.norms["norm.weight"], trained.norms["norm.weight"])
     assert np.array_equal(read.head, trained.head)
+    assert notes == {"card": "of both"}
     assert (read.bias, read.side, read.depth) == (0.25, 160, 12)
     (tmp_path / "other.safetensors").write_bytes(b"other")
     with pytest.raises(LabError, match="cannot be read as a tuned tower"):

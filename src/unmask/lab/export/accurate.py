@@ -1,243 +1,164 @@
-"""The bundle `accurate`: the default's network and CLIP's image encoder in one graph.
+"""A run that tuned CLIP's tower → the learnt part of the bundle `accurate`.
 
-See `unmask.lab.models.clip_encoder`.
-
-It is too large to be handed on whole. `learn` writes what was learnt into a small file: the linear
-layer, how the two are mixed, and the card. `make` joins that with the default bundle and the tower
-of the installed package. No such file ships: beside the present default bundle the untuned tower
-counts for next to nothing (docs/lab.md).
+The default's small network and the tower are mixed on validation faces, and the pair is calibrated
+and measured as every bundle is.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from unmask._internal.atomic import write_atomically
-from unmask.bundle import Bundle, read_seal, seal
-from unmask.bundle.session import find_bundle
+from unmask._internal.onnx_runtime import open_session
+from unmask.bundle import Bundle, read_seal
+from unmask.bundle.session import MAX_BATCH, QUICK, find_bundle
 from unmask.errors import LabError
-from unmask.faces.alignment import CropSpec
-from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
-from unmask.lab.data.samples import Sample, find_samples
+from unmask.lab.data.manifest import read_manifests, require_both_classes, select
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.export.export import cut_faces, finish, write_bundle
-from unmask.lab.export.thresholds import balanced_weights
-from unmask.lab.models.clip_encoder import SIDE, Layer, assemble, features, read_tower
-from unmask.lab.recipe import Augment, Recipe
-from unmask.lab.training.augment import training_crop
-from unmask.lab.training.train import command_line
+from unmask.lab.export.export import cut_faces, finish
+from unmask.lab.export.joining import write_learnt
+from unmask.lab.export.thresholds import balanced_weights, joined_small_sets
+from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.pair import Mix, join
+from unmask.lab.models.tuned_tower import TunedTower, tuned_from_state
+from unmask.lab.recipe import Recipe
+from unmask.lab.training.train import command_line, load_run
 from unmask.types import Image
-
-SCHEMA = "unmask.accurate/1"
-
-TOLERANCE = 0.15
-"""Of the canaries: 8-bit arithmetic differs a little between processors."""
-
-PER_SET = 1500
-"""Faces of one data set and class that the layer learns from, at most: the tower takes each a tenth
-of a second."""
-
-
-def make(out: Path, learnt: Path, tower: bytes | None = None) -> None:
-    """Write the bundle.
-
-    - learnt: the file of `learn`
-    - tower: its graph, by default that of the installed package
-
-    Raises LabError where the parts do not belong together, BundleError where what comes out does
-    not compute what its maker got, OutputError.
-    """
-    layer, card, wanted_base = _read(learnt)
-    base = find_bundle("default")
-    bundle = Bundle(base)
-    if bundle.id.sha256 != wanted_base["sha256"]:
-        raise LabError(
-            f"{learnt} was learnt with {wanted_base['name']} {wanted_base['version']} (sha-256"
-            f" {wanted_base['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
-            f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
-        )
-    graph = assemble(base.read_bytes(), bundle.card.crop.size, tower or read_tower(), layer)
-    write_bundle(seal(graph, card), out)
-
-
-def _read(path: Path) -> tuple[Layer, dict[str, Any], dict[str, Any]]:
-    """What `learn` wrote: the layer, the card, and which bundle it was learnt with."""
-    try:
-        tree = json.loads(path.read_text())
-        layer = Layer(
-            tuple(tree["layer"]["weights"]), tree["layer"]["bias"], tuple(tree["layer"]["mix"])
-        )
-        return layer, dict(tree["card"]), dict(tree["base"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
 
 
 def learn(
-    recipe: Recipe,
+    run: Path,
     data: Sequence[Path],
     test: Sequence[Path],
     out: Path,
     *,
-    per_set: int = PER_SET,
-    keep_layer: Path | None = None,
+    clips: Sequence[Path] = (),
     tower: bytes | None = None,
-    jobs: int = 2,
     log: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Train the layer, and choose mix, thresholds and gates.
+    """Choose mix, calibration, thresholds and gates, and write what `make` needs to `out`.
 
-    The layer is fitted on the train split, each face in one augmented view; the rest on the
-    validation split; the test manifests are measured for the card.
-
-    Writes what `make` needs to `out`.
-
-    - recipe: that of the default bundle, whose augmentation, thresholds, gates and words are used
-    - keep_layer: an earlier file, whose layer is kept: the tower has not changed, the default
-      bundle has
+    - run: of a recipe that tunes CLIP's tower under a linear head
+    - data: manifests whose validation split chooses, together with all rows of the data sets that
+      the recipe leaves out
+    - test: manifests that are measured for the card
+    - clips: manifests of videos whose validation split chooses the thresholds for clips
 
     Raises LabError, ManifestError or OutputError.
     """
+    recipe, network, facts = load_run(run)
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
     tower, path = tower or read_tower(), find_bundle("default")
     base = Bundle(path)
-    spec = replace(base.card.crop, size=SIDE)
+
+    # 1. What each of the two says of the validation faces.
     items = read_manifests(data)
-    left_out = recipe.data.leave_out
-    validation = _some(select(items, recipe.data.validation, left_out), per_set)
+    left_out = set(recipe.data.leave_out)
+    validation = select(items, recipe.data.validation, left_out)
+    validation += [item for item in items if item.dataset in left_out]
     require_both_classes(validation, f"split {recipe.data.validation!r}")
-    if keep_layer is None:
-        training = _some(select(items, recipe.data.train, left_out), per_set)
-        weights, bias, counts = _train_layer(recipe, training, spec, tower, jobs, log)
-    else:
-        kept, card, _ = _read(keep_layer)
-        weights, bias = np.array(kept.weights), kept.bias
-        counts = [row for row in card["training_data"] if row["split"] == "train"]
-
-    faces = cut_faces(validation, spec)
+    faces = cut_faces(validation, base.card.crop)
     log(f"{len(faces.crops)} validation faces go through the tower")
-    small = replace(spec, size=base.card.crop.size)
-    mix = fit_mix(
-        base.score([small.fit(crop) for crop in faces.crops]).logits,
-        features(tower, faces.crops) @ weights + bias,
-        faces.labels,
-        balanced_weights(faces.labels, faces.datasets),
-    )
-    log("counted: base {:.3f}, tower {:.3f}, constant {:.3f}".format(*mix))
-    layer = Layer(tuple(round(float(v), 7) for v in weights), bias, mix)
-    graph = assemble(path.read_bytes(), base.card.crop.size, tower, layer)
-    counts += _counts("validation", faces.datasets, faces.labels)
-    sealed = finish(graph, _card(recipe, base, spec, counts), faces, recipe, test, TOLERANCE)
+    apart = Mix(small=0, tower=1, constant=0, quick_slope=1, quick_constant=0)
+    graph = join(path.read_bytes(), base.card.crop.size, tower, tuned, apart)
+    by_tower, by_small = _logits_apart(graph, faces.crops)
+
+    # 2. How they are mixed.
+    datasets = joined_small_sets(faces, recipe.thresholds.smallest_set)
+    weights = balanced_weights(faces.labels, datasets)
+    mix = fit_mix(by_small, by_tower, faces.labels, weights)
+    log(f"the joint logit: {mix}")
+
+    # 3. The pair as a bundle like any other.
+    graph = join(path.read_bytes(), base.card.crop.size, tower, tuned, mix)
+    beginning = _card(recipe, facts, base, tuned, mix)
+    tolerance = base.card.canaries.tolerance
+    sealed = finish(graph, beginning, faces, recipe, test, tolerance, clips)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
-    tree = {"schema": SCHEMA, "base": asdict(base.id), "layer": asdict(layer), "card": card}
-    write_atomically(out, json.dumps(tree, ensure_ascii=False))
+    write_learnt(out, tuned, mix, card, base.id)
 
 
-def _train_layer(
-    recipe: Recipe,
-    training: Sequence[Item],
-    spec: CropSpec,
-    tower: bytes,
-    jobs: int,
-    log: Callable[[str], None],
-) -> tuple[Array, float, list[dict[str, Any]]]:
-    """The layer's weights and bias, and how many faces of each data set they come from."""
-    require_both_classes(training, f"split {recipe.data.train!r}")
-    samples = find_samples(training, jobs=jobs).samples
-    log(f"{len(samples)} training faces go through the tower")
-    labels = np.array([sample.item.label for sample in samples])
-    datasets = np.array([sample.item.dataset for sample in samples])
-    views = list(_views(samples, spec, recipe.augment or Augment(), recipe.train.seed))
-    weights, bias = fit_layer(features(tower, views), labels, balanced_weights(labels, datasets))
-    return weights, bias, _counts("train", datasets, labels)
+def fit_mix(small: Array, tower: Array, labels: Array, weights: Array) -> Mix:
+    """How the two logits are joined, from validation faces: logistic regression on the two.
 
+    A small network that would count against fakes counts nothing. What it says alone of the joint
+    logit is found by linear regression.
 
-def _counts(split: str, datasets: Array, labels: Array) -> list[dict[str, Any]]:
-    return [
-        {
-            "dataset": str(name),
-            "split": split,
-            "real": int(((datasets == name) & (labels == 0)).sum()),
-            "fake": int(((datasets == name) & (labels == 1)).sum()),
-        }
-        for name in sorted(set(datasets))
-    ]
+    - weights: of the faces
 
-
-def fit_layer(
-    x: Array, labels: Array, weights: Array, strength: float = 1e-3
-) -> tuple[Array, float]:
-    """Logistic regression on features (n, 2304): weights (2304,) and bias.
-
-    The features are standardised, and the standardisation is folded in.
-
-    - weights: of the rows
+    Raises LabError where the tower does not help.
     """
-    scaler = StandardScaler().fit(x)
-    fit = LogisticRegression(C=strength, max_iter=500).fit(
-        scaler.transform(x), labels, sample_weight=weights * len(labels) / weights.sum()
+    both = np.column_stack([small, tower]).astype(np.float64)
+    weights = weights * len(labels) / weights.sum()
+    counts, constant = _logistic(both, labels, weights)
+    if counts[0] < 0:
+        (alone,), constant = _logistic(both[:, 1:], labels, weights)
+        counts = np.array([0.0, alone])
+    if counts[1] <= 0:
+        raise LabError(f"the tower does not help the small network: it would count {counts[1]:.3f}")
+    expected = LinearRegression().fit(both[:, :1], both @ counts + constant, sample_weight=weights)
+    return Mix(
+        small=float(counts[0]),
+        tower=float(counts[1]),
+        constant=constant,
+        quick_slope=float(expected.coef_[0]),
+        quick_constant=float(expected.intercept_),
     )
-    folded = fit.coef_[0] / scaler.scale_
-    return folded, float(fit.intercept_[0] - folded @ scaler.mean_)
 
 
-def fit_mix(base: Array, tower: Array, labels: Array, weights: Array) -> tuple[float, float, float]:
-    """How the two logits are joined, from validation faces: logistic regression on the two."""
-    both = np.column_stack([base, tower])
-    fit = LogisticRegression(C=1e3).fit(
-        both, labels, sample_weight=weights * len(labels) / weights.sum()
-    )
-    return float(fit.coef_[0, 0]), float(fit.coef_[0, 1]), float(fit.intercept_[0])
+def _logistic(x: Array, labels: Array, weights: Array) -> tuple[Array, float]:
+    """Coefficients and constant."""
+    fit = LogisticRegression(C=1e3).fit(x, labels, sample_weight=weights)
+    return np.asarray(fit.coef_[0]), float(fit.intercept_[0])
 
 
-def _some(items: Sequence[Item], per_set: int) -> list[Item]:
-    """At most `per_set` of each data set and class, drawn by a fixed seed, in order."""
-    keys = np.array([f"{item.label} {item.dataset}" for item in items])
-    rng = np.random.default_rng(0)
-    kept = [
-        rng.permutation(np.flatnonzero(keys == key))[:per_set] for key in sorted(set(keys.tolist()))
-    ]
-    return [items[row] for row in sorted(np.concatenate(kept).tolist())]
-
-
-def _views(
-    samples: Sequence[Sample], spec: CropSpec, augment: Augment, seed: int
-) -> Iterator[Image]:
-    for number, sample in enumerate(samples):
-        rng = np.random.default_rng([seed, number])
-        yield training_crop(sample.item.decode(), sample.landmarks, spec, augment, rng)
+def _logits_apart(graph: bytes, crops: Sequence[Image]) -> tuple[Array, Array]:
+    """(n,) of the tower, and (n,) of the small network, where the graph does not mix them."""
+    session = open_session(graph)
+    rows: list[tuple[Array, Array]] = []
+    for start in range(0, len(crops), MAX_BATCH):
+        batch = np.stack(crops[start : start + MAX_BATCH]).transpose(0, 3, 1, 2)
+        (tower,) = session.run(["logit"], {"faces": batch})
+        (small,) = session.run(["logit"], {"faces": batch, QUICK: np.array(True)})
+        rows.append((tower, small))
+    towers, smalls = zip(*rows, strict=True)
+    return np.concatenate(towers), np.concatenate(smalls)
 
 
 def _card(
-    recipe: Recipe, base: Bundle, spec: CropSpec, counts: list[dict[str, Any]]
+    recipe: Recipe, facts: dict[str, Any], base: Bundle, tuned: TunedTower, mix: Mix
 ) -> dict[str, Any]:
     """The beginning of the card: the base's, where it holds for both."""
     base_card = dict(base.card.text)
+    kept = ("schema", "licence", "positive_class", "intended_use", "limits", "preprocessing")
     return {
-        **{
-            key: base_card[key]
-            for key in ("schema", "licence", "positive_class", "intended_use", "limits")
-        },
+        **{key: base_card[key] for key in kept},
         "name": "unmask-accurate",
-        "version": base_card["version"],
-        "preprocessing": {**base_card["preprocessing"], "size": spec.size},
+        "version": recipe.card.version,
         "made_by": {
-            "command": command_line(),
-            "commit": base_card["made_by"].get("commit"),
-            "backbone": "the base's, and CLIP ViT-B/16 (8 bits, frozen)",
+            "recipe": recipe.name,
+            "backbone": (
+                f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}², norms and"
+                " head trained"
+            ),
             "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
-            "leak": base_card["made_by"].get("leak"),
+            "mix": {"small": mix.small, "tower": mix.tower, "constant": mix.constant},
+            "command": facts["command"],
+            "exported_by": command_line(),
+            "commit": facts["commit"],
+            "seed": recipe.train.seed,
+            "images_seen": facts["images_seen"],
+            "leak": facts["leak"] or "none found",
         },
-        "training_data": counts,
+        "training_data": facts["counts"],
         "training_data_terms": (
-            f"{base_card.get('training_data_terms', '')} CLIP's weights are OpenAI's (MIT)."
+            f"{recipe.card.training_data_terms} CLIP's weights are OpenAI's (MIT)."
         ),
         "evaluated_on": datetime.date.today().isoformat(),
     }

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from unmask._internal.atomic import atomic_path
 from unmask.bundle import Bundle, seal
 from unmask.bundle.card import SCHEMA
-from unmask.bundle.session import canary_crops, find_bundle
+from unmask.bundle.session import canary_crops, find_bundle, write_bundle
 from unmask.detector import Detector
 from unmask.errors import LabError
 from unmask.faces import find_main_face, load_finder
@@ -136,16 +135,6 @@ def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], recipe: Recipe) -> d
     videos = select(read_manifests(clips), recipe.data.validation)
     scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
     return choose_clip_thresholds(scores, bundle.card.thresholds, recipe.thresholds.clip_misses)
-
-
-def write_bundle(sealed: bytes, out: Path) -> None:
-    """Write a bundle that opens as every user will open it, or nothing.
-
-    Raises BundleError, OutputError.
-    """
-    with atomic_path(out) as partial:
-        partial.write_bytes(sealed)
-        Bundle(partial)  # its canaries are checked before it takes its place
 
 
 def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:

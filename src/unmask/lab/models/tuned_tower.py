@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper
 from PIL import Image as PillowImage
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from unmask.errors import LabError
 from unmask.lab.models.clip_encoder import (
@@ -53,26 +53,31 @@ class TunedTower:
     side: int
     depth: int
 
-    def write(self, path: Path) -> None:
-        """Into a .safetensors file."""
+    def write(self, path: Path, notes: Mapping[str, str] | None = None) -> None:
+        """Into a .safetensors file.
+
+        - notes: texts that travel with it
+        """
         arrays = {name: np.ascontiguousarray(array) for name, array in self.norms.items()}
         arrays |= {
             "head.weight": self.head,
             "head.bias": np.array([self.bias], np.float32),
             "shape": np.array([self.side, self.depth], np.int32),
         }
-        save_file(arrays, path)
+        save_file(arrays, path, dict(notes or {}))
 
 
-def read_tuned(path: Path) -> TunedTower:
-    """What `TunedTower.write` wrote. Raises LabError."""
+def read_tuned(path: Path) -> tuple[TunedTower, Mapping[str, str]]:
+    """What `TunedTower.write` wrote, and its notes. Raises LabError."""
     try:
-        arrays = load_file(path)
+        with safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            notes = dict(file.metadata() or {})
         head, bias = arrays.pop("head.weight"), arrays.pop("head.bias")
         side, depth = (int(number) for number in arrays.pop("shape"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
-    return TunedTower(arrays, head, float(bias[0]), side, depth)
+    return TunedTower(arrays, head, float(bias[0]), side, depth), notes
 
 
 def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:

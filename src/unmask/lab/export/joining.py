@@ -1,0 +1,94 @@
+"""The bundle `accurate`, put together on the machine where it is used.
+
+It is too large to be handed on whole: CLIP's tower comes from a package of its own. What we trained
+is a small file: norms and head of the tower, how the two parts are mixed, and the card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from unmask.bundle import Bundle, seal
+from unmask.bundle.session import ACCURATE, find_bundle, made_bundles, write_bundle
+from unmask.errors import LabError, OutputError
+from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.pair import Mix, join
+from unmask.lab.models.tuned_tower import TunedTower, read_tuned
+from unmask.types import ModelId
+
+SCHEMA = "unmask.accurate/2"
+
+
+def shipped_part() -> Path:
+    """The learnt part that comes with unmask."""
+    return Path(str(files("unmask") / "weights" / f"{ACCURATE}.safetensors"))
+
+
+def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | None = None) -> Path:
+    """Put the bundle together; returns the file.
+
+    - out: by default the place where scans look for it
+    - learnt: what `learn` wrote, by default the part that comes with unmask
+    - tower: its graph, by default that of the installed package
+
+    Raises LabError where the parts do not belong together, BundleError where what comes out does
+    not compute what its maker got, OutputError.
+    """
+    learnt = learnt or shipped_part()
+    tuned, mix, card, wanted = read_learnt(learnt)
+    small = find_bundle("default")
+    bundle = Bundle(small)
+    if bundle.id.sha256 != wanted["sha256"]:
+        raise LabError(
+            f"{learnt} was learnt with {wanted['name']} {wanted['version']} (sha-256"
+            f" {wanted['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
+            f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
+        )
+    graph = join(small.read_bytes(), bundle.card.crop.size, tower or read_tower(), tuned, mix)
+    if out is None:
+        out = made_bundles() / f"{ACCURATE}.onnx"
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {out.parent}: {error}") from error
+    write_bundle(seal(graph, card), out)
+    return out
+
+
+def write_learnt(
+    out: Path, tuned: TunedTower, mix: Mix, card: Mapping[str, Any], base: ModelId
+) -> None:
+    """Write what `make` needs.
+
+    - card: of the joint bundle, without the digest of its graph
+    - base: the default bundle that it was learnt with
+    """
+    notes = {
+        "schema": SCHEMA,
+        "mix": json.dumps(asdict(mix)),
+        "base": json.dumps(asdict(base)),
+        "card": json.dumps(card, ensure_ascii=False),
+    }
+    tuned.write(out, notes)
+
+
+def read_learnt(path: Path) -> tuple[TunedTower, Mix, dict[str, Any], dict[str, Any]]:
+    """What `write_learnt` wrote: tower, mix, card, and which bundle it was learnt with.
+
+    Raises LabError.
+    """
+    if not path.is_file():
+        raise LabError(f"there is no file {path}: no learnt part of the accurate bundle")
+    tuned, notes = read_tuned(path)
+    try:
+        if notes["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {notes['schema']!r}, not {SCHEMA!r}")
+        mix = Mix(**json.loads(notes["mix"]))
+        return tuned, mix, dict(json.loads(notes["card"])), dict(json.loads(notes["base"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error
