@@ -74,7 +74,7 @@ def test_what_is_written(tiny_bundle: Path, items: list[Item], tmp_path: Path) -
     evaluate_detectors(
         {"tiny": load_detector(str(tiny_bundle))}, crops(items), tmp_path, crops=True
     )
-    for plot in ("roc", "precision_recall", "det", "reliability"):
+    for plot in ("roc", "precision_recall", "det", "reliability", "risk_coverage"):
         assert (tmp_path / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     with (tmp_path / "metrics.csv").open() as file:
@@ -108,6 +108,8 @@ def test_faces_of_scanned_clips_count_each(
         "tiny"
     ]
     assert metrics["overall"]["n"] == 2
+    assert sum(metrics["verdicts"]["clips"]["real"].values()) == 2 - clips[0].label - clips[1].label
+    assert "## Verdicts" in (tmp_path / "out" / "report.md").read_text()
     assert metrics["by_face"]["overall"]["n"] == 12
     assert metrics["by_face"]["overall"]["n_fake"] == 6
     assert metrics["settings"]["frames"] == 6

@@ -10,6 +10,7 @@ from unmask.lab.evaluation.metrics import (
     bootstrap_accuracy,
     bootstrap_auc,
     by_video,
+    coverage_risk,
     delong,
     equal_error_rate,
     expected_calibration_error,
@@ -35,6 +36,37 @@ def test_by_hand() -> None:
     assert found["brier"] == pytest.approx((0.01 + 0.16 + 0.36 + 0.25 + 0.01) / 5)
     # without any false alarm the threshold lies above 0.6: one of two fakes
     assert found["tpr_at_fpr01"] == pytest.approx(0.5)
+
+
+def test_coverage_and_risk_by_hand() -> None:
+    # each real weighs 1/6, each fake 1/4; the surest are 0.1 and 0.9, equally, both right
+    shares, risks = coverage_risk(LABELS, SCORES)
+    assert shares == pytest.approx([0, 5 / 12, 9 / 12, 1])
+    # then 0.4, right, with 0.6, wrong, equally sure; then the fake at 0.5, which counts as fake
+    assert risks == pytest.approx([0, 0, (1 / 6) / (9 / 12), 1 / 6])
+    found = summarise(LABELS, SCORES, GROUPS, fake_threshold=0.55, real_threshold=0.5)
+    # all are decided: 0.1, 0.4 and (wrongly) the fake at 0.5 as real; 0.6 and 0.9 as fake
+    assert found["decided"] == pytest.approx(1)
+    assert found["wrong_if_decided"] == pytest.approx(1 / 6 + 1 / 4)
+    assert 0 < found["aurc"] < 0.2
+
+
+def test_a_sharper_detector_has_less_risk_at_every_coverage() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(2000) % 2
+    near, far = (
+        1 / (1 + np.exp(-(labels * 2 - 1) * gap - rng.normal(0, 1, 2000))) for gap in (0.5, 2.0)
+    )
+    shares_near, risks_near = coverage_risk(labels, near)
+    shares_far, risks_far = coverage_risk(labels, far)
+    for share in (0.2, 0.5, 1.0):
+        assert np.interp(share, shares_far, risks_far) < np.interp(share, shares_near, risks_near)
+
+
+def test_thresholds_that_decide_nothing_have_no_errors() -> None:
+    found = summarise(LABELS, SCORES, GROUPS, fake_threshold=0.95, real_threshold=0.05)
+    assert found["decided"] == 0
+    assert found["wrong_if_decided"] is None
 
 
 def test_polarity() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -27,11 +28,13 @@ class Scores:
     - probabilities: of fake, (n,), NaN where nothing was judged
     - faults: why, in words (empty where all is well)
     - faces: (row, probability) of every judged face of a scan
+    - verdicts: the label of each file of a scan, `failed` where there is none; empty for crops
     """
 
     probabilities: Array
     faults: list[str]
     faces: list[tuple[int, float]] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
 
     Row by row; also by video where videos have several rows, and by face where files were scanned.
     """
-    threshold = detector.bundle.card.thresholds.fake
+    thresholds = detector.bundle.card.thresholds
+    threshold = thresholds.fake
     labels = np.array([item.label for item in items])
     sets = np.array([item.dataset for item in items])
     groups = np.array([f"{item.dataset} {item.group}" for item in items])
@@ -114,12 +118,19 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
     def figures(rows: Array, y: Array, p: Array) -> dict[str, Any]:
         """rows (n,): the item that each of the n figures belongs to."""
         mine = {name: np.flatnonzero(sets[rows] == name) for name in sorted(set(sets[rows]))}
+
+        def of(some: Array) -> dict[str, Any]:
+            return summarise(
+                y[some],
+                p[some],
+                groups[rows][some],
+                fake_threshold=threshold,
+                real_threshold=thresholds.real,
+            )
+
         return {
-            "overall": summarise(y, p, groups[rows], fake_threshold=threshold),
-            "datasets": {
-                n: summarise(y[r], p[r], groups[rows][r], fake_threshold=threshold)
-                for n, r in mine.items()
-            },
+            "overall": of(np.arange(len(rows))),
+            "datasets": {name: of(own) for name, own in mine.items()},
         }
 
     result: dict[str, Any] = {
@@ -136,11 +147,13 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
         figures_by_source = by_source(
             items,
             scores.probabilities,
-            real_threshold=detector.bundle.card.thresholds.real,
+            real_threshold=thresholds.real,
             fake_threshold=threshold,
         )
         result["sources"] = [one.row() for one in figures_by_source]
         result["sources_summary"] = summary(figures_by_source)
+    if scores.verdicts:
+        result["verdicts"] = count_verdicts(items, scores.verdicts)
     videos = np.array([f"{item.dataset} {item.name}" for item in items])
     if len(set(videos)) < len(items):
         result["by_video"] = figures(*by_video(labels, scores.probabilities, videos))
@@ -148,6 +161,21 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
         rows, probabilities = (np.array(column) for column in zip(*scores.faces, strict=True))
         result["by_face"] = figures(rows, labels[rows], probabilities)
     return result
+
+
+def count_verdicts(
+    items: Sequence[Item], verdicts: Sequence[str]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """How often real and fake files got each verdict: data set (and overall) → class → verdict."""
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    for item, verdict in zip(items, verdicts, strict=True):
+        for name in (item.dataset, "overall"):
+            of_set = counts.setdefault(name, {"real": Counter(), "fake": Counter()})
+            of_set["fake" if item.label else "real"][verdict] += 1
+    return {
+        name: {word: dict(counter) for word, counter in of_set.items()}
+        for name, of_set in sorted(counts.items())
+    }
 
 
 def compare(items: Sequence[Item], said: Mapping[str, Scores]) -> list[dict[str, Any]]:
@@ -184,6 +212,7 @@ def score_items(
             scores[place], faults[place] = np.nan, why
         return Scores(scores, faults)
     faces: list[tuple[int, float]] = []
+    verdicts = []
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         results = detector.scan_many(
             _paths(items, Path(folder)), frames=frames, stability=False, jobs=jobs
@@ -191,6 +220,7 @@ def score_items(
         for place, result in enumerate(results):
             probability, faults[place] = _outcome(result)
             scores[place] = np.nan if probability is None else probability
+            verdicts.append(result.verdict.label.value if isinstance(result, Report) else "failed")
             if isinstance(result, Report):
                 judged = (
                     score.probability_fake for person in result.people for score in person.scores
@@ -201,7 +231,7 @@ def score_items(
                     missing_ok=True
                 )
             advance()
-    return Scores(scores, faults, faces)
+    return Scores(scores, faults, faces, verdicts)
 
 
 def _decoded(item: Item, place: int, broken: dict[int, str]) -> Any:

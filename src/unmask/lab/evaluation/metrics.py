@@ -23,6 +23,7 @@ def summarise(
     groups: Array,
     *,
     fake_threshold: float,
+    real_threshold: float | None = None,
     rounds: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -31,8 +32,7 @@ def summarise(
     - labels: (n,) 0 or 1
     - probabilities: (n,), NaN where nothing was judged
     - groups: (n,); rows of one group are drawn together in the bootstrap
-
-    - fake_threshold: the card's
+    - fake_threshold, real_threshold: the card's; without the second, what it decides is not counted
 
     What is not defined for the set (AUC of one class) is None. Rows that were not judged count in
     coverage alone.
@@ -64,6 +64,9 @@ def summarise(
         "brier": float(np.mean((p - y) ** 2)) if len(y) else None,
         "ece": expected_calibration_error(y, p) if len(y) else None,
         "tpr_at_fpr01": None,
+        "decided": None,
+        "wrong_if_decided": None,
+        "aurc": None,
         "fpr_at_threshold": float((p[y == 0] >= fake_threshold).mean()) if (y == 0).any() else None,
         "confusion": {
             "tp": int((called & (y == 1)).sum()),
@@ -88,7 +91,47 @@ def summarise(
             "balanced_accuracy": float(sk.balanced_accuracy_score(y, called)),
             "tpr_at_fpr01": float(tpr[fpr <= 0.01].max()),
         }
+        if real_threshold is not None:
+            result |= decided(y, p, fake_threshold=fake_threshold, real_threshold=real_threshold)
+        shares, risks = coverage_risk(y, p)
+        result["aurc"] = float(np.trapezoid(risks, shares))
     return result
+
+
+def coverage_risk(labels: Array, probabilities: Array) -> tuple[Array, Array]:
+    """What deciding only the surest faces costs: shares decided, rising, and errors among them.
+
+    How sure a probability is is its distance from an even chance. Real and fake weigh the same in
+    both shares; both classes must be there. The curve begins at a share of 0 with the errors of
+    the surest faces (El-Yaniv & Wiener, JMLR 2010; Geifman & El-Yaniv, NIPS 2017).
+    """
+    sureness = np.abs(probabilities - DECISION)
+    order = np.argsort(-sureness, kind="stable")
+    weights = 0.5 / np.bincount(labels, minlength=2)[labels[order]]
+    wrong = ((probabilities >= DECISION) != (labels == 1))[order]
+    shares, errors = np.cumsum(weights), np.cumsum(weights * wrong)
+    # faces that are equally sure are decided together
+    last_of_each = np.append(np.diff(sureness[order]) < 0, True)
+    shares, risks = shares[last_of_each], (errors / shares)[last_of_each]
+    return np.concatenate([[0.0], shares]), np.concatenate([risks[:1], risks])
+
+
+def decided(
+    labels: Array, probabilities: Array, *, fake_threshold: float, real_threshold: float
+) -> dict[str, float | None]:
+    """The share that a card's two thresholds decide, and the errors among it.
+
+    Real and fake weigh the same in both; both classes must be there.
+    """
+    weights = 0.5 / np.bincount(labels, minlength=2)[labels]
+    called_fake = probabilities >= fake_threshold
+    called_real = probabilities <= real_threshold
+    wrong = (called_fake & (labels == 0)) | (called_real & (labels == 1))
+    share = float(weights[called_fake | called_real].sum())
+    return {
+        "decided": share,
+        "wrong_if_decided": float(weights[wrong].sum()) / share if share else None,
+    }
 
 
 def per_class(is_it: Array, called_it: Array) -> dict[str, float | int | None]:

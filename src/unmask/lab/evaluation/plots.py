@@ -10,11 +10,11 @@ from typing import Any
 
 import matplotlib.figure
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.stats import norm
 from sklearn import metrics as sk
 
-from unmask.lab.evaluation.metrics import Array
+from unmask.lab.evaluation.metrics import Array, coverage_risk
 from unmask.lab.evaluation.sources import SourceFigures
 
 Figure = matplotlib.figure.Figure
@@ -118,6 +118,27 @@ def plot_reliability(curves: Curves, bins: int = 10) -> Figure:
         axes.plot(means, shares, marker="o", markersize=4, label=name, **_style(number))
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfect")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
+
+
+def plot_risk_coverage(curves: Curves) -> Figure:
+    """Errors among the decided over the share that is decided, the surest faces first."""
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.add_subplot(
+        xlabel="Share decided (both classes weighing the same)",
+        ylabel="Errors among the decided",
+        xlim=(-0.01, 1.01),
+    )
+    highest = 0.1
+    for number, (name, (labels, probabilities)) in enumerate(curves.items()):
+        shares, risks = coverage_risk(labels, probabilities)
+        axes.plot(shares, risks, label=name, **_style(number))
+        highest = max(highest, float(risks.max()))
+    axes.set_ylim(-0.005, 1.05 * highest)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    _plain(axes)
+    if curves:
+        axes.legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 
 

@@ -22,6 +22,7 @@ from unmask.lab.evaluation.plots import (
     plot_det,
     plot_precision_recall,
     plot_reliability,
+    plot_risk_coverage,
     plot_roc,
     png,
 )
@@ -49,6 +50,9 @@ FIGURES = {
     "balanced_accuracy": "balanced accuracy",
     "tpr_at_fpr01": "fakes found at 1 % false alarms",
     "fpr_at_threshold": "real called fake at the card's threshold",
+    "decided": "decided at the card's thresholds, classes weighing the same",
+    "wrong_if_decided": "errors among the decided",
+    "aurc": "area under the risk–coverage curve",
     "log_loss": "log loss",
     "brier": "Brier",
     "ece": "ECE",
@@ -86,6 +90,8 @@ def write_evaluation(
     tables = [_table(title, rows) for title, rows in _levels(metrics)]
     if "sources" in metrics:
         tables.insert(0, sources_table(metrics["sources"]))
+    if "verdicts" in metrics:
+        tables.insert(0, _verdict_table(metrics["verdicts"]))
     model = f"{metrics['model']['name']} {metrics['model']['version']}"
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -184,6 +190,7 @@ def _plots(curves: Curves) -> dict[str, Figure]:
         "precision_recall": plot_precision_recall(curves),
         "det": plot_det(curves),
         "reliability": plot_reliability(curves),
+        "risk_coverage": plot_risk_coverage(curves),
     }
 
 
@@ -233,6 +240,21 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _verdict_table(verdicts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, Any]:
+    """What real and fake files of each data set were called."""
+    words = ["fake", "inconclusive", "real", "not_applicable", "failed"]
+    return {
+        "title": "Verdicts",
+        "head": ["data", "class", *words],
+        "rows": [
+            [name, label, *(str(counts.get(word, 0)) for word in words)]
+            for name, of_class in verdicts.items()
+            for label, counts in of_class.items()
+            if counts
+        ],
+    }
+
+
 def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "title": title,
@@ -253,7 +275,7 @@ def _cell(key: str, value: Any) -> str:
         f"{value:,}"
         if isinstance(value, int)
         else f"{value:.1%}"
-        if key in ("coverage", "fpr_at_threshold")
+        if key in ("coverage", "decided", "fpr_at_threshold", "wrong_if_decided")
         else number(value)
     )
 
