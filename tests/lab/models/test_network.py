@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from unmask.errors import LabError
 from unmask.lab.models.heads import build_head
@@ -329,6 +331,46 @@ def test_a_transformer_has_its_class_token_beside_each_place() -> None:
     assert torch.allclose(heatmap.mean(dim=(1, 2)), logit, atol=1e-5)
     with pytest.raises(LabError, match="has no 13 blocks"):
         network_of("vit_tiny_patch16_224", "random", depth=13)
+
+
+def test_low_rank_changes_begin_at_nothing_and_learn_alone() -> None:
+    options: dict[str, Any] = {"input_size": 64, "depth": 3, "learn": "norms"}
+    torch.manual_seed(0)
+    plain = network_of("vit_tiny_patch16_224", "random", **options).eval()
+    torch.manual_seed(0)
+    changed = network_of(
+        "vit_tiny_patch16_224", "random", **options, low_rank={"rank": 4, "blocks": 2}
+    ).eval()
+    changed.load_state_dict(plain.state_dict(), strict=False)
+    faces = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    assert torch.allclose(plain(faces)[0], changed(faces)[0])
+    learning = {name for name, p in changed.named_parameters() if p.requires_grad}
+    factors = {name for name in learning if name.endswith((".down", ".up"))}
+    assert {name.split(".")[2] for name in factors} == {"1", "2"}
+    assert len(factors) == 2 * 4 * 2  # blocks, layers of each, factors
+    assert not any(name.endswith("qkv.weight") for name in learning)
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            if parameter.requires_grad and parameter.ndim > 1:
+                parameter.add_(0.1)
+    assert not torch.allclose(plain(faces)[0], changed(faces)[0])
+    with pytest.raises(LabError, match="need a vision transformer"):
+        network_of("test_resnet", "random", low_rank={})
+
+
+def test_training_goes_on_from_a_runs_weights(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    torch.manual_seed(0)
+    trained = network_of("vit_tiny_patch16_224", "random", input_size=64, depth=2).eval()
+    save_file({k: v.contiguous() for k, v in trained.state_dict().items()}, path)
+    faces = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    for low_rank in (None, {"rank": 2, "blocks": 1}):
+        again = network_of(
+            "vit_tiny_patch16_224", str(path), input_size=64, depth=2, low_rank=low_rank
+        ).eval()
+        assert torch.allclose(again(faces)[0], trained(faces)[0])
+    with pytest.raises(LabError, match="of another network"):
+        network_of("vit_tiny_patch16_224", str(path), input_size=64, depth=3)
 
 
 def test_only_norms_learn_where_the_recipe_says_so() -> None:

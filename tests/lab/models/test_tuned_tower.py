@@ -23,7 +23,7 @@ from unmask.lab.models.tuned_tower import (
     tower_graph,
     tuned_from_state,
 )
-from unmask.lab.recipe import Model
+from unmask.lab.recipe import LowRank, Model
 
 
 def eight_bit_product(zero_point: int = 0) -> onnx.ModelProto:
@@ -53,7 +53,7 @@ def eight_bit_product(zero_point: int = 0) -> onnx.ModelProto:
 def test_products_of_8_bit_numbers_become_products_of_floats() -> None:
     model = eight_bit_product()
     stored = {part.name: numpy_helper.to_array(part) for part in model.graph.initializer}
-    _use_float_products(model.graph)
+    _use_float_products(model.graph, {})
     session = open_session(model.SerializeToString())
     x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
     (found,) = session.run(["y"], {"x": x})
@@ -64,13 +64,18 @@ def test_products_of_8_bit_numbers_become_products_of_floats() -> None:
 
 def test_zero_points_are_refused() -> None:
     with pytest.raises(LabError, match="has zero points other than 0"):
-        _use_float_products(eight_bit_product(zero_point=1).graph)
+        _use_float_products(eight_bit_product(zero_point=1).graph, {})
 
 
 def tuned(side: int, depth: int) -> tuple[Network, TunedTower]:
-    """The package's tower with norms moved at random, and what was moved."""
+    """The package's tower with norms and low-rank changes at random, and what was moved."""
     model = Model(
-        backbone=clip_tower.BACKBONE, weights="wheel", learn="norms", input_size=side, depth=depth
+        backbone=clip_tower.BACKBONE,
+        weights="wheel",
+        learn="norms",
+        low_rank=LowRank(rank=4, blocks=2),
+        input_size=side,
+        depth=depth,
     )
     network = build_network(model).eval()
     generator = torch.Generator().manual_seed(0)
@@ -90,11 +95,15 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
         0.25,
         side=160,
         depth=12,
+        low_rank={"blocks.9.mlp.fc1": (np.ones((2, 768)), np.full((3072, 2), 0.5))},
     )
     trained.write(tmp_path / "tuned.safetensors", {"card": "of both"})
     read, notes = read_tuned(tmp_path / "tuned.safetensors")
     assert np.array_equal(read.norms["norm.weight"], trained.norms["norm.weight"])
     assert np.array_equal(read.head, trained.head)
+    assert set(read.norms) == {"norm.weight"}
+    down, up = read.low_rank["blocks.9.mlp.fc1"]
+    assert (down.shape, up.shape) == ((2, 768), (3072, 2))
     assert notes == {"card": "of both"}
     assert (read.bias, read.side, read.depth) == (0.25, 160, 12)
     (tmp_path / "other.safetensors").write_bytes(b"other")

@@ -25,6 +25,14 @@ MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32) * 255  # as pub
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32) * 255
 OPSET, IR_VERSION = 20, 10
 
+LAYERS_OF_BLOCK = {
+    "attn.proj": "self_attn.out_proj",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+"""The linear layers of a block: timm's names, and the graph's. Besides, timm's `attn.qkv` is the
+graph's `self_attn.q_proj`, `k_proj` and `v_proj`, in this order."""
+
 
 def read_tower() -> bytes:
     """The tower's graph from the installed package.
@@ -32,6 +40,11 @@ def read_tower() -> bytes:
     Raises LabError where it is not there, or not the known one.
     """
     return carried_file(PACKAGE, FILE, SHA256, advice=ADVICE, error=LabError).read_bytes()
+
+
+def layer_of(product: onnx.NodeProto) -> str:
+    """The layer that a product of matrices belongs to, as `encoder.layers.0.mlp.fc1`."""
+    return product.name.removeprefix("/vision_model/").split("/MatMul")[0].replace("/", ".")
 
 
 def nodes_before(graph: onnx.GraphProto, output: str) -> tuple[list[onnx.NodeProto], set[str]]:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from unmask.errors import LabError
-from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.clip_encoder import LAYERS_OF_BLOCK, layer_of, read_tower
 
 BACKBONE = "vit_base_patch16_clip_quickgelu_224"
 """timm's name for the tower."""
@@ -25,9 +25,7 @@ CLASS_TOKENS = 1
 _IN_BLOCK = {
     "layer_norm1": "norm1",
     "layer_norm2": "norm2",
-    "self_attn.out_proj": "attn.proj",
-    "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2",
+    **{theirs: ours for ours, theirs in LAYERS_OF_BLOCK.items()},
 }
 _OUTSIDE = {
     "embeddings.patch_embedding.weight": "patch_embed.proj.weight",
@@ -53,8 +51,7 @@ def tower_weights(tower: bytes | None = None) -> dict[str, Tensor]:
     # Matrices have no names of their own: the product that takes one is named after its layer.
     for node in graph.node:
         if node.op_type == "MatMulInteger" and node.name.startswith("/vision_model/encoder/"):
-            layer = node.name.removeprefix("/vision_model/").split("/MatMul")[0].replace("/", ".")
-            stored[f"{layer}.weight"] = _float_matrix(stored, node.input[1])
+            stored[f"{layer_of(node)}.weight"] = _float_matrix(stored, node.input[1])
     try:
         return {name: torch.from_numpy(value) for name, value in _renamed(stored).items()}
     except KeyError as error:

