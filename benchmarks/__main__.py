@@ -1,4 +1,4 @@
-"""python -m benchmarks [clip|folder|start] [--file CLIP]     (make bench WHAT="clip --file …")"""
+"""python -m benchmarks [clip|folder|parts|start] [--file CLIP]     (make bench WHAT="clip --file …")"""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks import media
+from unmask.bundle.session import best_bundle
+from unmask.demo import demo_media
 from unmask.detector import Detector, load_detector
 from unmask.faces.models import carried_model
 from unmask.faces.yunet import YUNET_SHA256, YuNet
@@ -105,6 +107,31 @@ def folder(_: Path | None, rounds: int) -> None:
         print(f"  {1000 / seconds['scan_many']:.0f} pictures a second")
 
 
+def parts(path: Path | None, rounds: int) -> None:
+    """A picture and a 1080p clip, by the small model alone and by both parts of `accurate`."""
+    if best_bundle() != "accurate":
+        print("\nparts: the bundle accurate was not made here: make accurate")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        clip_path = path or media.make_clip(Path(folder) / "clip.mp4")
+        picture = next(sample.path for sample in demo_media() if sample.path.suffix == ".jpg")
+        detectors = {"default": load_detector("default"), "accurate": load_detector("accurate")}
+        for shown in (picture, clip_path):
+            is_clip = shown is clip_path
+            ways: dict[str, Callable[[], object]] = {
+                name: lambda detector=detector, shown=shown: detector.scan(shown)
+                for name, detector in detectors.items()
+            }
+            floor = "default"
+            if is_clip:
+                ways = {"plain decode": lambda: media.plain_decode(clip_path, 32), **ways}
+                floor = "plain decode"
+            show(shown.name, take_turns(ways, rounds), floor)
+            for name in detectors:
+                megabytes = peak_megabytes(["scan", "--json", "--model", name, str(shown)])
+                print(f"  peak memory, {name}: {megabytes:.0f} MB")
+
+
 def start(_: Path | None, rounds: int) -> None:
     """Starting up, and the size of what is installed."""
     seconds = take_turns(
@@ -119,7 +146,7 @@ def start(_: Path | None, rounds: int) -> None:
 
 
 def main() -> None:
-    benchmarks = {"clip": clip, "folder": folder, "start": start}
+    benchmarks = {"clip": clip, "folder": folder, "parts": parts, "start": start}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="*", help=f"any of {', '.join(benchmarks)}; none: all")
     parser.add_argument("--file", type=Path, help="a clip of one's own instead of a generated one")
