@@ -1,4 +1,7 @@
-"""python -m benchmarks [clip|folder|parts|start] [--file CLIP]     (make bench WHAT="clip --file …")"""
+"""python -m benchmarks [clip|folder|parts|start] [--file CLIP]
+
+Or: make bench WHAT="clip --file …".
+"""
 
 from __future__ import annotations
 
