@@ -10,7 +10,7 @@ import pytest
 from unmask.analysis.verdict import at_prevalence, combine, judge_file, judge_person, strongest
 from unmask.bundle import Thresholds
 from unmask.bundle.card import ClipThresholds
-from unmask.types import Face, Label, Person, Quality, Reason, Score, Segment, Verdict
+from unmask.types import Face, Label, Part, Person, Quality, Reason, Score, Segment, Verdict
 
 THRESHOLDS = Thresholds(fake=0.9, real=0.2, false_positive_rate=0.01, false_negative_rate=0.05)
 
@@ -190,12 +190,28 @@ def test_only_dark_people() -> None:
     )
 
 
-def test_a_truncated_file_says_so() -> None:
-    assert (
-        Reason.MEDIA_TRUNCATED
-        in judge_file([person(1, seen(0.05), 1)], THRESHOLDS, truncated=True).reasons
-    )
-    assert Reason.MEDIA_TRUNCATED in judge_file([], THRESHOLDS, truncated=True).reasons
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (Part.REST, Reason.MEDIA_TRUNCATED),
+        (Part.FACES, Reason.FACES_LEFT_OUT),
+        (Part.STREAMS, Reason.PARTLY_UNSEEN),
+        (Part.PAGES, Reason.PARTLY_UNSEEN),
+    ],
+)
+def test_a_file_of_which_a_part_went_unseen_is_not_called_real(part: Part, reason: Reason) -> None:
+    innocent = [person(1, seen(0.05), 1)]
+    assert judge_file(innocent, THRESHOLDS).label is Label.REAL
+    verdict = judge_file(innocent, THRESHOLDS, unseen=[part, part])
+    assert verdict.label is Label.INCONCLUSIVE
+    assert verdict.reasons == (reason, Reason.BELOW_REAL_THRESHOLD)
+    # what was seen is fake all the same
+    verdict = judge_file([person(1, seen(0.99), 1)], THRESHOLDS, unseen=[part])
+    assert verdict.label is Label.FAKE
+    assert verdict.reasons == (Reason.ABOVE_FAKE_THRESHOLD, reason)
+    nobody = judge_file([], THRESHOLDS, unseen=[part])
+    assert nobody.label is Label.NOT_APPLICABLE
+    assert nobody.reasons == (Reason.NO_FACE, reason)
 
 
 def test_more_evidence_of_fake_never_lowers_the_probability() -> None:
@@ -334,10 +350,3 @@ def test_a_segment_among_many_people_counts_for_all_looks() -> None:
     verdict = judge_file([partly, *others], THRESHOLDS)  # 81 are asked for
     assert verdict.label is Label.INCONCLUSIVE
     assert verdict.reasons[0] is Reason.ONE_OF_MANY
-
-
-def test_faces_left_out_are_said() -> None:
-    assert (
-        Reason.FACES_LEFT_OUT
-        in judge_file([person(1, seen(0.05), 1)], THRESHOLDS, left_out=True).reasons
-    )

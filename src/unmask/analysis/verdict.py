@@ -8,19 +8,20 @@ person's faces to be judged and no segment that looks fake. A segment makes a pe
 own P reaches the threshold for 1 / share looks.
 
 A file: `fake` if any person is, at a threshold that counts how many were looked at; else `real` if
-all people who could be judged are; else `inconclusive`. People without a verdict for want of faces
-do not decide while there are others. P of the file is the largest P of a judged person.
+all people who could be judged are and no part of the file went unseen; else `inconclusive`. People
+without a verdict for want of faces do not decide while there are others. P of the file is the
+largest P of a judged person.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from unmask.analysis.timeline import combine, log_odds
 from unmask.bundle import Thresholds
-from unmask.types import Label, Person, Reason, Score, Segment, Variant, Verdict
+from unmask.types import Label, Part, Person, Reason, Score, Segment, Variant, Verdict
 
 MIN_FACES = 3
 """Judged faces a person in a video needs for `fake` or `real`; fewer where fewer frames were read.
@@ -28,6 +29,9 @@ MIN_FACES = 3
 
 MIN_JUDGED_SHARE = 0.5
 """Share of a person's faces that must be good enough to judge for `real`."""
+
+_UNSEEN_REASONS = {Part.REST: Reason.MEDIA_TRUNCATED, Part.FACES: Reason.FACES_LEFT_OUT}
+"""Reason codes of their own; all other parts have PARTLY_UNSEEN."""
 
 _UNDECIDED = (Label.INCONCLUSIVE, Label.NOT_APPLICABLE)
 
@@ -124,21 +128,16 @@ def judge_file(
     people: Sequence[Person],
     thresholds: Thresholds,
     *,
-    truncated: bool = False,
-    left_out: bool = False,
+    unseen: Collection[Part] = (),
 ) -> Verdict:
     """The verdict on a file from those on its people.
 
     - thresholds: of the card; where n people decide, one of them makes the file fake only at the
       threshold for n looks, so that the rate of false alarms of a file does not grow with the crowd
-    - truncated: a part of the file could not be read
-    - left_out: faces were found that were not looked at
+    - unseen: parts of the file that were not looked at; there may be a fake among them, so it is
+      not called real
     """
-    notes = []
-    if truncated:
-        notes.append(Reason.MEDIA_TRUNCATED)
-    if left_out:
-        notes.append(Reason.FACES_LEFT_OUT)
+    notes = dict.fromkeys(_UNSEEN_REASONS.get(part, Reason.PARTLY_UNSEEN) for part in unseen)
     verdicts = [person.verdict for person in people]
     if not verdicts:
         return Verdict(Label.NOT_APPLICABLE, None, (Reason.NO_FACE, *notes))
@@ -152,20 +151,28 @@ def judge_file(
     if Label.FAKE in labels and not chance:
         label = Label.FAKE
     elif labels == {Label.REAL}:
-        label = Label.REAL
+        label = Label.INCONCLUSIVE if unseen else Label.REAL
     else:
         label = Label.INCONCLUSIVE
 
     # The reasons: those of the people who led to the label, and what else is to be known.
-    leading_labels = _UNDECIDED if label is Label.INCONCLUSIVE else (label,)
-    reasons = [Reason.ONE_OF_MANY] if chance else []
+    leading_labels: tuple[Label, ...] = (label,)
+    if labels == {Label.REAL}:
+        # whatever went unseen is all that keeps such a file from being called real
+        leading_labels, reasons = (Label.REAL,), list(notes)
+    else:
+        if label is Label.INCONCLUSIVE:
+            leading_labels = _UNDECIDED
+        reasons = [Reason.ONE_OF_MANY] if chance else []
     reasons += _reasons([verdict for verdict in deciding if verdict.label in leading_labels])
     if len(labels) > 1:
         reasons.append(Reason.MIXED_PEOPLE)
     if len(deciding) < len(verdicts):
         reasons.append(Reason.SOME_FACES_UNUSABLE)
     probabilities = [v.probability_fake for v in deciding if v.probability_fake is not None]
-    return Verdict(label, max(probabilities, default=None), (*dict.fromkeys(reasons), *notes))
+    return Verdict(
+        label, max(probabilities, default=None), tuple(dict.fromkeys((*reasons, *notes)))
+    )
 
 
 def _deciding(verdicts: Sequence[Verdict]) -> list[Verdict]:

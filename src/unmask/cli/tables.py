@@ -60,8 +60,6 @@ def report_table(report: Report, prevalence: float | None = None) -> Table:
         else ""
     )
     table.add_row("File", f"{media.kind}, {media.width}×{media.height}{length}")
-    if media.read_share < 1:
-        table.add_row("", f"only {media.read_share:.0%} of it could be read")
     for note in media.notes:
         table.add_row("", note)
     for name, words in _provenance(report):

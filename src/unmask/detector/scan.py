@@ -12,7 +12,7 @@ from unmask._internal.concurrency import Clock, prefetch
 from unmask.analysis.base import Analyzer
 from unmask.analysis.verdict import judge_file
 from unmask.bundle import Scorer
-from unmask.detector.extract import MAX_JUDGED
+from unmask.detector.coverage import with_coverage
 from unmask.detector.face_analysis import FaceAnalysis, face_findings
 from unmask.detector.further import FurtherAnalyses
 from unmask.detector.progress import OnProgress, ProgressReporter, Stage
@@ -113,14 +113,9 @@ def scan_file(
             people = faces.explain(people)
 
     # 7. Judge the file, and put all of it together.
-    if faces.crowded_frames:
-        media = _with_note_on_crowds(media, faces.crowded_frames)
-    verdict = judge_file(
-        people,
-        tools.scorer.card.thresholds,
-        truncated=media.read_share < 1,
-        left_out=faces.crowded_frames > 0,
-    )
+    media = with_coverage(media, crowded_frames=faces.crowded_frames)
+    unseen = [one.part for one in media.unseen]
+    verdict = judge_file(people, tools.scorer.card.thresholds, unseen=unseen)
     pictures = faces.evidence.pictures() if is_video else {}
     return Report(
         media=media,
@@ -206,11 +201,3 @@ def _check_duration(media: Media, most_s: float | None) -> None:
         raise TooLongError(
             f"a video of {duration_s:.0f} s, more than the {most_s:g} s that are allowed"
         )
-
-
-def _with_note_on_crowds(media: Media, crowded_frames: int) -> Media:
-    note = (
-        f"more than {MAX_JUDGED} faces in {crowded_frames} of {media.frames_read} frames; the"
-        " largest were judged"
-    )
-    return replace(media, notes=(*media.notes, note))

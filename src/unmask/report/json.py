@@ -112,7 +112,7 @@ def _report(report: Report, prevalence: float | None) -> ReportJson:
 
 
 def _media(media: Media) -> MediaJson:
-    return {
+    tree: MediaJson = {
         "path": valid_unicode(media.path),
         "sha256": media.sha256,
         "kind": media.kind,
@@ -124,6 +124,11 @@ def _media(media: Media) -> MediaJson:
         "read_share": _rounded(media.read_share),
         "notes": list(media.notes),
     }
+    if media.unseen:
+        tree["unseen"] = [
+            {"part": one.part, "count": one.count, "note": one.note} for one in media.unseen
+        ]
+    return tree
 
 
 def _verdict(verdict: Verdict) -> VerdictJson:

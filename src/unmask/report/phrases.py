@@ -34,7 +34,12 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.MOSTLY_UNUSABLE: "most of the faces could not be judged",
     Reason.MEDIA_TRUNCATED: "part of the file could not be read",
     Reason.FACES_LEFT_OUT: "there are more faces than were checked",
+    Reason.PARTLY_UNSEEN: "part of the file was not looked at",
 }
+
+
+_UNSEEN = (Reason.MEDIA_TRUNCATED, Reason.FACES_LEFT_OUT, Reason.PARTLY_UNSEEN)
+"""Where one of these comes first, nothing else kept the file from being called real."""
 
 
 def sentence(verdict: Verdict) -> str:
@@ -68,6 +73,11 @@ def headline(report: Report) -> str:
         return (
             f"No sign of manipulation was found in the {'face' if len(people) == 1 else 'faces'}"
             f" of this {what}."
+        )
+    if verdict.label is Label.INCONCLUSIVE and verdict.reasons[0] in _UNSEEN:
+        return (
+            f"No sign of manipulation was found in what was looked at, but part of this {what} was"
+            " not looked at."
         )
     if verdict.label is Label.INCONCLUSIVE:
         return f"Whether a face in this {what} was faked cannot be decided from the {what} alone."

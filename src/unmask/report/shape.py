@@ -19,7 +19,7 @@ from typing import (
 # pydantic, which the server builds its models with, asks for this one up to Python 3.11
 from typing_extensions import TypedDict
 
-from unmask.types import CredentialsState, Label, Reason
+from unmask.types import CredentialsState, Label, Part, Reason
 
 SCHEMA: Final = "unmask.report/1"
 
@@ -37,6 +37,20 @@ class Doc:
     high: float | None = None
 
 
+class UnseenJson(TypedDict):
+    """A part of the file that was not looked at; such a file is never called `real`."""
+
+    part: Annotated[
+        Part,
+        Doc(
+            "`rest` of a file that ends too early, `pages`, further `pictures`, `streams`, a `clip`"
+            " inside of a picture, `frames` that could not be decoded, `faces` of a crowd"
+        ),
+    ]
+    count: Annotated[int | None, Doc("how many, if that is known", 1)]
+    note: Annotated[str, Doc("the same in words; also among the notes")]
+
+
 class MediaJson(TypedDict):
     """The file, and what was read of it."""
 
@@ -52,6 +66,7 @@ class MediaJson(TypedDict):
         float, Doc("part of the file that could be read; below 1: truncated", 0, 1)
     ]
     notes: Annotated[list[str], Doc("what a reader should know about how it was read")]
+    unseen: NotRequired[list[UnseenJson]]
 
 
 class FailedMediaJson(TypedDict):

@@ -174,8 +174,6 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         )
     else:
         yield "Picture", shape
-    if media.read_share < 1:
-        yield "Read", f"only {media.read_share:.0%} of the file could be read"
     judged = sum(
         score.probability_fake is not None for person in report.people for score in person.scores
     )

@@ -19,10 +19,12 @@ from unmask.types.faces import (
     Label,
     Media,
     Moment,
+    Part,
     Quality,
     Reason,
     Score,
     Segment,
+    Unseen,
     Variant,
     Verdict,
 )
@@ -56,6 +58,7 @@ __all__ = [
     "Media",
     "ModelId",
     "Moment",
+    "Part",
     "Person",
     "Provenance",
     "Quality",
@@ -65,6 +68,7 @@ __all__ = [
     "Segment",
     "Settings",
     "Timing",
+    "Unseen",
     "Variant",
     "Verdict",
 ]

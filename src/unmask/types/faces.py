@@ -53,6 +53,35 @@ class Reason(StrEnum):
     MOSTLY_UNUSABLE = "mostly_unusable"
     MEDIA_TRUNCATED = "media_truncated"
     FACES_LEFT_OUT = "faces_left_out"
+    PARTLY_UNSEEN = "partly_unseen"
+
+
+class Part(StrEnum):
+    """What of a file may go unseen."""
+
+    REST = "rest"
+    PAGES = "pages"
+    PICTURES = "pictures"
+    STREAMS = "streams"
+    CLIP = "clip"
+    FRAMES = "frames"
+    FACES = "faces"
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A part of a file, with pictures in it, that was not looked at.
+
+    - part: what it is: `rest`, of a file that ends too early or is broken from somewhere on;
+      `pages` of a document; further `pictures` of a file that shows one; further `streams` of a
+      video; a `clip` inside of a picture; `frames` that could not be decoded; `faces` of a crowd
+    - count: how many, or None where that is not known
+    - note: the same in words
+    """
+
+    part: Part
+    count: int | None
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +97,7 @@ class Media:
     - frames_read: frames that were looked at
     - read_share: part of the file that could be read, 0–1; below 1 for a truncated one
     - notes: what a reader should know about how it was read
+    - unseen: parts that were not looked at; the report's notes say so too
     """
 
     path: str
@@ -80,6 +110,7 @@ class Media:
     frames_read: int = 0
     read_share: float = 1.0
     notes: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

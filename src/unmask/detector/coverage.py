@@ -1,0 +1,31 @@
+"""What of a file was not looked at: the one place where it is put together.
+
+Readers of media say what they pass over (pages, streams, pictures beside the main one); what else
+is missing is known once the faces have been found. Whatever is named here keeps the file from being
+called real, and stands in every form of the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from unmask.detector.extract import MAX_JUDGED
+from unmask.types import Media, Part, Unseen
+
+
+def with_coverage(media: Media, *, crowded_frames: int) -> Media:
+    """The media with all that went unseen, and the notes that say so.
+
+    - media: as it was read to the end, with what its reader passed over
+    - crowded_frames: frames with more faces than are judged
+    """
+    unseen = list(media.unseen)
+    if media.read_share < 1:
+        note = f"only {media.read_share:.0%} of the file could be read"
+        unseen.append(Unseen(Part.REST, None, note))
+    if crowded_frames:
+        where = "" if media.kind == "image" else f" in {crowded_frames} of its frames"
+        note = f"more than {MAX_JUDGED} faces{where}; the largest were judged"
+        unseen.append(Unseen(Part.FACES, None, note))
+    notes = (*media.notes, *(one.note for one in unseen))
+    return replace(media, notes=notes, unseen=tuple(unseen))
