@@ -144,12 +144,6 @@ def test_an_animated_gif_is_a_short_video(tmp_path: Path) -> None:
     )
 
 
-def test_further_pages_are_mentioned(tmp_path: Path) -> None:
-    halves().save(tmp_path / "a.tiff", save_all=True, append_images=[halves(), halves()])
-    with open_media(tmp_path / "a.tiff") as source:
-        assert source.media.notes == ("only the first of 3 pages was judged",)
-
-
 def test_a_truncated_jpeg_gives_what_it_has_and_says_how_much(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     picture = Image.fromarray(rng.integers(1, 256, (256, 256, 3), dtype=np.uint8))

@@ -13,6 +13,7 @@ from helpers.clips import number_of, numbered, turn, write_sound, write_video
 from unmask.errors import NoVideoError, TooLargeError, UnknownFormatError
 from unmask.media import open_media
 from unmask.media.video import SEEK_WORTH, Index, plan
+from unmask.types import Part, Unseen
 
 
 def read(path: Path, count: int) -> list[int]:
@@ -345,5 +346,6 @@ def test_a_frame_that_cannot_be_decoded_is_told_and_the_others_are_read(tmp_path
             52,
             57,
         ]
-        assert source.media.notes == ("1 of 12 frames could not be decoded",)
+        (unseen,) = source.media.unseen
+        assert unseen == Unseen(Part.FRAMES, 1, "1 of 12 frames could not be decoded")
         assert source.media.frames_read == 11

@@ -26,6 +26,12 @@ IMAGE_SUFFIXES = frozenset(
         ".tiff",
         ".avif",
         ".avifs",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jp2",
+        ".jxl",
+        ".dng",
         ".ppm",
         ".pgm",
         ".pnm",
@@ -55,6 +61,8 @@ VIDEO_SUFFIXES = frozenset(
         ".f4v",
         ".ogv",
         ".y4m",
+        ".mjpeg",
+        ".mjpg",
         ".mxf",
     ]
 )

@@ -20,11 +20,18 @@ from PIL import Image as Pillow
 
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames
-from unmask.types import Frame, Image, Media
+from unmask.media.broken import broken_as
+from unmask.media.heif import is_heif, read_heif
+from unmask.media.known import refuse_raw_tiff
+from unmask.media.trailing import Trailing
+from unmask.types import Frame, Image, Media, Part, Unseen
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "PPM", "JPEG2000")
 """What Pillow is allowed to try, as far as it was built with it: no format that runs another
 program (EPS)."""
+
+_SUBFILE_TYPE = 254
+"""The TIFF tag that says whether a page is a smaller version of another."""
 
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -35,38 +42,96 @@ _lenient_spells = (
 )
 
 
-def open_image(path: Path, sha256: str, max_pixels: int) -> Still | Animation | None:
+def open_image(
+    path: Path, sha256: str, max_pixels: int, behind: Trailing
+) -> Still | Animation | None:
     """The picture, or None where Pillow does not know the format.
+
+    - behind: what lies behind it in the file
 
     Raises TooLargeError, UnknownFormatError.
     """
+    if is_heif(path):
+        picture, unseen = read_heif(path, max_pixels)
+        return Still(path, sha256, picture, (*unseen, *_clip_inside(path, behind)))
     try:
         picture = _open(path)
     except UnidentifiedImageError:
         return None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnknownFormatError(f"a broken picture: {error}") from error
-    width, height = picture.size
+    with broken_as("a broken picture"):
+        width, height = picture.size
+        count = int(getattr(picture, "n_frames", 1))
     if width * height > max_pixels:
         picture.close()
         raise TooLargeError(
             f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the"
             " bound with --max-pixels"
         )
-    count = getattr(picture, "n_frames", 1)
+    if picture.format == "TIFF":
+        with broken_as("a broken picture"):
+            tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+            kinds, subfile_type = frozenset(tags), tags.get(_SUBFILE_TYPE)
+        try:
+            refuse_raw_tiff(kinds, subfile_type if isinstance(subfile_type, int) else 0)
+        except UnknownFormatError:
+            picture.close()
+            raise
     if count > 1 and picture.format in _ANIMATED:
         return Animation(path, sha256, picture, count)
-    return Still(path, sha256, picture, count)
+    return Still(path, sha256, picture, (*_further(picture, count), *_clip_inside(path, behind)))
+
+
+def _further(picture: Pillow.Image, count: int) -> tuple[Unseen, ...]:
+    """The pictures besides the first one that show something else."""
+    if count < 2:
+        return ()
+    if picture.format != "MPO":
+        note = f"only the first of {count} pages was judged"
+        return (Unseen(Part.PAGES, count - 1, note),)
+    others = sum(not _is_made_from_first(picture, number) for number in range(1, count))
+    with broken_as("a broken picture"):
+        picture.seek(0)
+    if not others:
+        return ()
+    note = f"only the first picture was judged; {others} more in the file were not looked at"
+    return (Unseen(Part.PICTURES, others, note),)
+
+
+def _is_made_from_first(picture: Pillow.Image, number: int) -> bool:
+    """Whether a further picture of an MPO is a preview of the first, or how to brighten it."""
+    try:
+        picture.seek(number)
+        entry = picture.mpinfo[0xB002][number]  # type: ignore[attr-defined]
+        if "Thumbnail" in entry["Attribute"]["MPType"]:
+            return True
+        said = picture.info.get("xmp", b"") + (picture.info.get("exif") or b"")
+        return picture.mode == "L" or b"hdrgm" in said or b"hdrgainmap" in said.lower()
+    except Exception:
+        # whatever a broken directory sets off: what cannot be told to be a preview is a picture
+        return False
+
+
+def _clip_inside(path: Path, behind: Trailing) -> tuple[Unseen, ...]:
+    """The clip of a motion photo."""
+    if behind.clip_at is None:
+        return ()
+    megabytes = (path.stat().st_size - behind.clip_at) / 1e6
+    note = (
+        f"the clip inside of this picture ({megabytes:.1f} MB, a motion photo) was not looked at;"
+        " save it as a file of its own to have it judged"
+    )
+    return (Unseen(Part.CLIP, 1, note),)
 
 
 class Still(Closing):
     """A picture: one frame at 0 s."""
 
-    def __init__(self, path: Path, sha256: str, picture: Pillow.Image, pages: int) -> None:
+    def __init__(
+        self, path: Path, sha256: str, picture: Pillow.Image, unseen: tuple[Unseen, ...]
+    ) -> None:
         self._picture = picture
         width, height = _upright_size(picture)
-        notes = (f"only the first of {pages} pages was judged",) if pages > 1 else ()
-        self.media = Media(str(path), sha256, "image", width, height, notes=notes)
+        self.media = Media(str(path), sha256, "image", width, height, unseen=unseen)
         self.tags: Mapping[str, str] = _tags(picture)
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
@@ -77,7 +142,8 @@ class Still(Closing):
         if count < 1:
             raise ValueError(f"the number of frames must be at least 1, but is {count}")
         self._picture, share = _load(self._picture, self.media.path)
-        image = to_rgb(self._picture)
+        with broken_as("the picture cannot be decoded", NoFramesError):
+            image = to_rgb(self._picture)
         self.media = replace(self.media, frames_read=1, read_share=share)
         yield Frame(0, 0.0, image)
 
@@ -96,16 +162,22 @@ class Animation(Closing):
         self._picture = picture
         self._shown: set[int] = set()
         self._times, time = [], 0.0
+        durations_ms = _webp_durations(path) if picture.format == "WEBP" else []
         for number in range(count):
             try:
                 picture.seek(number)
-            except (EOFError, OSError, ValueError):
+            except Exception:  # cut short, or broken in whatever way: what came before is shown
                 break
             self._times.append(time)
+            if number < len(durations_ms):
+                duration_ms: float = durations_ms[number]
+            else:
+                duration_ms = _number(picture.info.get("duration"))
             # browsers show 0 ms as 100 ms
-            time += (float(picture.info.get("duration") or 0) or 100.0) / 1000
+            time += (duration_ms or 100.0) / 1000
         self._end = time
         self._declared = count
+        self._broken = 0
         fps = Fraction(len(self._times) / time).limit_denominator(1000) if time else None
         self.media = Media(str(path), sha256, "video", *picture.size, duration_s=time, fps=fps)
         self.tags: Mapping[str, str] = _tags(picture)
@@ -115,6 +187,10 @@ class Animation(Closing):
         self._shown.clear()
         if not (yield from self._show(choose_frames(self._times, self._end, count, every_s))):
             raise NoFramesError("not one frame of the animation can be decoded")
+        if self._broken:
+            note = f"{self._broken} frames could not be decoded"
+            unseen = Unseen(Part.FRAMES, self._broken, note)
+            self.media = replace(self.media, unseen=(*self.media.unseen, unseen))
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
         """As `OpenMedia.frames_at`."""
@@ -128,7 +204,8 @@ class Animation(Closing):
             try:
                 self._picture.seek(number)
                 image = to_rgb(self._picture)
-            except (OSError, EOFError, ValueError):
+            except Exception:  # a broken frame; the next may be good
+                self._broken += 1
                 continue
             self._shown.add(number)
             read, share = len(self._shown), len(self._times) / self._declared
@@ -171,7 +248,8 @@ def _open(path: Path) -> Pillow.Image:
         )
         try:
             Pillow.init()
-            return Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN])
+            with broken_as("a broken picture", passing=UnidentifiedImageError):
+                return Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN])
         finally:
             Pillow.MAX_IMAGE_PIXELS = limit
 
@@ -192,15 +270,14 @@ def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
         with _pillow:
             picture.load()
         return picture, 1.0
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # as `broken_as` says, decoders raise whatever there is
         whole = error
     with _pillow:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         _lenient_spells += 1
         try:
-            picture.load()
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise NoFramesError(f"the picture cannot be decoded: {error}") from error
+            with broken_as("the picture cannot be decoded", NoFramesError):
+                picture.load()
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
             _lenient_spells += 1
@@ -212,6 +289,35 @@ def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
     if share == 0:
         raise NoFramesError(f"nothing of the picture can be decoded: {whole}") from whole
     return picture, share
+
+
+def _webp_durations(path: Path) -> list[int]:
+    """How long each frame of an animated WebP is shown, in milliseconds, by its chunks.
+
+    Pillow tells it only once a frame has been decoded.
+    """
+    durations = []
+    with path.open("rb") as file:
+        file.seek(12)  # RIFF, size, WEBP
+        while len(header := file.read(8)) == 8:
+            name, size = header[:4], int.from_bytes(header[4:], "little")
+            if name == b"ANMF":
+                frame = file.read(min(size, 15))
+                durations.append(int.from_bytes(frame[12:15], "little"))
+                file.seek(size - len(frame), 1)
+            else:
+                file.seek(size, 1)
+            file.seek(size & 1, 1)  # chunks begin at even places
+    return durations
+
+
+def _number(value: object) -> float:
+    """Of a tag that should be one; 0 where it is none."""
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0
+    return found if 0 < found < 1e9 else 0.0
 
 
 def _to_8_bits(grey: np.ndarray, mode: str) -> Image:

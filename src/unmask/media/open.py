@@ -7,6 +7,8 @@ from pathlib import Path
 from unmask.media.base import DEFAULT_MAX_PIXELS, OpenMedia
 from unmask.media.files import file_sha256
 from unmask.media.image import open_image
+from unmask.media.known import refuse_known
+from unmask.media.trailing import look_behind
 
 
 def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int = 0) -> OpenMedia:
@@ -19,11 +21,14 @@ def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int
     large.
     """
     sha256 = file_sha256(path)
-    image = open_image(path, sha256, max_pixels)
-    if image is not None:
-        return image
-    from unmask.media.video import (
-        Video,  # PyAV takes a while to load, and a picture does not need it
-    )
+    refuse_known(path)
+    behind = look_behind(path)
+    if not behind.more_pictures:
+        image = open_image(path, sha256, max_pixels, behind)
+        if image is not None:
+            return image
+    # PyAV takes a while to load, and a picture does not need it
+    from unmask.media.video import Video
 
-    return Video(path, sha256, max_pixels, threads)
+    demuxer = "mjpeg" if behind.more_pictures else None
+    return Video(path, sha256, max_pixels, threads, demuxer)

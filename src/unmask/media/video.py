@@ -15,11 +15,11 @@ import numpy as np
 
 from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames
-from unmask.types import Frame, Image, Media
+from unmask.types import Frame, Image, Media, Part, Unseen
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf,yuv4mpegpipe,"
-    "h264,hevc,m4v,ivf,obu,gif,apng,wav,mp3,aac,flac"
+    "h264,hevc,m4v,ivf,obu,mjpeg,gif,apng,wav,mp3,aac,flac"
 )
 """What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound
 is, to say so."""
@@ -58,8 +58,15 @@ class Video(Closing):
     so).
     """
 
-    def __init__(self, path: Path, sha256: str, max_pixels: int, threads: int = 0) -> None:
-        self._path, self._threads = path, threads
+    def __init__(
+        self,
+        path: Path,
+        sha256: str,
+        max_pixels: int,
+        threads: int = 0,
+        demuxer: str | None = None,
+    ) -> None:
+        self._path, self._threads, self._demuxer = path, threads, demuxer
         self._shown: set[int] = set()
         self._broken = 0  # frames that were wanted and could not be had
         container, stream = self._open()
@@ -109,7 +116,8 @@ class Video(Closing):
             raise NoFramesError("the video has no frame that can be decoded")
         if read < (requested := len(chosen)) and self._broken:
             note = f"{self._broken} of {requested} frames could not be decoded"
-            self.media = replace(self.media, notes=(*self.media.notes, note))
+            unseen = Unseen(Part.FRAMES, self._broken, note)
+            self.media = replace(self.media, unseen=(*self.media.unseen, unseen))
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
         """As `OpenMedia.frames_at`."""
@@ -234,6 +242,7 @@ class Video(Closing):
         try:
             container = av.open(
                 str(self._path),
+                format=self._demuxer,
                 options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
                 metadata_errors="replace",
             )

@@ -1,0 +1,60 @@
+"""HEIC and HEIF photographs, as phones write them, by libheif."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import ExifTags
+from PIL import Image as Pillow
+
+from unmask.errors import TooLargeError
+from unmask.media.broken import broken_as
+from unmask.types import Part, Unseen
+
+BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1"})
+"""Of still pictures, at bytes 8 to 11; those of sequences (hevc, msf1) are videos."""
+
+
+def is_heif(path: Path) -> bool:
+    """Whether the first bytes are those of a HEIF picture."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in BRANDS
+
+
+def read_heif(path: Path, max_pixels: int) -> tuple[Pillow.Image, tuple[Unseen, ...]]:
+    """The main picture of a HEIF file, and what else is in it.
+
+    It is whole (put together from its tiles) and upright. Depth maps, gain maps and thumbnails are
+    no pictures of their own, and are left out.
+
+    Raises TooLargeError, UnknownFormatError.
+    """
+    import pi_heif  # takes a while to load
+
+    with broken_as("a broken HEIF picture"):
+        file = pi_heif.open_heif(path, convert_hdr_to_8bit=True)
+        main = file[file.primary_index]
+        width, height = main.size
+    if width * height > max_pixels:
+        raise TooLargeError(
+            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the"
+            " bound with --max-pixels"
+        )
+    with broken_as("a broken HEIF picture"):
+        picture = main.to_pillow()
+        picture.format = "HEIF"
+        _drop_orientation(picture)
+    others = len(file) - 1
+    if not others:
+        return picture, ()
+    note = f"only the main picture was judged; {others} more in the file were not looked at"
+    return picture, (Unseen(Part.PICTURES, others, note),)
+
+
+def _drop_orientation(picture: Pillow.Image) -> None:
+    """The picture is upright already: HEIF's own turn was applied, and EXIF's repeats it."""
+    exif = picture.getexif()
+    if ExifTags.Base.Orientation in exif:
+        del exif[ExifTags.Base.Orientation]
+        picture.info["exif"] = exif.tobytes()
