@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from unmask.bundle.card import Card
 from unmask.faces import FaceFinder, find_close_up
 from unmask.faces.alignment import crop_face, measure_quality
+from unmask.faces.turned import TurnedFaces
 from unmask.types import Face, Frame, Image
 
 MAX_JUDGED = 20
@@ -44,10 +45,11 @@ class FrameFaces:
 
 
 class FaceExtractor:
-    """Finds and cuts faces as one bundle's card asks for."""
+    """Finds and cuts the faces of one file as a bundle's card asks for."""
 
     def __init__(self, finder: FaceFinder, card: Card) -> None:
         self._finder = finder
+        self._turned = TurnedFaces(finder)
         self._card = card
 
     def extract(self, frame: Frame, *, first_id: int, may_be_close_up: bool) -> FrameFaces:
@@ -57,7 +59,7 @@ class FaceExtractor:
         - may_be_close_up: search again, smaller and with a border, where nothing was found; for
           pictures, which a face may fill
         """
-        faces = self._finder.find(frame)
+        faces = self._turned.find(frame)
         if not faces and may_be_close_up:
             faces = find_close_up(self._finder, frame)
         left_out = len(faces) > MAX_JUDGED

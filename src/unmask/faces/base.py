@@ -51,3 +51,13 @@ def make_face(frame: Frame, box: Box, confidence: float, landmarks: Floats | Non
 def most_confident(faces: list[Face]) -> list[Face]:
     """At most MAX_FACES of them, the most confident first."""
     return sorted(faces, key=lambda face: -face.confidence)[:MAX_FACES]
+
+
+def overlap(a: Box, b: Box) -> float:
+    """The area that two boxes share, as a part of the smaller one's."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return width * height / smaller if smaller > 0 else 0.0
