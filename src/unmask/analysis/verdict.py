@@ -24,8 +24,7 @@ from unmask.bundle import Thresholds
 from unmask.types import Label, Part, Person, Reason, Score, Segment, Variant, Verdict
 
 MIN_FACES = 3
-"""Judged faces a person in a video needs for `fake` or `real`; fewer where fewer frames were read.
-"""
+"""Judged faces a person in a video needs for `fake` or `real`; fewer where it has fewer frames."""
 
 MIN_JUDGED_SHARE = 0.5
 """Share of a person's faces that must be good enough to judge for `real`."""
@@ -39,12 +38,13 @@ _UNDECIDED = (Label.INCONCLUSIVE, Label.NOT_APPLICABLE)
 def judge_person(
     scores: Sequence[Score],
     thresholds: Thresholds,
-    frames_read: int,
+    frames_wanted: int,
     segments: Sequence[Segment] = (),
 ) -> Verdict:
     """The verdict on one person from all faces found of them.
 
     - thresholds: of the card
+    - frames_wanted: how many frames were asked for, or the file has, if that is less
     """
     judged = [score.probability_fake for score in scores if score.probability_fake is not None]
     if not judged:
@@ -60,7 +60,7 @@ def judge_person(
     reasons: list[Reason] = []
     label = Label.INCONCLUSIVE
     share = len(judged) / len(scores)
-    if len(judged) < min(MIN_FACES, frames_read):
+    if len(judged) < min(MIN_FACES, frames_wanted):
         reasons.append(Reason.FEW_FRAMES)
     elif probability >= overall.fake:
         label = Label.FAKE

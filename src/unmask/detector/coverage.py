@@ -29,3 +29,9 @@ def with_coverage(media: Media, *, crowded_frames: int) -> Media:
         unseen.append(Unseen(Part.FACES, None, note))
     notes = (*media.notes, *(one.note for one in unseen))
     return replace(media, notes=notes, unseen=tuple(unseen))
+
+
+def frames_wanted(media: Media) -> int:
+    """How many frames were asked for, or the file has, if that is less: those that broke, too."""
+    broken = sum(one.count or 0 for one in media.unseen if one.part is Part.FRAMES)
+    return media.frames_read + broken

@@ -12,6 +12,7 @@ from unmask.bundle import Scorer
 from unmask.bundle.session import MAX_BATCH, has_two_parts
 from unmask.detector.closer_looks import apply_closer_looks, plan_closer_looks
 from unmask.detector.comparison import FaceComparison
+from unmask.detector.coverage import frames_wanted
 from unmask.detector.evidence import EvidenceStore, add_exhibits
 from unmask.detector.extract import FaceExtractor
 from unmask.detector.progress import ProgressReporter, Stage
@@ -137,12 +138,13 @@ class FaceAnalysis:
 
     def judge(self, media: Media) -> tuple[Person, ...]:
         """The people of the file with their verdicts; all faces must be scored."""
+        wanted = frames_wanted(media)
         step_s = (media.duration_s or 0.0) / max(media.frames_read, 1)
         people = []
         for number, scores in enumerate(self.group(), start=1):
             timeline = trace(scores, step_s) if self._is_video else ()
             segments = self._fake_segments(scores) if self._is_video else ()
-            verdict = judge_person(scores, self._card.thresholds, media.frames_read, segments)
+            verdict = judge_person(scores, self._card.thresholds, wanted, segments)
             people.append(Person(number, verdict, scores, timeline, segments))
         return tuple(people)
 

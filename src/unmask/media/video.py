@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
+from unmask.media import hdr
 from unmask.media.base import Closing, choose_frames
 from unmask.types import Frame, Image, Media, Part, Unseen
 
@@ -33,6 +35,22 @@ SKIPPABLE = frozenset({"h264", "hevc", "mpeg2video", "mpeg4"})
 under way."""
 
 
+ENCRYPTED = frozenset({"encv", "drmi"})
+"""Codec tags of encrypted video in MP4."""
+
+WIDEST_PIXEL = 4
+"""How many times as wide as high, or as high as wide, a pixel may be; the widest in use is 2:1."""
+
+JUMPING = frozenset({"mpegts", "mpeg", "mpegvideo", "flv", "asf"})
+"""Containers made for broadcasts and streams: a long step forwards is a clock that was set anew."""
+
+CLOCK_BACK_S, CLOCK_AHEAD_S = Fraction(1, 2), Fraction(10)
+"""Steps from one packet to the next that no going clock makes: back, and ahead."""
+
+UNSPECIFIED, HD_LINES = 2, 720
+"""The code for colours that are not said (ITU-T H.273), and from how many lines on video is HD."""
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """Where the frames are, read from the packets without decoding.
@@ -40,12 +58,15 @@ class Index:
     - pts: times of display in units of time_base, rising
     - keys: those of the key frames
     - end: when the last one goes
+    - restarts: empty, unless the clock begins anew or jumps: for each time that a frame is marked
+      with, the times that go on for the frames marked so, in the order in which they are decoded
     """
 
     pts: tuple[int, ...]
     keys: tuple[int, ...]
     end: int
     time_base: Fraction
+    restarts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Video(Closing):
@@ -72,13 +93,14 @@ class Video(Closing):
         container, stream = self._open()
         with container:
             width, height = stream.codec_context.width, stream.codec_context.height
-            if width * height > max_pixels:
+            self._shape, notes = _pixel_shape(stream)
+            shown_width = round(width * self._shape)
+            if shown_width * height > max_pixels or width * height > max_pixels:
                 raise TooLargeError(
-                    f"frames of {width}×{height} pixels, more than the {max_pixels} that are"
+                    f"frames of {shown_width}×{height} pixels, more than the {max_pixels} that are"
                     " allowed; raise the bound with --max-pixels"
                 )
             declared = container.duration / av.time_base if container.duration else 0.0
-            self._shape = Fraction(stream.sample_aspect_ratio or 1)
             fps = stream.average_rate or stream.guessed_rate
             self.tags: Mapping[str, str] = {
                 **stream.metadata,
@@ -86,6 +108,7 @@ class Video(Closing):
                 "format": container.format.name,
                 "codec": stream.codec_context.name,
             }
+            unseen = _further_streams(container, stream)
             self._index, self._packets, reached = _read_index(container, stream)
         self._fps = fps
         base = self._index.time_base
@@ -99,11 +122,13 @@ class Video(Closing):
             str(path),
             sha256,
             "video",
-            round(width * self._shape) if self._shape > 0 else width,
+            shown_width,
             height,
             duration_s=seen,
             fps=Fraction(fps) if fps else None,
             read_share=1.0 if share > 0.97 else share,  # headers round
+            notes=notes,
+            unseen=unseen,
         )
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
@@ -139,7 +164,7 @@ class Video(Closing):
         before = len(self._shown)
         if not numbers:
             return 0
-        for frame in self._by_time(numbers) if self._index.pts else self._by_count(numbers):
+        for frame in self._chosen(numbers):
             self._shown.add(frame.index)
             height, width = frame.image.shape[:2]
             self.media = replace(
@@ -147,6 +172,34 @@ class Video(Closing):
             )
             yield frame
         return len(self._shown) - before
+
+    def _chosen(self, numbers: Sequence[int]) -> Iterator[Frame]:
+        if not self._index.pts:
+            return self._by_count(numbers)
+        if self._index.restarts:
+            return self._by_reading_on(numbers)
+        return self._by_time(numbers)
+
+    def _by_reading_on(self, chosen: Sequence[int]) -> Iterator[Frame]:
+        """For streams whose clock restarts, where a time does not say which frame is meant."""
+        index = self._index
+        times = {marked: list(going_on) for marked, going_on in index.restarts.items()}
+        number_of = {index.pts[i]: i for i in chosen}
+        last = index.pts[max(chosen)]
+        container, stream = self._open()
+        with container:
+            for packet in container.demux(stream):
+                for frame in _frames_of(stream.codec_context, packet):
+                    waiting = times.get(frame.pts) or []
+                    pts = waiting.pop(0) if waiting else None
+                    if pts in number_of and not frame.is_corrupt:
+                        number = number_of.pop(pts)
+                        time_s = float((pts - index.pts[0]) * index.time_base)
+                        yield Frame(number, time_s, self._to_rgb(frame))
+                    if pts is not None and pts >= last:
+                        self._broken += len(number_of)
+                        return
+        self._broken += len(number_of)
 
     def _by_time(self, chosen: Sequence[int]) -> Iterator[Frame]:
         index = self._index
@@ -214,14 +267,10 @@ class Video(Closing):
             codec.skip_frame = "DEFAULT"
 
     def _decoded(self, codec: Any, packet: Any, waiting: set[int]) -> Iterator[tuple[int, Image]]:
-        try:
-            frames = codec.decode(packet)
-        except (av.FFmpegError, EOFError):
-            return  # one broken packet; the next may be good
-        for frame in frames:
+        for frame in _frames_of(codec, packet):
             if frame.pts in waiting and not frame.is_corrupt:
                 waiting.discard(frame.pts)
-                yield frame.pts, _to_rgb(frame, self._shape)
+                yield frame.pts, self._to_rgb(frame)
 
     def _by_count(self, chosen: Sequence[int]) -> Iterator[Frame]:
         """For streams without times (raw H.264, some AVI): frames are counted."""
@@ -233,15 +282,24 @@ class Video(Closing):
             try:
                 for frame in container.decode(stream):
                     if number in wanted and not frame.is_corrupt:
-                        yield Frame(number, number / rate, _to_rgb(frame, self._shape))
+                        yield Frame(number, number / rate, self._to_rgb(frame))
                     number += 1
             except av.FFmpegError:
                 return
 
+    def _to_rgb(self, frame: Any) -> Image:
+        """The frame as `_to_rgb`; a note says where HDR was brought to an ordinary screen."""
+        name = hdr.NAMES.get(frame.color_trc)
+        note = f"HDR ({name}): shown as on an ordinary screen"
+        if name and note not in self.media.notes:
+            self.media = replace(self.media, notes=(*self.media.notes, note))
+        return _to_rgb(frame, self._shape)
+
     def _open(self) -> tuple[Any, Any]:
         try:
             container = av.open(
-                str(self._path),
+                # absolute, for FFmpeg takes a name like 12:30:11.mp4 for an address
+                str(self._path.absolute()),
                 format=self._demuxer,
                 options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
                 metadata_errors="replace",
@@ -254,6 +312,9 @@ class Video(Closing):
             container.close()
             raise NoVideoError(f"the file has {what}")
         stream = pictures[0]
+        if stream.codec_context is not None and stream.codec_context.codec_tag in ENCRYPTED:
+            container.close()
+            raise UnknownFormatError("the video is encrypted (copy protection)")
         if stream.codec_context is None or stream.codec_context.width == 0:
             container.close()
             raise UnknownFormatError("the video's codec is not known")
@@ -284,13 +345,49 @@ def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int
     return runs
 
 
+def _frames_of(codec: Any, packet: Any) -> list[Any]:
+    """What a packet decodes to; nothing from a broken one, for the next may be good."""
+    try:
+        return list(codec.decode(packet))
+    except (av.FFmpegError, EOFError):
+        return []
+
+
+def _pixel_shape(stream: Any) -> tuple[Fraction, tuple[str, ...]]:
+    """How many times as wide as high a pixel is, and a note where that cannot be."""
+    shape = Fraction(stream.sample_aspect_ratio or 1)
+    if 1 / WIDEST_PIXEL <= shape <= WIDEST_PIXEL:
+        return shape, ()
+    if shape <= 0:
+        return Fraction(1), ()
+    note = f"a pixel shape of {shape.numerator}:{shape.denominator} was taken as square"
+    return Fraction(1), (note,)
+
+
+def _further_streams(container: Any, stream: Any) -> tuple[Unseen, ...]:
+    """The streams of pictures besides the one that is looked at."""
+    others = [one for one in container.streams.video if one.index != stream.index]
+    covers = sum(_is_cover(one) for one in others)
+    videos = len(others) - covers
+    unseen = []
+    if videos:
+        note = f"only the first of {videos + 1} video streams was judged"
+        unseen.append(Unseen(Part.STREAMS, videos, note))
+    if covers:
+        note = f"attached pictures (a cover) were not looked at: {covers}"
+        unseen.append(Unseen(Part.PICTURES, covers, note))
+    return tuple(unseen)
+
+
 def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
     """The index, the number of packets, and how far the file reaches in seconds, sound included.
 
     A header gives the length of the longest stream, so only all of them together show whether the
-    file is truncated.
+    file is truncated. Frames that an edit list hides are decoded, for others refer to them, but
+    they are not on show and not in the index.
     """
-    pts, keys, count, last, dated, reached = [], [], 0, 0, True, 0.0
+    clock = GoingOnClock(stream.time_base, may_jump=container.format.name in JUMPING)
+    count, dated, reached = 0, True, 0.0
     start = (container.start_time or 0) / av.time_base
     try:
         for packet in container.demux(stream, *container.streams.audio):
@@ -306,17 +403,70 @@ def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
             count += 1
             if packet.pts is None:
                 dated = False
-                continue
-            pts.append(packet.pts)
-            last = max(last, packet.pts + (packet.duration or 0))
-            if packet.is_keyframe:
-                keys.append(packet.pts)
+            else:
+                clock.add(packet)
     except av.FFmpegError:
         pass  # cut short; what came before is judged, and read_share says so
-    pts = sorted(set(pts)) if dated else []
-    if pts and last <= pts[-1]:  # no durations: the last frame stays as long as the one before
-        last = pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
-    return Index(tuple(pts), tuple(sorted(keys)), last, stream.time_base), count, reached
+    return clock.index() if dated else Index((), (), 0, stream.time_base), count, reached
+
+
+class GoingOnClock:
+    """Times of packets, which go on where the file's clock begins anew or jumps.
+
+    Joined recordings, TV captures and DVD files have such clocks.
+    """
+
+    def __init__(self, time_base: Fraction, *, may_jump: bool) -> None:
+        """Nothing yet.
+
+        - may_jump: whether a long step forwards is a fault of the clock, and no long pause
+        """
+        self._time_base = time_base
+        self._back = round(CLOCK_BACK_S / time_base)
+        self._ahead = round(CLOCK_AHEAD_S / time_base) if may_jump else None
+        self._offset = 0
+        self._restarted = False
+        self._decoded_at: int | None = None  # of the packet before, by the file's clock
+        self._pts: list[int] = []
+        self._keys: list[int] = []
+        self._end = 0
+        self._going_on: dict[int, list[int]] = {}  # by the file's clock
+
+    def add(self, packet: Any) -> None:
+        """The next packet of the stream."""
+        at = packet.dts if packet.dts is not None else packet.pts
+        if self._decoded_at is not None and self._is_jump(at - self._decoded_at):
+            # this stretch begins when the one before ends
+            self._offset = self._end - packet.pts
+            self._restarted = True
+        self._decoded_at = at
+        pts = packet.pts + self._offset
+        if packet.is_keyframe:
+            self._keys.append(packet.pts)
+        if packet.is_discard:
+            return
+        self._pts.append(pts)
+        self._end = max(self._end, pts + (packet.duration or 0))
+        self._going_on.setdefault(packet.pts, []).append(pts)
+
+    def index(self) -> Index:
+        """Of all packets so far."""
+        pts = sorted(set(self._pts))
+        end = self._end
+        if pts and end <= pts[-1]:
+            # no durations: the last frame stays as long as the one before
+            end = pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
+        restarts = {marked: tuple(times) for marked, times in self._going_on.items()}
+        return Index(
+            tuple(pts),
+            tuple(sorted(self._keys)),
+            end,
+            self._time_base,
+            restarts if self._restarted else {},
+        )
+
+    def _is_jump(self, step: int) -> bool:
+        return step < -self._back or (self._ahead is not None and step > self._ahead)
 
 
 def _is_cover(stream: Any) -> bool:
@@ -325,15 +475,26 @@ def _is_cover(stream: Any) -> bool:
 
 def _to_rgb(frame: Any, shape: Fraction) -> Image:
     """(height, width, 3) uint8, upright, square pixels, one field if the frame holds two."""
-    image: Any = frame.to_ndarray(format="rgb24")
+    image: Any
+    if frame.color_trc in hdr.NAMES:
+        wide = frame.reformat(format="rgb48le", src_colorspace=_colours(frame)).to_ndarray()
+        image = hdr.to_srgb(wide, frame.color_trc)
+    else:
+        image = frame.reformat(format="rgb24", src_colorspace=_colours(frame)).to_ndarray()
     if frame.interlaced_frame:
         # two moments in one frame, line by line: keep the upper one, or every moving edge looks
         # like a seam
         height, width = image.shape[:2]
         image = cv2.resize(image[::2], (width, height), interpolation=cv2.INTER_LINEAR)
-    if shape > 0 and shape != 1:
+    if shape != 1:
         height, width = image.shape[:2]
         image = cv2.resize(image, (round(width * shape), height), interpolation=cv2.INTER_LINEAR)
     if frame.rotation % 90 == 0 and frame.rotation:
         image = np.rot90(image, frame.rotation // 90)
     return np.ascontiguousarray(image)
+
+
+def _colours(frame: Any) -> Colorspace | None:
+    """The matrix of the frame's colours where it does not say so: HD is BT.709, as in players."""
+    untagged = frame.colorspace == UNSPECIFIED
+    return Colorspace.ITU709 if untagged and frame.height >= HD_LINES else None
