@@ -14,9 +14,11 @@ from unmask._internal import jpeg
 from unmask.bundle.card import parse_card
 from unmask.bundle.session import Scored
 from unmask.detector import MAX_JUDGED, Detector, Progress, Stage, load_detector
+from unmask.detector.sampling import looks_at
 from unmask.errors import MissingFileError, TooLongError, UnmaskError
+from unmask.report.phrases import headline
 from unmask.testing import FakeFinder, FakeScorer, example_card
-from unmask.types import Face, Failure, Frame, Label, Reason, Report
+from unmask.types import Face, Failure, Frame, Label, Reason, Report, Settings
 
 
 def flat(value: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -523,3 +525,37 @@ def test_longer_videos_than_allowed_are_refused(tmp_path: Path) -> None:
         == 32
     )
     assert made.scan(save(tmp_path / "a.png", 200)).media.kind == "image"
+
+
+def long_clip(path: Path, seconds: int, every_s: int = 2) -> Path:
+    """A clip of grey frames, one in `every_s` seconds, each tenth a key frame."""
+    frames = toned([30] * (seconds // every_s))
+    return write_video(
+        path, frames, fps=1, pts=[n * every_s for n in range(len(frames))], options={"g": "10"}
+    )
+
+
+def test_long_videos_are_looked_at_more_often(tmp_path: Path) -> None:
+    clip = long_clip(tmp_path / "long.mp4", 600)
+    report = detector(BOX).scan(clip, stability=False)
+    assert report.media.frames_read == 60
+    assert report.media.longest_gap_s == pytest.approx(10, abs=6)
+    assert report.settings.by_length
+    words = headline(report)
+    assert "may have been missed" in words
+    # what is asked for is what is done
+    report = detector(BOX).scan(clip, frames=12, stability=False)
+    assert report.media.frames_read == 12
+    assert report.media.longest_gap_s == pytest.approx(50, abs=25)
+    assert not report.settings.by_length
+    short = detector(BOX).scan(long_clip(tmp_path / "short.mp4", 30, 1), stability=False)
+    assert short.media.frames_read == 30
+    assert "missed" not in headline(short)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "looks"), [(None, 32), (0, 32), (320, 32), (321, 33), (2560, 256), (36000, 256)]
+)
+def test_how_often_a_video_is_looked_at(duration_s: float | None, looks: int) -> None:
+    assert looks_at(duration_s, Settings(by_length=True)) == looks
+    assert looks_at(duration_s, Settings(frames=5)) == 5

@@ -186,3 +186,19 @@ def test_hdr_video_is_brought_to_an_ordinary_screen_and_told(tmp_path: Path) -> 
     frames, media = read(path)
     assert frames[0].image.dtype == np.uint8
     assert media.notes == ("HDR (PQ): shown as on an ordinary screen",)
+
+
+def test_far_apart_looks_are_taken_at_key_frames(tmp_path: Path) -> None:
+    """Of 200 s, a key frame each 5 s: 10 looks fall on key frames, and stay evenly spaced."""
+    path = write_video(
+        tmp_path / "a.mp4", 200, fps=1, options={"g": "5", "keyint_min": "5", "sc_threshold": "0"}
+    )
+    frames, _ = read(path, 10)
+    numbers = [number_of(frame.image) for frame in frames]
+    assert all(number % 5 == 0 for number in numbers)
+    assert np.abs(np.array(numbers) - np.arange(10, 200, 20)).max() <= 3
+    # where key frames are rare, the wanted frames themselves are taken
+    rare = write_video(tmp_path / "b.mp4", 200, fps=1, options={"g": "150", "sc_threshold": "0"})
+    frames, _ = read(rare, 10)
+    numbers = [number_of(frame.image) for frame in frames]
+    assert np.abs(np.array(numbers) - np.arange(10, 200, 20)).max() <= 7

@@ -46,7 +46,8 @@ def rescan(row: Mapping[str, Any], model: str) -> tuple[Report, Card]:
             raise ChangedFileError(
                 f"{row['path']} has changed since it was judged: scan the archive again first"
             )
+        frames = None if settings.get("by_length") else settings["frames"]
         report = detector.scan(
-            file.path, frames=settings["frames"], explain=True, stability=settings["stability"]
+            file.path, frames=frames, explain=True, stability=settings["stability"]
         )
     return replace(report, media=replace(report.media, path=path)), detector.bundle.card

@@ -64,15 +64,18 @@ class Run:
 
 
 def make_pass(
-    model: str, faces: str, *, frames: int, engine: str, explain: bool, stability: bool
+    model: str, faces: str, *, frames: int | None, engine: str, explain: bool, stability: bool
 ) -> ScanPass:
     """A pass, with the bundle's digest and card checked.
+
+    - frames: as `Detector.scan` takes them
 
     Its canaries are checked when it is loaded.
 
     Raises BundleError, FinderError, MissingExtraError.
     """
-    settings = Settings(frames, load_finder(faces).name, engine, stability, explain)
+    most, by_length = Settings().frames if frames is None else frames, frames is None
+    settings = Settings(most, load_finder(faces).name, engine, stability, explain, by_length)
     return ScanPass(model, faces, identify(model), settings)
 
 

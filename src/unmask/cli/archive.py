@@ -43,7 +43,7 @@ class Asked:
     ledger: Path
     model: str
     faces: str
-    frames: int
+    frames: int | None
     engine: str
     explain: bool
     stability: bool

@@ -34,7 +34,12 @@ JobsOption = Annotated[
     int, typer.Option(min=0, help="Files processed at the same time; 0: one per core.")
 ]
 FramesOption = Annotated[
-    int, typer.Option(min=1, help="Frames to check per video, evenly spaced in time.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="Frames to check per video, evenly spaced in time.",
+        show_default="32, more in long videos",
+    ),
 ]
 
 

@@ -83,7 +83,7 @@ def scan(
             "--fast", help="Use only the small model (--model default), several times as fast."
         ),
     ] = False,
-    frames: FramesOption = 32,
+    frames: FramesOption = None,
     explain: Annotated[
         bool,
         typer.Option(

@@ -47,7 +47,7 @@ def evaluate(
     ] = None,
     crops: Annotated[bool, typer.Option(help="The images are already face crops.")] = False,
     faces: FacesOption = "yunet",
-    frames: FramesOption = 32,
+    frames: FramesOption = None,
     stress: Annotated[
         bool,
         typer.Option(

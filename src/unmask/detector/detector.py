@@ -61,14 +61,15 @@ class Detector:
         self,
         path: str | os.PathLike[str],
         *,
-        frames: int = DEFAULT_FRAMES,
+        frames: int | None = None,
         explain: bool = False,
         stability: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Report:
         """Judge one picture or video.
 
-        - frames: how many to look at in a video, at most
+        - frames: how many to look at in a video, at most; None: 32, and more in one of over five
+          minutes (`unmask.detector.sampling.looks_at`)
         - explain: keep the heat maps, and exhibits with tested ones
         - stability: judge again with perturbed pictures
         - on_progress: is told of each step, and what it raises ends the scan
@@ -85,13 +86,14 @@ class Detector:
         self,
         paths: Iterable[str | os.PathLike[str]],
         *,
-        frames: int = DEFAULT_FRAMES,
+        frames: int | None = None,
         explain: bool = False,
         stability: bool = True,
         jobs: int | None = None,
     ) -> Iterator[Report | Failure]:
         """Judge many files, in order; one that cannot be judged is a Failure.
 
+        - frames: as in `scan`
         - jobs: how many files at a time; None: one a core
 
         Faces of several pictures are scored together. Closing the iterator stops at the next frame.
@@ -153,9 +155,11 @@ class Detector:
                 for probability in calibration.probabilities(self.bundle.score(batch).logits):
                     yield float(probability)
 
-    def _settings(self, frames: int, explain: bool, stability: bool) -> Settings:
-        _require_positive("frames", frames)
-        return Settings(frames, self.finder.name, self._engine, stability, explain)
+    def _settings(self, frames: int | None, explain: bool, stability: bool) -> Settings:
+        most = DEFAULT_FRAMES if frames is None else frames
+        _require_positive("frames", most)
+        by_length = frames is None
+        return Settings(most, self.finder.name, self._engine, stability, explain, by_length)
 
     def _finish(
         self, begun: Sequence[tuple[str, PausedScan | Report | Failure]], *, explain: bool

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 from unmask.analysis.timeline import find_segments, where_to_look
-from unmask.types import Frame, Score
+from unmask.types import Frame, Score, Settings
 
 HELD_SHARE, MOST_HELD = 8, 8
 """One in so many frames of a video, and at most so many, is held back: looked at last, or given up
 for a frame where the score changes, so that the number of frames stays what was asked for."""
 
+LOOK_EVERY_S, MOST_LOOKS = 10.0, 256
+"""Where frames grow with the length of a video: the longest time between looks, and the most looks;
+from 43 minutes on the time between them grows."""
+
 T = TypeVar("T")
+
+
+def looks_at(duration_s: float | None, settings: Settings) -> int:
+    """How many frames of a video of this length are looked at."""
+    if not settings.by_length or not duration_s:
+        return settings.frames
+    by_length = min(math.ceil(duration_s / LOOK_EVERY_S), MOST_LOOKS)
+    return max(settings.frames, by_length)
+
+
+def longest_gap(times_s: Sequence[float], duration_s: float) -> float:
+    """The longest time in which nothing was looked at, in seconds."""
+    moments = [0.0, *sorted(times_s), duration_s]
+    return max((later - earlier for earlier, later in pairwise(moments)), default=0.0)
 
 
 def held_back_at_most(frames: int) -> int:

@@ -16,7 +16,13 @@ from unmask.detector.coverage import with_coverage
 from unmask.detector.face_analysis import FaceAnalysis, face_findings
 from unmask.detector.further import FurtherAnalyses
 from unmask.detector.progress import OnProgress, ProgressReporter, Stage
-from unmask.detector.sampling import held_back_at_most, hold_back, where_to_look_again
+from unmask.detector.sampling import (
+    held_back_at_most,
+    hold_back,
+    longest_gap,
+    looks_at,
+    where_to_look_again,
+)
 from unmask.detector.scoring import ScanSteps, Scoring
 from unmask.errors import MediaError, TooLongError
 from unmask.faces import FaceFinder
@@ -77,7 +83,8 @@ def scan_file(
     with source:
         _check_duration(source.media, tools.max_duration_s)
         is_video = source.media.kind == "video"
-        progress.frames_expected = settings.frames if is_video else 1
+        looks = looks_at(source.media.duration_s, settings)
+        progress.frames_expected = looks if is_video else 1
 
         # 2. Look at its frames: faces are found and cut out, and the other analyzers see them too.
         #    A video's faces are scored on the way, for their scores say where to look again. A
@@ -90,10 +97,13 @@ def scan_file(
             further = FurtherAnalyses(tools.analyzers, path, source)
         viewing = Viewing(faces, provenance, further, clocks, progress, stop)
         if is_video:
-            yield from _look_at_video(source, viewing, settings)
+            yield from _look_at_video(source, viewing, looks)
         else:
             _look_at_picture(source, viewing)
         media = replace(source.media, frames_read=progress.frames)
+        if media.duration_s is not None:
+            gap_s = longest_gap(viewing.times_s, media.duration_s)
+            media = replace(media, longest_gap_s=gap_s)
 
     # 3. Score the faces that still wait; a bundle's slow part sees the best few of each person.
     yield from faces.score_all()
@@ -138,7 +148,10 @@ def scan_file(
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """Shows each frame to everybody who looks at frames."""
+    """Shows each frame to everybody who looks at frames.
+
+    - times_s: of the frames so far
+    """
 
     faces: FaceAnalysis
     provenance: ProvenanceAnalysis
@@ -146,6 +159,7 @@ class Viewing:
     clocks: Clocks
     progress: ProgressReporter
     stop: threading.Event
+    times_s: list[float] = field(default_factory=list)
 
     def see(self, frame: Frame) -> None:
         """Look at one frame. Raises MediaError where the scan is to stop."""
@@ -156,6 +170,7 @@ class Viewing:
             self.further.see(frame)
         with self.clocks.find:
             self.faces.see(frame)
+        self.times_s.append(frame.time_s)
         self.progress.frames += 1
         self.progress.enter(Stage.LOOKING)
 
@@ -175,12 +190,12 @@ def _look_at_picture(source: OpenMedia, viewing: Viewing) -> None:
         viewing.see(frame)
 
 
-def _look_at_video(source: OpenMedia, viewing: Viewing, settings: Settings) -> Scoring:
+def _look_at_video(source: OpenMedia, viewing: Viewing, looks: int) -> Scoring:
     """Look at evenly spaced frames, then at some around the moments where the score changes."""
     decode = viewing.clocks.decode
     held: list[Frame] = []
-    evenly = prefetch(source.frames(settings.frames), decode)
-    most_held = held_back_at_most(settings.frames)
+    evenly = prefetch(source.frames(looks), decode)
+    most_held = held_back_at_most(looks)
     yield from viewing.see_and_score(hold_back(evenly, held, most_held))
     yield from viewing.faces.score_all()
 

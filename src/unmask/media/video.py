@@ -30,6 +30,9 @@ SEEK_WORTH = 16
 """Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as
 much as these."""
 
+KEY_FRAMES_FROM_S = 8
+"""Seconds between looks from which on key frames near the wanted ones are taken."""
+
 SKIPPABLE = frozenset({"h264", "hevc", "mpeg2video", "mpeg4"})
 """Codecs whose decoders heed skip_frame packet by packet. dav1d (AV1) applies it to frames already
 under way."""
@@ -136,6 +139,8 @@ class Video(Closing):
         step = self._step()
         self._shown.clear()
         chosen = choose_frames(*self._times(), count, None if every_s is None else every_s / step)
+        if every_s is None:
+            chosen = self._at_key_frames(chosen)
         read = yield from self._show(chosen)
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
@@ -143,6 +148,27 @@ class Video(Closing):
             note = f"{self._broken} of {requested} frames could not be decoded"
             unseen = Unseen(Part.FRAMES, self._broken, note)
             self.media = replace(self.media, unseen=(*self.media.unseen, unseen))
+
+    def _at_key_frames(self, chosen: Sequence[int]) -> list[int]:
+        """The chosen frames, each moved to a key frame near it where looks are far apart.
+
+        To decode any other frame, all frames from the key frame before it on must be decoded.
+        """
+        index = self._index
+        if len(chosen) < 2 or not index.keys or index.restarts:
+            return list(chosen)
+        apart = (index.pts[chosen[-1]] - index.pts[chosen[0]]) / (len(chosen) - 1)
+        if apart * index.time_base < KEY_FRAMES_FROM_S:
+            return list(chosen)
+        place_of = {pts: place for place, pts in enumerate(index.pts)}
+        moved = []
+        for place in chosen:
+            pts = index.pts[place]
+            after = bisect_right(index.keys, pts)
+            near = [key for key in index.keys[max(after - 1, 0) : after + 1] if key in place_of]
+            key = min(near, key=lambda key: abs(key - pts), default=pts)
+            moved.append(place_of[key] if abs(key - pts) <= apart / 3 else place)
+        return sorted(set(moved))
 
     def frames_at(self, times_s: Sequence[float]) -> Iterator[Frame]:
         """As `OpenMedia.frames_at`."""

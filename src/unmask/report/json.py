@@ -64,8 +64,10 @@ def settings_json(settings: Settings) -> SettingsJson:
         "stability": settings.stability,
         "explain": settings.explain,
     }
+    if settings.by_length:
+        values["by_length"] = True
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return {
+    tree: SettingsJson = {
         "frames": settings.frames,
         "faces": settings.finder,
         "engine": settings.engine,
@@ -73,6 +75,9 @@ def settings_json(settings: Settings) -> SettingsJson:
         "explain": settings.explain,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+    if settings.by_length:
+        tree["by_length"] = True
+    return tree
 
 
 def _failure(failure: Failure) -> FailureJson:
@@ -124,6 +129,8 @@ def _media(media: Media) -> MediaJson:
         "read_share": _rounded(media.read_share),
         "notes": list(media.notes),
     }
+    if media.longest_gap_s is not None:
+        tree["longest_gap_s"] = _rounded(media.longest_gap_s, 3)
     if media.unseen:
         tree["unseen"] = [
             {"part": one.part, "count": one.count, "note": one.note} for one in media.unseen

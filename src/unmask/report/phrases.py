@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unmask.types import Label, Reason, Report, Verdict
+from unmask.types import Label, Media, Reason, Report, Verdict
 
 SENTENCES: dict[Label, str] = {
     Label.FAKE: "The face looks manipulated or generated.",
@@ -42,6 +42,10 @@ _UNSEEN = (Reason.MEDIA_TRUNCATED, Reason.FACES_LEFT_OUT, Reason.PARTLY_UNSEEN)
 """Where one of these comes first, nothing else kept the file from being called real."""
 
 
+FAR_APART_S = 1.5
+"""Seconds between looks from which on it is said that short fakes may have been missed."""
+
+
 def sentence(verdict: Verdict) -> str:
     """The verdict and its reasons as one line of plain words."""
     reasons = "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons)
@@ -72,7 +76,7 @@ def headline(report: Report) -> str:
     if verdict.label is Label.REAL:
         return (
             f"No sign of manipulation was found in the {'face' if len(people) == 1 else 'faces'}"
-            f" of this {what}."
+            f" of this {what}{grain(report.media)}."
         )
     if verdict.label is Label.INCONCLUSIVE and verdict.reasons[0] in _UNSEEN:
         return (
@@ -82,6 +86,20 @@ def headline(report: Report) -> str:
     if verdict.label is Label.INCONCLUSIVE:
         return f"Whether a face in this {what} was faked cannot be decided from the {what} alone."
     return f"There is no face in this {what} that could be judged."
+
+
+def grain(media: Media) -> str:
+    """For which grain a verdict on a video holds, where looks are far apart.
+
+    A part of a video is called fake from three judged frames on, which two gaps lie between.
+    """
+    gap_s = media.longest_gap_s
+    if gap_s is None or gap_s < FAR_APART_S:
+        return ""
+    return (
+        f", looked at every {gap_s:.0f} s or more often; a fake shorter than {2 * gap_s:.0f} s"
+        " may have been missed"
+    )
 
 
 MEANS: dict[Label, tuple[str, str]] = {

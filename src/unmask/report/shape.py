@@ -66,6 +66,9 @@ class MediaJson(TypedDict):
         float, Doc("part of the file that could be read; below 1: truncated", 0, 1)
     ]
     notes: Annotated[list[str], Doc("what a reader should know about how it was read")]
+    longest_gap_s: NotRequired[
+        Annotated[float, Doc("of a video: the longest time between two looks, in seconds", 0)]
+    ]
     unseen: NotRequired[list[UnseenJson]]
 
 
@@ -273,7 +276,8 @@ class SettingsJson(TypedDict):
     engine: str
     stability: bool
     explain: bool
-    sha256: Annotated[str, Doc("of the keys above as compact JSON with sorted keys")]
+    sha256: Annotated[str, Doc("of the other keys as compact JSON with sorted keys (`faces` too)")]
+    by_length: NotRequired[Annotated[bool, Doc("true where long videos get more than `frames`")]]
 
 
 class TimingJson(TypedDict):

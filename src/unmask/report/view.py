@@ -151,9 +151,8 @@ def command(report: Report) -> str:
         on_one_line(report.media.path),
         "--report",
         "out/",
-        "--frames",
-        str(settings.frames),
     ]
+    arguments += [] if settings.by_length else ["--frames", str(settings.frames)]
     arguments += ["--faces", settings.finder, "--engine", settings.engine]
     arguments += [] if settings.stability else ["--no-stability"]
     return " ".join(shlex.quote(argument) for argument in arguments)
@@ -347,6 +346,7 @@ def _credentials(report: Report) -> dict[str, Any]:
 def _method(report: Report, card: Card) -> dict[str, Any]:
     tree, settings = card.text, report.settings
     limits = tree["thresholds"]
+    more = ", more in long videos" if settings.by_length else ""
     return {
         "model": f"{card.name} {card.version}",
         "intended_use": on_one_line(str(tree["intended_use"])),
@@ -359,7 +359,8 @@ def _method(report: Report, card: Card) -> dict[str, Any]:
         ],
         "figures": [*_figures(tree.get("metrics", {}))],
         "settings": (
-            f"{settings.frames} frames at most; faces by {settings.finder}; {settings.engine};"
+            f"{settings.frames} frames at most{more}; faces by {settings.finder};"
+            f" {settings.engine};"
             f" judged again after changes: {'yes' if settings.stability else 'no'}"
         ),
     }

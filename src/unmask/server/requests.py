@@ -47,7 +47,7 @@ class ScanRequest:
     path: str
     name: str
     model: str
-    frames: int
+    frames: int | None
     explain: bool
     stability: bool
     prevalence: float | None

@@ -95,6 +95,7 @@ class Media:
     - duration_s: seconds; None for pictures
     - fps: frames per second, exact (30000/1001, never 29); None for pictures
     - frames_read: frames that were looked at
+    - longest_gap_s: of a video: the longest time between two looks, or to its beginning or end
     - read_share: part of the file that could be read, 0–1; below 1 for a truncated one
     - notes: what a reader should know about how it was read
     - unseen: parts that were not looked at; the report's notes say so too
@@ -108,6 +109,7 @@ class Media:
     duration_s: float | None = None
     fps: Fraction | None = None
     frames_read: int = 0
+    longest_gap_s: float | None = None
     read_share: float = 1.0
     notes: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()

@@ -126,6 +126,7 @@ class Settings:
     """What was asked for, as far as it changes the result.
 
     - frames: of a video, at most this many are judged, from 1
+    - by_length: whether more are judged in a long video, so that no long stretch goes unseen
     - finder: the face finder's name
     - engine: what runs the bundle, `onnxruntime` or `openvino`
     - stability: whether verdicts were tried with mild changes
@@ -137,6 +138,7 @@ class Settings:
     engine: str = "onnxruntime"
     stability: bool = False
     explain: bool = False
+    by_length: bool = False
 
 
 @dataclass(frozen=True, slots=True)

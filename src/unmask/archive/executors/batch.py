@@ -64,7 +64,7 @@ class BatchScanner:
         detector = self._detectors[_detector_key(scan_pass)]
         results = detector.scan_many(
             [file.path for file in files],
-            frames=scan_pass.settings.frames,
+            frames=None if scan_pass.settings.by_length else scan_pass.settings.frames,
             explain=scan_pass.settings.explain,
             stability=scan_pass.settings.stability,
             jobs=1,

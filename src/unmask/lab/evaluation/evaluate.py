@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from unmask.detector import DEFAULT_FRAMES, Detector
+from unmask.detector import Detector
 from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array, by_video, delong, summarise
@@ -55,7 +55,7 @@ def evaluate_detectors(
     out: Path,
     *,
     crops: bool = False,
-    frames: int = DEFAULT_FRAMES,
+    frames: int | None = None,
     jobs: int | None = None,
     advance: Callable[[], Any] = lambda: None,
 ) -> Evaluation:
@@ -196,7 +196,7 @@ def score_items(
     items: Sequence[Item],
     *,
     crops: bool,
-    frames: int = DEFAULT_FRAMES,
+    frames: int | None = None,
     jobs: int | None = None,
     advance: Callable[[], Any] = lambda: None,
 ) -> Scores:

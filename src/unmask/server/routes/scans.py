@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from unmask._internal.text import on_one_line
+from unmask.detector.sampling import MOST_LOOKS
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan, ScanJobs
 from unmask.server.limits import Limits
@@ -30,7 +31,8 @@ router = APIRouter()
 def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
     """POST /v1/scans with these limits and models."""
     api = APIRouter()
-    usual = min(Settings().frames, limits.frames)
+    # where fewer frames are allowed than a long video gets, all videos get the same
+    usual = None if limits.frames >= MOST_LOOKS else min(Settings().frames, limits.frames)
 
     @api.post(
         "/v1/scans",
@@ -57,7 +59,12 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
         file: Annotated[UploadFile, File(description="A picture or a video")],
         model: Annotated[str, Form(description=f"One of: {', '.join(models)}")] = models[0],
         frames: Annotated[
-            int, Form(ge=1, le=limits.frames, description="Frames to check per video")
+            int | None,
+            Form(
+                ge=1,
+                le=limits.frames,
+                description="Frames to check per video; without it 32, and more in long videos",
+            ),
         ] = usual,
         explain: Annotated[
             bool, Form(description="Heat maps, and pictures of faces for the report")
