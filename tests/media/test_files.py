@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unmask.errors import EmptyFileError, MissingFileError, NothingToJudgeError, UnreadableFileError
-from unmask.media import find_media
+from unmask.media import PassedOver, find_media
 from unmask.media.files import file_sha256
 
 
@@ -20,6 +20,38 @@ def test_a_folder_gives_its_media_in_order(tmp_path: Path) -> None:
         "b.JPG",
         "deep/c.webp",
     ]
+
+
+def test_files_without_a_known_suffix_are_known_by_their_first_bytes(tmp_path: Path) -> None:
+    """As messengers and browsers name them, and as recovered from a card."""
+    beginnings = {
+        "IMG_0001": b"\xff\xd8\xff\xe0",
+        "photo.bin": b"\x89PNG\r\n\x1a\n",
+        "clip.part": b"\0\0\0\x20ftypisom",
+        "capture.dat": (b"G" + bytes(187)) * 3,
+        "story.tmp": b"RIFF\0\0\0\0WEBPVP8 ",
+    }
+    for name, head in beginnings.items():
+        (tmp_path / name).write_bytes(head + bytes(100))
+    (tmp_path / "letter.doc").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(600))
+    os.mkfifo(tmp_path / "pipe")
+    assert {path.name for path in find_media(tmp_path)} == set(beginnings)
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.txt", "c.TXT", "d.json", "README", ".hidden.jpg", "deep/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("words")
+    passed_over = PassedOver()
+    assert len(list(find_media(tmp_path, passed_over))) == 1
+    assert passed_over.counts() == {".txt": 3, ".json": 1, "hidden": 1, "without a suffix": 1}
+    assert passed_over.words() == (
+        "6 files were passed over, being neither pictures nor videos: 3 .txt, 1 hidden,"
+        " 1 without a suffix, 1 .json"
+    )
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(NothingToJudgeError, match="6 files were passed over"):
+        list(find_media(tmp_path))
 
 
 def test_a_named_file_is_taken_whatever_its_name(tmp_path: Path) -> None:

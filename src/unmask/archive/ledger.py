@@ -150,15 +150,18 @@ class Ledger:
             ).fetchone()[0]
             db.execute("UPDATE files SET state = 'pending' WHERE state = 'under_way'")
 
-    def end(self, how: str) -> None:
+    def end(self, how: str, passed_over: Mapping[str, int]) -> None:
         """The run is over: `done`, `stopped` or `failed`.
 
         Files in progress are queued again.
+
+        - passed_over: files that are no pictures or videos, by kind
         """
         with self._transaction() as db:
             db.execute("UPDATE files SET state = 'pending' WHERE state = 'under_way'")
             db.execute(
-                "UPDATE runs SET ended_at = ?, how = ? WHERE id = ?", (now_utc(), how, self.run)
+                "UPDATE runs SET ended_at = ?, how = ?, passed_over = ? WHERE id = ?",
+                (now_utc(), how, json.dumps(dict(passed_over)), self.run),
             )
 
     def upsert(self, entries: Iterable[tuple[Entry, float]], again: frozenset[Cause]) -> None:

@@ -141,16 +141,23 @@ def summary(database: sqlite3.Connection, name: str) -> dict[str, Any]:
         )
         (gone,) = database.execute("SELECT count(*) FROM files WHERE gone").fetchone()
         runs = database.execute(
-            "SELECT r.id, r.started_at, r.ended_at, r.how, r.roots, count(j.sha256) AS judged FROM"
-            " runs r LEFT JOIN judgements j ON j.run = r.id GROUP BY r.id ORDER BY r.id DESC LIMIT"
-            " 10"
+            "SELECT r.*, count(j.sha256) AS judged FROM runs r LEFT JOIN judgements j ON"
+            " j.run = r.id GROUP BY r.id ORDER BY r.id DESC LIMIT 10"
         ).fetchall()
     return {
         **total,
         **sums,
         "gone": gone,
-        "runs": [{**dict(run), "roots": json.loads(run["roots"])} for run in runs],
+        "runs": [_run(dict(run)) for run in runs],
     }
+
+
+def _run(row: dict[str, Any]) -> dict[str, Any]:
+    """A run as it is shown."""
+    shown = {key: row[key] for key in ("id", "started_at", "ended_at", "how", "judged")}
+    # a ledger of version 1 does not know what was passed over
+    passed_over = json.loads(row.get("passed_over") or "{}")
+    return {**shown, "roots": json.loads(row["roots"]), "passed_over": passed_over}
 
 
 def groups(

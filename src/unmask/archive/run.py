@@ -13,6 +13,7 @@ from unmask.archive.model import Outcome, ScanPass, Task
 from unmask.bundle.session import identify
 from unmask.errors import LedgerError
 from unmask.faces import load_finder
+from unmask.media import PassedOver
 from unmask.types import Settings
 
 
@@ -25,6 +26,7 @@ class Run:
     def __init__(self, path: Path, plan: ScanPlan) -> None:
         self._ledger = Ledger(path)
         self._how = "failed"
+        self._sources = plan.sources
         try:
             clear_spool(path)
             self._ledger.begin(plan.passes, [source.root for source in plan.sources])
@@ -44,6 +46,14 @@ class Run:
                 yield self.coordinator.done(outcome)
         self._how = "stopped" if self.coordinator.stopping else "done"
 
+    @property
+    def passed_over(self) -> PassedOver:
+        """The files that this run has passed over so far, in all places."""
+        total = PassedOver()
+        for source in self._sources:
+            total.update(source.passed_over)
+        return total
+
     def counts(self) -> dict[str, int]:
         """How many of the files that this run saw are in each state."""
         return self._ledger.counts()
@@ -58,7 +68,7 @@ class Run:
         ):
             self._how = "stopped"
         with suppress(LedgerError):  # a full disk: the next run puts right what is left
-            self._ledger.end(self._how)
+            self._ledger.end(self._how, self.passed_over.counts())
         self._ledger.close()
         clear_spool(self._path)
 

@@ -71,6 +71,9 @@ MIGRATIONS = (
         LEFT JOIN judgements j ON j.sha256 = f.sha256 AND j.setup = f.setup
         LEFT JOIN setups s ON s.id = f.setup;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN passed_over TEXT;  -- JSON: kind of file, how many
+    """,
 )
 """The n-th makes a ledger of version n from one of version n - 1. What has been released is never
 changed."""

@@ -19,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
 from unmask.archive.model import Entry, split
 from unmask.errors import MissingExtraError, SourceError
-from unmask.media.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from unmask.media.files import IMAGE_SUFFIXES, PassedOver, begins_like_media, is_media
 from unmask.types import Failure
 
 ARCHIVES = {
@@ -78,14 +78,19 @@ class FileFilter:
 
 
 class Source(Protocol):
-    """A place with files."""
+    """A place with files.
+
+    - passed_over: what was listed so far and is no picture or video
+    """
 
     root: str
+    passed_over: PassedOver
 
     def files(self) -> Iterator[Entry | Failure]:
         """All pictures and videos in it, by their suffixes, those in archives too.
 
-        Hidden ones are left out.         A part that cannot be listed is a Failure.
+        On this machine files without a known suffix are known by their first bytes. Hidden ones
+        are left out. A part that cannot be listed is a Failure.
 
         Raises SourceError where nothing can.
         """
@@ -112,6 +117,7 @@ class LocalFiles:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.passed_over = PassedOver()
         try:
             status = os.stat(root)
         except OSError as error:
@@ -124,7 +130,7 @@ class LocalFiles:
         if self._folder:
             yield from self._below(self.root, top=True)
         elif (kind := archive_kind(self.root)) is not None:
-            yield from _members(kind, _entry(self.root))
+            yield from _members(kind, _entry(self.root), self.passed_over)
         else:
             yield _entry(self.root)
 
@@ -150,19 +156,23 @@ class LocalFiles:
             )
             return
         for item in items:
-            if item.name.startswith("."):
-                continue
+            hidden = item.name.startswith(".")
             if item.is_dir(follow_symlinks=False):
-                yield from self._below(item.path)
+                if not hidden:
+                    yield from self._below(item.path)
+                continue
+            if _leads_to_a_folder(item):
                 continue
             kind = archive_kind(item.name)
-            if (kind is None and not is_media(item.name)) or _leads_to_a_folder(item):
+            wanted = kind or is_media(item.name) or begins_like_media(Path(item.path))
+            if hidden or not wanted:
+                self.passed_over.add(item.name)
                 continue
             entry = _entry(item.path)
             if kind is None:
                 yield entry
             else:
-                yield from _members(kind, entry)
+                yield from _members(kind, entry, self.passed_over)
 
 
 class RemoteStorage:
@@ -170,6 +180,7 @@ class RemoteStorage:
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/")
+        self.passed_over = PassedOver()
         self._fs, self._path = filesystem(self.root)
 
     def files(self) -> Iterator[Entry | Failure]:
@@ -225,18 +236,21 @@ class RemoteStorage:
             if kind is None:
                 yield entry
             else:
-                yield from _members(kind, entry)
+                yield from _members(kind, entry, self.passed_over)
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         """Folder by folder, so that only one folder's listing is held."""
         for _, _, files in self._fs.walk(self._path, detail=True, on_error="raise"):
-            rows = [
-                row
-                for _, row in sorted(files.items())
-                if row["type"] == "file"
-                and not _hidden(row["name"].removeprefix(self._path))
-                and (is_media(row["name"]) or archive_kind(row["name"]) is not None)
-            ]
+            rows = []
+            for name, row in sorted(files.items()):
+                if row["type"] != "file":
+                    continue
+                hidden = _hidden(row["name"].removeprefix(self._path))
+                wanted = is_media(row["name"]) or archive_kind(row["name"]) is not None
+                if hidden or not wanted:
+                    self.passed_over.add(name)
+                    continue
+                rows.append(row)
             if all(row.get("size") is not None for row in rows):
                 yield from rows
                 continue
@@ -285,11 +299,6 @@ def archive_kind(name: str) -> str | None:
     """`zip` or `tar`, by the suffix."""
     lower = name.lower()
     return next((kind for suffix, kind in ARCHIVES.items() if lower.endswith(suffix)), None)
-
-
-def is_media(name: str) -> bool:
-    """Whether the suffix is one of a picture or a video."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
 def is_picture(name: str) -> bool:
@@ -360,12 +369,14 @@ def _described(fs: Any, row: dict[str, Any]) -> Entry:
     )
 
 
-def _members(kind: str, container: Entry) -> Iterator[Entry | Failure]:
+def _members(kind: str, container: Entry, passed_over: PassedOver) -> Iterator[Entry | Failure]:
     """The pictures and videos in an archive."""
     try:
         with closing(open_bytes(container.path)) as file:
             for name, size, modified, stamp in _zipped(file) if kind == "zip" else _tarred(file):
-                if is_media(name) and not _hidden(name):
+                if _hidden(name) or not is_media(name):
+                    passed_over.add(PurePosixPath(name).name)
+                else:
                     yield Entry(
                         f"{kind}://{name}::{container.path}",
                         size,

@@ -220,6 +220,8 @@ def _conclude(asked: Asked, run: Run, counts: dict[str, int]) -> None:
         f"{summary}; {coordinator.judged:,} checked now, {coordinator.known:,} already known (same"
         " content)"
     )
+    if words := run.passed_over.words():
+        tell(words)
     if coordinator.promoted is not None:
         more, looked = coordinator.promoted
         tell(

@@ -23,6 +23,7 @@ from unmask.cli.output import (
     FramesOption,
     JobsOption,
     ModelOption,
+    complain,
     progress,
     show,
     tell,
@@ -332,16 +333,19 @@ def demo() -> None:
 
 def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
     """The files to judge, and the folders that hold none."""
-    from unmask.media import find_media
+    from unmask.media import PassedOver, find_media
     from unmask.types import Failure
 
+    passed_over = PassedOver()
     files: list[Path] = []
     failures: list[Failure] = []
     for path in paths:
         try:
-            files.extend(find_media(path))
+            files.extend(find_media(path, passed_over))
         except NothingToJudgeError as error:
             failures.append(Failure(os.fspath(path), error.kind, str(error)))
+    if files and (words := passed_over.words()):
+        complain(words)
     return files, failures
 
 

@@ -192,6 +192,10 @@ def ledger_lines(total: Mapping[str, Any]) -> Iterator[str]:
             f"run {run['id']}, {run['started_at']}: {run['judged']:,} judged of"
             f" {', '.join(run['roots'])} ({ended})"
         )
+        passed_over = run["passed_over"]
+        if passed_over:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed_over.items())
+            yield f"  passed over, being neither pictures nor videos: {kinds}"
 
 
 def ledger_table(by: str, rows: Sequence[Mapping[str, Any]]) -> Table:
