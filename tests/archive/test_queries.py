@@ -29,6 +29,17 @@ def ledger(scan: Any, folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "scan.ledger"
 
 
+def test_what_a_run_passed_over_stands_in_the_summary(
+    scan: Any, folder: Path, tmp_path: Path
+) -> None:
+    for name in ("notes.txt", "more.txt", "README", ".hidden.jpg"):
+        (folder / name).write_text("words")
+    scan()
+    with closing(read_ledger(tmp_path / "scan.ledger")) as database:
+        (run_row,) = queries.summary(database, "it")["runs"]
+    assert run_row["passed_over"] == {".txt": 2, "without a suffix": 1, "hidden": 1}
+
+
 def test_summary(ledger: Path, folder: Path) -> None:
     with closing(read_ledger(ledger)) as database:
         total = queries.summary(database, "it")

@@ -6,6 +6,7 @@ import http.server
 import os
 import tarfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -347,3 +348,22 @@ def test_a_web_listing(web: str, fetcher: Fetcher) -> None:
     assert fetcher.fetch(task(entry)).sha256 == sha256(b"\xf04").hexdigest()
     with pytest.raises(MediaError):
         fetcher.fetch(Task(1, f"{web}/none.jpg", "", None, "full", "new"))
+
+
+def test_members_of_one_name_are_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for content in (b"one", b"two", b"three"):
+            archive.writestr("same.jpg", content)
+    first, *others = open_source(str(tmp_path / "a.zip")).files()
+    assert isinstance(first, Entry)
+    assert len(others) == 2
+    assert all(isinstance(other, Failure) for other in others)
+
+
+def test_what_is_passed_over_is_counted_in_archives_too(packed: Path) -> None:
+    source = open_source(str(packed))
+    list(source.files())
+    counts = source.passed_over.counts()
+    assert counts[".txt"] >= 2
+    assert counts["hidden"] >= 2

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 from packaging.requirements import Requirement
 
-from unmask.cli import doctor
+import unmask.cli.doctor  # the package also has a command of that name
 
 
 def test_every_package_that_unmask_requires_is_looked_at() -> None:

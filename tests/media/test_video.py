@@ -12,7 +12,7 @@ import pytest
 from helpers.clips import number_of, numbered, turn, write_sound, write_video
 from unmask.errors import NoVideoError, TooLargeError, UnknownFormatError
 from unmask.media import open_media
-from unmask.media.video import SEEK_WORTH, Index, plan
+from unmask.media.index import SEEK_WORTH, Index, plan
 from unmask.types import Part, Unseen
 
 

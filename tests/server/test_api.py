@@ -187,6 +187,11 @@ def test_the_faults_of_files_each_have_their_status(
     assert cut["media"]["read_share"] < 1
 
 
+def test_two_files_in_one_request_are_refused(client: httpx.Client, portrait: bytes) -> None:
+    files = [("file", ("a.jpg", portrait)), ("file", ("b.jpg", portrait))]
+    assert refused(client.post("/v1/scans", files=files)) == (422, "invalid_request")
+
+
 def test_requests_that_are_none(client: httpx.Client) -> None:
     assert refused(client.post("/v1/scans")) == (422, "invalid_request")
     assert refused(client.post("/v1/scans", data={"file": "text"})) == (422, "invalid_request")

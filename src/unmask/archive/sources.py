@@ -371,12 +371,19 @@ def _described(fs: Any, row: dict[str, Any]) -> Entry:
 
 def _members(kind: str, container: Entry, passed_over: PassedOver) -> Iterator[Entry | Failure]:
     """The pictures and videos in an archive."""
+    names: set[str] = set()
     try:
         with closing(open_bytes(container.path)) as file:
             for name, size, modified, stamp in _zipped(file) if kind == "zip" else _tarred(file):
                 if _hidden(name) or not is_media(name):
                     passed_over.add(PurePosixPath(name).name)
+                elif name in names:
+                    # a path names one member: the others of that name cannot be reached
+                    path = f"{kind}://{name}::{container.path}"
+                    message = "the archive holds several files of this name; one was looked at"
+                    yield Failure(path, "unreadable", message)
                 else:
+                    names.add(name)
                     yield Entry(
                         f"{kind}://{name}::{container.path}",
                         size,

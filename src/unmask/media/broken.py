@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unmask.errors import MediaError, TooLargeError, UnknownFormatError, UnmaskError
+from unmask.errors import MediaError, UnknownFormatError, UnmaskError
 
 
 @contextmanager
@@ -21,14 +21,12 @@ def broken_as(
     `SyntaxError` that they raise on purpose.
 
     - what: is broken; the beginning of the message
-    - passing: what is let through as it is, besides errors of ours
+    - passing: what is let through as it is, besides errors of ours and want of memory
     """
     try:
         yield
-    except (UnmaskError, passing):
+    except (UnmaskError, MemoryError, passing):
         raise
-    except MemoryError as error:
-        raise TooLargeError(f"{what}: it asks for more memory than there is") from error
     except Exception as error:
         words = str(error) or type(error).__name__
         raise kind(f"{what}: {words}") from error

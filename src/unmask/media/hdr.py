@@ -15,7 +15,7 @@ from unmask.types import Floats, Image
 PQ, HLG = 16, 18
 """Codes of the transfer functions (ITU-T H.273, table 3)."""
 
-NAMES = {PQ: "PQ", HLG: "HLG"}
+TRANSFERS = {PQ: "PQ", HLG: "HLG"}
 
 WHITE = 203.0
 """Candela per square metre that a sheet of white paper has in HDR (ITU-R BT.2408)."""

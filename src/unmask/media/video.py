@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
-from unmask.media import hdr
 from unmask.media.base import Closing, choose_frames
+from unmask.media.hdr import TRANSFERS, to_srgb
+from unmask.media.index import plan, read_index
 from unmask.types import Frame, Image, Media, Part, Unseen
 
 CONTAINERS = (
@@ -25,10 +26,6 @@ CONTAINERS = (
 )
 """What FFmpeg is allowed to try. Playlists (which fetch other files) and text art are not; sound
 is, to say so."""
-
-SEEK_WORTH = 16
-"""Frames to be passed over before seeking pays: a seek empties the decoder, which costs about as
-much as these."""
 
 KEY_FRAMES_FROM_S = 8
 """Seconds between looks from which on key frames near the wanted ones are taken."""
@@ -44,32 +41,8 @@ ENCRYPTED = frozenset({"encv", "drmi"})
 WIDEST_PIXEL = 4
 """How many times as wide as high, or as high as wide, a pixel may be; the widest in use is 2:1."""
 
-JUMPING = frozenset({"mpegts", "mpeg", "mpegvideo", "flv", "asf"})
-"""Containers made for broadcasts and streams: a long step forwards is a clock that was set anew."""
-
-CLOCK_BACK_S, CLOCK_AHEAD_S = Fraction(1, 2), Fraction(10)
-"""Steps from one packet to the next that no going clock makes: back, and ahead."""
-
 UNSPECIFIED, HD_LINES = 2, 720
 """The code for colours that are not said (ITU-T H.273), and from how many lines on video is HD."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Where the frames are, read from the packets without decoding.
-
-    - pts: times of display in units of time_base, rising
-    - keys: those of the key frames
-    - end: when the last one goes
-    - restarts: empty, unless the clock begins anew or jumps: for each time that a frame is marked
-      with, the times that go on for the frames marked so, in the order in which they are decoded
-    """
-
-    pts: tuple[int, ...]
-    keys: tuple[int, ...]
-    end: int
-    time_base: Fraction
-    restarts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Video(Closing):
@@ -112,7 +85,7 @@ class Video(Closing):
                 "codec": stream.codec_context.name,
             }
             unseen = _further_streams(container, stream)
-            self._index, self._packets, reached = _read_index(container, stream)
+            self._index, self._packets, reached = read_index(container, stream)
         self._fps = fps
         base = self._index.time_base
         seen = (
@@ -315,7 +288,7 @@ class Video(Closing):
 
     def _to_rgb(self, frame: Any) -> Image:
         """The frame as `_to_rgb`; a note says where HDR was brought to an ordinary screen."""
-        name = hdr.NAMES.get(frame.color_trc)
+        name = TRANSFERS.get(frame.color_trc)
         note = f"HDR ({name}): shown as on an ordinary screen"
         if name and note not in self.media.notes:
             self.media = replace(self.media, notes=(*self.media.notes, note))
@@ -347,28 +320,6 @@ class Video(Closing):
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads
         return container, stream
-
-
-def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int]]]:
-    """How to read: runs of (key frame to seek to, or None to read on; frames wanted in the run).
-
-    A new run begins where at least SEEK_WORTH frames lie between the last wanted frame and the key
-    frame of the next.
-    """
-    runs: list[tuple[int | None, list[int]]] = []
-    position = index.pts[0]
-    for pts in wanted:
-        place = bisect_right(index.keys, pts) - 1
-        key = index.keys[place] if place >= 0 else index.pts[0]
-        passed = bisect_right(index.pts, key) - bisect_right(index.pts, position)
-        if passed > SEEK_WORTH:
-            runs.append((key, [pts]))
-        elif runs:
-            runs[-1][1].append(pts)
-        else:
-            runs.append((None, [pts]))
-        position = pts
-    return runs
 
 
 def _frames_of(codec: Any, packet: Any) -> list[Any]:
@@ -405,96 +356,6 @@ def _further_streams(container: Any, stream: Any) -> tuple[Unseen, ...]:
     return tuple(unseen)
 
 
-def _read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
-    """The index, the number of packets, and how far the file reaches in seconds, sound included.
-
-    A header gives the length of the longest stream, so only all of them together show whether the
-    file is truncated. Frames that an edit list hides are decoded, for others refer to them, but
-    they are not on show and not in the index.
-    """
-    clock = GoingOnClock(stream.time_base, may_jump=container.format.name in JUMPING)
-    count, dated, reached = 0, True, 0.0
-    start = (container.start_time or 0) / av.time_base
-    try:
-        for packet in container.demux(stream, *container.streams.audio):
-            if packet.size == 0:  # the flush packet at the end
-                continue
-            until = packet.pts if packet.pts is not None else packet.dts
-            if until is not None:
-                reached = max(
-                    reached, float((until + (packet.duration or 0)) * packet.time_base) - start
-                )
-            if packet.stream_index != stream.index:
-                continue
-            count += 1
-            if packet.pts is None:
-                dated = False
-            else:
-                clock.add(packet)
-    except av.FFmpegError:
-        pass  # cut short; what came before is judged, and read_share says so
-    return clock.index() if dated else Index((), (), 0, stream.time_base), count, reached
-
-
-class GoingOnClock:
-    """Times of packets, which go on where the file's clock begins anew or jumps.
-
-    Joined recordings, TV captures and DVD files have such clocks.
-    """
-
-    def __init__(self, time_base: Fraction, *, may_jump: bool) -> None:
-        """Nothing yet.
-
-        - may_jump: whether a long step forwards is a fault of the clock, and no long pause
-        """
-        self._time_base = time_base
-        self._back = round(CLOCK_BACK_S / time_base)
-        self._ahead = round(CLOCK_AHEAD_S / time_base) if may_jump else None
-        self._offset = 0
-        self._restarted = False
-        self._decoded_at: int | None = None  # of the packet before, by the file's clock
-        self._pts: list[int] = []
-        self._keys: list[int] = []
-        self._end = 0
-        self._going_on: dict[int, list[int]] = {}  # by the file's clock
-
-    def add(self, packet: Any) -> None:
-        """The next packet of the stream."""
-        at = packet.dts if packet.dts is not None else packet.pts
-        if self._decoded_at is not None and self._is_jump(at - self._decoded_at):
-            # this stretch begins when the one before ends
-            self._offset = self._end - packet.pts
-            self._restarted = True
-        self._decoded_at = at
-        pts = packet.pts + self._offset
-        if packet.is_keyframe:
-            self._keys.append(packet.pts)
-        if packet.is_discard:
-            return
-        self._pts.append(pts)
-        self._end = max(self._end, pts + (packet.duration or 0))
-        self._going_on.setdefault(packet.pts, []).append(pts)
-
-    def index(self) -> Index:
-        """Of all packets so far."""
-        pts = sorted(set(self._pts))
-        end = self._end
-        if pts and end <= pts[-1]:
-            # no durations: the last frame stays as long as the one before
-            end = pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
-        restarts = {marked: tuple(times) for marked, times in self._going_on.items()}
-        return Index(
-            tuple(pts),
-            tuple(sorted(self._keys)),
-            end,
-            self._time_base,
-            restarts if self._restarted else {},
-        )
-
-    def _is_jump(self, step: int) -> bool:
-        return step < -self._back or (self._ahead is not None and step > self._ahead)
-
-
 def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & type(stream.disposition).attached_pic)
 
@@ -502,9 +363,9 @@ def _is_cover(stream: Any) -> bool:
 def _to_rgb(frame: Any, shape: Fraction) -> Image:
     """(height, width, 3) uint8, upright, square pixels, one field if the frame holds two."""
     image: Any
-    if frame.color_trc in hdr.NAMES:
+    if frame.color_trc in TRANSFERS:
         wide = frame.reformat(format="rgb48le", src_colorspace=_colours(frame)).to_ndarray()
-        image = hdr.to_srgb(wide, frame.color_trc)
+        image = to_srgb(wide, frame.color_trc)
     else:
         image = frame.reformat(format="rgb24", src_colorspace=_colours(frame)).to_ndarray()
     if frame.interlaced_frame:

@@ -79,7 +79,8 @@ def learn(
     graph = join(path.read_bytes(), base.card.crop.size, tower, tuned, mix)
     beginning = _card(recipe, facts, base, tuned, mix)
     tolerance = base.card.canaries.tolerance
-    sealed = finish(graph, beginning, faces, recipe, test, tolerance, clips)
+    joint = mix.small * by_small + mix.tower * by_tower + mix.constant
+    sealed = finish(graph, beginning, faces, recipe, test, tolerance, clips, joint)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
     write_learnt(out, tuned, mix, card, base.id)
 

@@ -21,6 +21,7 @@ from unmask.faces import find_main_face, load_finder
 from unmask.faces.alignment import CropSpec, crop_face, measure_quality
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
 from unmask.lab.evaluation.evaluate import measure, score_items
+from unmask.lab.evaluation.metrics import Array
 from unmask.lab.export.clips import choose_clip_thresholds, score_clips
 from unmask.lab.export.thresholds import Faces, choose
 from unmask.lab.models.from_bundle import average, unfold
@@ -104,25 +105,27 @@ def finish(
     test: Sequence[Path],
     tolerance: float,
     clips: Sequence[Path] = (),
+    logits: Array | None = None,
 ) -> bytes:
     """The sealed bundle of a graph and the beginning of its card.
 
     Calibration, thresholds and gates are chosen on the validation faces, those for clips on the
     validation split of `clips`, canaries hold within `tolerance`, and the test manifests are
     measured.
+
+    - logits: what the graph says of the validation faces, where that is known already
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
-    card |= choose(faces, _open(graph, card | _provisional(card)).score(faces.crops).logits, recipe)
+    if logits is None:
+        logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
+    card |= choose(faces, logits, recipe)
     where = card["preprocessing"]
     spec = CropSpec(
         where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via")
     )
-    logits = (
-        _open(graph, card | _provisional(card))
-        .score(canary_crops(CANARY_SEED, CANARIES, spec))
-        .logits
-    )
-    card["canaries"]["logits"] = [round(float(v), 5) for v in logits]
+    canaries = canary_crops(CANARY_SEED, CANARIES, spec)
+    expected = _open(graph, card | _provisional(card)).score(canaries).logits
+    card["canaries"]["logits"] = [round(float(v), 5) for v in expected]
     if clips:
         card["thresholds"]["clip"] = _clip_thresholds(
             _open(graph, card | {"metrics": {}}), clips, recipe

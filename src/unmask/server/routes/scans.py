@@ -83,6 +83,10 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
                 "unknown_model",
                 f"there is no model of that name; there are {', '.join(models)}",
             )
+        if len((await request.form()).getlist("file")) > 1:
+            # only the last one would be looked at
+            message = "one request is for one file, but has several: send each by itself"
+            raise ProblemError(422, "invalid_request", message)
         size = file.size or 0
         upload = await run_in_threadpool(Upload, file.file, size)
         scan_request = ScanRequest(
