@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib import import_module, metadata
 
 import pytest
 from packaging.requirements import Requirement
 
-import unmask.cli.doctor  # the package also has a command of that name
+# by its name, for the package has a command that is called so, too
+doctor = import_module("unmask.cli.doctor")
 
 
 def test_every_package_that_unmask_requires_is_looked_at() -> None:
