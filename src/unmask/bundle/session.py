@@ -251,12 +251,6 @@ def made_bundles() -> Path:
     return Path.home() / ".local" / "share" / "unmask"
 
 
-def best_bundle() -> str:
-    """The name of the bundle that judges best on this machine."""
-    made = made_bundles() / f"{ACCURATE}.onnx"
-    return ACCURATE if made.is_file() else "default"
-
-
 def find_bundle(name: str) -> Path:
     """The file of a shipped or made bundle's name, or the file itself.
 

@@ -84,8 +84,8 @@ def make_model(
     with lab("large"):
         from unmask.lab.export.joining import make
     made = make(out, learnt)
-    how = f"use it with --model {made}" if out is not None else "scans use it from now on"
-    tell(f"written: {made} ({made.stat().st_size / 1e6:.1f} MB); {how}")
+    name = str(made) if out is not None else "accurate"
+    tell(f"written: {made} ({made.stat().st_size / 1e6:.1f} MB); use it with --model {name}")
 
 
 @models.command("learn")

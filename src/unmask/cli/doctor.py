@@ -10,7 +10,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from unmask._internal.plugins import find_plugins
-from unmask.errors import UnmaskError
+from unmask.errors import BundleNotFoundError, UnmaskError
 
 PURPOSES = {
     "finders": "face finders MTCNN and dlib (--faces)",
@@ -109,18 +109,17 @@ def _load_bundle() -> str:
 
 def _accurate() -> Diagnosis:
     from unmask.bundle import load_bundle
-    from unmask.bundle.session import ACCURATE, best_bundle
+    from unmask.bundle.session import ACCURATE
 
     what = f"{ACCURATE} bundle"
-    if best_bundle() != ACCURATE:
-        advice = "not made here, so scans use the default bundle: unmask models make accurate"
-        return Diagnosis(what, False, advice, optional=True)
     try:
         bundle = load_bundle(ACCURATE)
+    except BundleNotFoundError:
+        advice = "not made here: make accurate, or unmask models make accurate"
+        return Diagnosis(what, False, advice, optional=True)
     except UnmaskError as error:
         return Diagnosis(what, False, str(error))
-    used = "scans and the server use it"
-    return Diagnosis(what, True, f"{bundle.id.name} {bundle.id.version}, self-test passed; {used}")
+    return Diagnosis(what, True, f"{bundle.id.name} {bundle.id.version}, self-test passed")
 
 
 def _load_finder() -> str:

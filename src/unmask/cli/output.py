@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Model bundle: default, accurate, or a file.",
-        show_default="accurate where it was made, else default",
-    ),
+    str, typer.Option(help="Model bundle: default, accurate (once it was made), or a file.")
 ]
 ModelArgument = Annotated[str, typer.Argument(help="Model bundle: default, accurate, or a file.")]
 FacesOption = Annotated[

@@ -77,13 +77,7 @@ def scan(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per file on stdout (JSON Lines).")
     ] = False,
-    model: ModelOption = None,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast", help="Use only the small model (--model default), several times as fast."
-        ),
-    ] = False,
+    model: ModelOption = "default",
     frames: FramesOption = None,
     explain: Annotated[
         bool,
@@ -213,7 +207,6 @@ def scan(
     Exit code 0: all files judged, whatever the verdict; 1: failed; 2: wrong usage; 3: done, but
     some files could not be judged because of a problem with the file.
     """
-    from unmask.bundle.session import best_bundle
     from unmask.detector import load_detector
     from unmask.types import Failure
 
@@ -221,15 +214,13 @@ def scan(
         raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
     if sign is not None and report is None:
         raise typer.BadParameter("--sign signs reports: it needs --report DIR")
-    if fast and model is not None:
-        raise typer.BadParameter("--fast chooses the model: it does not go with --model")
     runner, ray = _engine_and_cluster(engine or [], executor)
     if ledger is not None:
         run_archive(
             Asked(
                 roots=paths,
                 ledger=ledger,
-                model=model or "default",
+                model=model,
                 faces=faces,
                 frames=frames,
                 engine=runner,
@@ -262,7 +253,7 @@ def scan(
     # side by side, files keep the cores busy better than the threads of one score do
     threads = 1 if jobs > 1 else 0
     detector = load_detector(
-        model or ("default" if fast else best_bundle()),
+        model,
         faces=faces,
         engine=runner,
         threads=threads,
@@ -320,12 +311,11 @@ def _require_ledger(context: typer.Context) -> None:
 
 def demo() -> None:
     """Scan the sample pictures and clip that come with unmask, and say what each really is."""
-    from unmask.bundle.session import best_bundle
     from unmask.demo import demo_media
     from unmask.detector import load_detector
 
     samples = demo_media()
-    results = load_detector(best_bundle()).scan_many([sample.path for sample in samples])
+    results = load_detector().scan_many([sample.path for sample in samples])
     for sample, result in zip(samples, results, strict=True):
         show(result, as_json=False)
         tell(f"  truth: {sample.truth}. {sample.origin}\n")

@@ -88,7 +88,6 @@ def serve(
 ) -> None:
     """Start the web page and the API; uploads are deleted as soon as they have been checked."""
     try:
-        from unmask.bundle.session import best_bundle
         from unmask.report.signature import read_key
         from unmask.server.app import bind, create_app
         from unmask.server.app import serve as serve_app
@@ -112,7 +111,7 @@ def serve(
     local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
     listening = bind(host, port)
     app = create_app(
-        _models(model or [f"default={best_bundle()}"]),
+        _models(model or ["default"]),
         workers=cores(workers),
         limits=limits,
         access=_access(keys, allow_host or local, allow_origin or []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from helpers.archives import run
 from helpers.bundles import greenness_graph, write_bundle
 from helpers.lab import TINY
 from unmask.bundle import Bundle, load_bundle
-from unmask.bundle.session import best_bundle, find_bundle, has_two_parts
+from unmask.bundle.session import find_bundle, has_two_parts
 from unmask.errors import BundleNotFoundError, LabError
 from unmask.lab.export import accurate, joining
 from unmask.lab.export.accurate import fit_mix, learn
@@ -73,13 +74,11 @@ def test_learnt_made_and_used(
     assert "example 1" in bundle.card.text["made_by"]["base"]
     assert has_two_parts(bundle)
 
-    # where it is made without a name, scans find it
+    # where it is made without a name, it is found by the name accurate
     monkeypatch.setenv("UNMASK_BUNDLES", str(tmp_path / "made"))
-    assert best_bundle() == "default"
     with pytest.raises(BundleNotFoundError, match="unmask models make accurate"):
         find_bundle("accurate")
     assert make(None, learnt, tower=b"") == tmp_path / "made" / "accurate.onnx"
-    assert best_bundle() == "accurate"
     assert load_bundle("accurate").id == bundle.id
 
     # parts that do not belong together are refused
@@ -147,9 +146,8 @@ def test_it_is_made_and_used_at_the_command_line(
     monkeypatch.setenv("UNMASK_BUNDLES", str(tmp_path / "made"))
     done = run("models", "make", "accurate")
     assert done.returncode == 0, done.stderr
-    assert "scans use it from now on" in done.stdout
-    scanned = run("scan", "--json", demo / "2-generated.jpg")
-    assert '"name": "unmask-accurate"' in scanned.stdout
-    quick = run("scan", "--json", "--fast", demo / "2-generated.jpg")
-    assert '"name": "unmask-accurate"' not in quick.stdout
-    assert "self-test passed; scans and the server use it" in run("doctor").stdout
+    assert "use it with --model accurate" in done.stdout
+    scanned = run("scan", "--json", "--model", "accurate", demo / "2-generated.jpg")
+    assert json.loads(scanned.stdout)["model"]["name"] == "unmask-accurate"
+    assert json.loads(scanned.stdout)["verdict"]["label"] == "fake"
+    assert "unmask-accurate" in run("doctor").stdout

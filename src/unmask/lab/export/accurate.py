@@ -82,6 +82,8 @@ def learn(
     joint = mix.small * by_small + mix.tower * by_tower + mix.constant
     sealed = finish(graph, beginning, faces, recipe, test, tolerance, clips, joint)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
+    # which faces can be judged does not change: the base's gates were drawn on more faces
+    card["gates"] = base.card.text["gates"]
     write_learnt(out, tuned, mix, card, base.id)
 
 
