@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import cv2
 import numpy as np
@@ -88,7 +88,7 @@ class TwoPartScorer(Protocol):
         """As a Scorer's; `quick` leaves the slow part out."""
 
 
-def has_two_parts(scorer: Scorer) -> bool:
+def has_two_parts(scorer: Scorer) -> TypeGuard[TwoPartScorer]:
     """Whether the scorer has a slow part that can be left out."""
     return isinstance(scorer, TwoPartScorer) and scorer.has_quick
 

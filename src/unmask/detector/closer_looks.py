@@ -1,6 +1,6 @@
 """Which faces the slow part of a bundle looks at, and what that says of the others.
 
-A bundle of two parts scores every face with its quick part. The slow one, a hundred times as
+A bundle of two parts scores every face with its quick part. The slow one, fifteen times as
 expensive, looks at the best few of each person. How far it moves those scores, on average, is how
 far it would have moved the others: the difference estimator of survey sampling (Cochran, Sampling
 Techniques, 1977, ch. 7). The mean over a person then rests on all frames and on both parts.

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from unmask.bundle import Scorer, TwoPartScorer
+from unmask.bundle import Scorer
 from unmask.bundle.card import Card
 from unmask.bundle.session import has_two_parts
 from unmask.faces.alignment import corners_of, landmarks_of
@@ -130,11 +130,10 @@ def _score(
     if not crops:
         return [], 0.0
     started = perf_counter()
-    quick = quick and has_two_parts(scorer)
-    if quick and isinstance(scorer, TwoPartScorer):
+    if quick and has_two_parts(scorer):
         scored = scorer.score(crops, explain=explain, quick=True)
     else:
-        scored = scorer.score(crops, explain=explain)
+        scored, quick = scorer.score(crops, explain=explain), False
     seconds_each = (perf_counter() - started) / len(crops)
     scores = [
         CropScore(

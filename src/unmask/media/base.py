@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from unmask.errors import TooLargeError
 from unmask.types import Frame, Media
 
 DEFAULT_MAX_PIXELS = 100_000_000
 """Pictures and frames with more pixels are refused before memory is taken; 100 megapixels decode to
 300 MB."""
+
+
+def require_pixels(width: int, height: int, most: int, what: str = "") -> None:
+    """Raises TooLargeError for more than `most` pixels."""
+    if width * height > most:
+        raise TooLargeError(
+            f"{what}{width}×{height} pixels, more than the {most} that are allowed; raise the"
+            " bound with --max-pixels"
+        )
 
 
 class OpenMedia(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-from unmask.errors import TooLargeError
+from unmask.media.base import require_pixels
 from unmask.media.broken import broken_as
 from unmask.types import Part, Unseen
 
@@ -36,11 +36,7 @@ def read_heif(path: Path, max_pixels: int) -> tuple[Pillow.Image, tuple[Unseen, 
         file = pi_heif.open_heif(path, convert_hdr_to_8bit=True)
         main = file[file.primary_index]
         width, height = main.size
-    if width * height > max_pixels:
-        raise TooLargeError(
-            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the"
-            " bound with --max-pixels"
-        )
+    require_pixels(width, height, max_pixels)
     with broken_as("a broken HEIF picture"):
         picture = main.to_pillow()
         picture.format = "HEIF"

@@ -19,7 +19,7 @@ from PIL import ExifTags, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
 
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
-from unmask.media.base import Closing, choose_frames
+from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.broken import broken_as
 from unmask.media.heif import is_heif, read_heif
 from unmask.media.known import refuse_raw_tiff
@@ -61,12 +61,11 @@ def open_image(
     with broken_as("a broken picture"):
         width, height = picture.size
         count = int(getattr(picture, "n_frames", 1))
-    if width * height > max_pixels:
+    try:
+        require_pixels(width, height, max_pixels)
+    except TooLargeError:
         picture.close()
-        raise TooLargeError(
-            f"{width}×{height} pixels, more than the {max_pixels} that are allowed; raise the"
-            " bound with --max-pixels"
-        )
+        raise
     if picture.format == "TIFF":
         with broken_as("a broken picture"):
             tags: Any = picture.tag_v2  # type: ignore[attr-defined]

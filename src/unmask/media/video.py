@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import Colorspace
 
-from unmask.errors import NoFramesError, NoVideoError, TooLargeError, UnknownFormatError
-from unmask.media.base import Closing, choose_frames
+from unmask.errors import NoFramesError, NoVideoError, UnknownFormatError
+from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.hdr import TRANSFERS, to_srgb
 from unmask.media.index import plan, read_index
 from unmask.types import Frame, Image, Media, Part, Unseen
@@ -71,11 +71,7 @@ class Video(Closing):
             width, height = stream.codec_context.width, stream.codec_context.height
             self._shape, notes = _pixel_shape(stream)
             shown_width = round(width * self._shape)
-            if shown_width * height > max_pixels or width * height > max_pixels:
-                raise TooLargeError(
-                    f"frames of {shown_width}×{height} pixels, more than the {max_pixels} that are"
-                    " allowed; raise the bound with --max-pixels"
-                )
+            require_pixels(max(width, shown_width), height, max_pixels, "frames of ")
             declared = container.duration / av.time_base if container.duration else 0.0
             fps = stream.average_rate or stream.guessed_rate
             self.tags: Mapping[str, str] = {

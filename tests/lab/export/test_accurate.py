@@ -132,6 +132,10 @@ def test_the_part_that_ships_belongs_to_the_default_bundle() -> None:
     assert base["sha256"] == load_bundle("default").id.sha256
     assert min(mix.small, mix.tower) > 0
     assert card["name"] == "unmask-accurate"
+    # cards are handed on, and folders are private
+    assert "/" not in "".join(
+        word.rpartition("=")[2][:1] for word in card["made_by"]["command"].split()
+    )
     assert np.isfinite(tuned.head).all()
 
 

@@ -20,14 +20,14 @@ from unmask.bundle.session import MAX_BATCH, QUICK, find_bundle
 from unmask.errors import LabError
 from unmask.lab.data.manifest import read_manifests, require_both_classes, select
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.export.export import cut_faces, finish
+from unmask.lab.export.export import cut_faces, finish, made_by_run
 from unmask.lab.export.joining import write_learnt
 from unmask.lab.export.thresholds import balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, tuned_from_state
 from unmask.lab.recipe import Recipe
-from unmask.lab.training.train import command_line, load_run
+from unmask.lab.training.train import load_run
 from unmask.types import Image
 
 
@@ -147,17 +147,12 @@ def _card(
         "made_by": {
             "recipe": recipe.name,
             "backbone": (
-                f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}², norms and"
-                " head trained"
+                f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}²; norms,"
+                " low-rank changes and head trained"
             ),
             "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
             "mix": {"small": mix.small, "tower": mix.tower, "constant": mix.constant},
-            "command": facts["command"],
-            "exported_by": command_line(),
-            "commit": facts["commit"],
-            "seed": recipe.train.seed,
-            "images_seen": facts["images_seen"],
-            "leak": facts["leak"] or "none found",
+            **made_by_run(recipe, facts),
         },
         "training_data": facts["counts"],
         "training_data_terms": (

@@ -273,12 +273,7 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "backbone": recipe.model.backbone,
             "weights": Path(recipe.model.weights).name,
             **({"pseudo_fakes": recipe.pseudo_fakes.model_dump()} if recipe.pseudo_fakes else {}),
-            "command": facts["command"],
-            "exported_by": command_line(),
-            "commit": facts["commit"],
-            "seed": recipe.train.seed,
-            "images_seen": facts["images_seen"],
-            "leak": facts["leak"] or "none found",
+            **made_by_run(recipe, facts),
             "best_validation_auc": facts["best_validation_auc"],
         },
         "positive_class": "fake",
@@ -299,6 +294,18 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
         "intended_use": card_words.intended_use,
         "limits": list(card_words.limits),
         "evaluated_on": datetime.date.today().isoformat(),
+    }
+
+
+def made_by_run(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
+    """What a card says of the run that it comes from, in its part `made_by`."""
+    return {
+        "command": facts["command"],
+        "exported_by": command_line(),
+        "commit": facts["commit"],
+        "seed": recipe.train.seed,
+        "images_seen": facts["images_seen"],
+        "leak": facts["leak"] or "none found",
     }
 
 

@@ -1,6 +1,6 @@
 """A small network and the tuned tower in one graph that can leave the tower out.
 
-The small network looks at every face. The tower takes a hundred times as long and knows more kinds
+The small network looks at every face. The tower takes fifteen times as long and knows more kinds
 of fakes; it looks unless the input `quick` says not to. What the small network says alone is put on
 the scale of what both say together, so that the two can be compared and averaged.
 """

@@ -261,8 +261,13 @@ def command_line() -> str:
 
     Cards are handed on, and folders are private.
     """
-    words = (Path(word).name if word.startswith("/") else word for word in sys.argv[1:])
-    return shlex.join(["unmask", *words])
+
+    def without_folders(word: str) -> str:
+        # also the value of --set model.weights=/…/weights.safetensors
+        key, equals, value = word.rpartition("=")
+        return f"{key}{equals}{Path(value).name}" if value.startswith("/") else word
+
+    return shlex.join(["unmask", *map(without_folders, sys.argv[1:])])
 
 
 def load_run(run: Path) -> tuple[Recipe, Network, dict[str, Any]]:
