@@ -54,7 +54,8 @@ def learn(
     recipe, network, facts = load_run(run)
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
-    tower, path = tower or read_tower(), find_bundle("default")
+    tower = read_tower() if tower is None else tower
+    path = find_bundle("default")
     base = Bundle(path)
 
     # 1. What each of the two says of the validation faces.

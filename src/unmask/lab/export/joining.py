@@ -49,7 +49,8 @@ def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | Non
             f" {wanted['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
             f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
         )
-    graph = join(small.read_bytes(), bundle.card.crop.size, tower or read_tower(), tuned, mix)
+    tower = read_tower() if tower is None else tower
+    graph = join(small.read_bytes(), bundle.card.crop.size, tower, tuned, mix)
     if out is None:
         out = made_bundles() / f"{ACCURATE}.onnx"
         try:

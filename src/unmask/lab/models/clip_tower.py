@@ -43,7 +43,8 @@ def tower_weights(tower: bytes | None = None) -> dict[str, Tensor]:
 
     Raises LabError where the package is missing or the graph lacks a part.
     """
-    graph = onnx.load_from_string(tower or read_tower()).graph
+    tower = read_tower() if tower is None else tower
+    graph = onnx.load_from_string(tower).graph
     stored = {
         part.name.removeprefix("vision_model."): numpy_helper.to_array(part).astype(np.float32)
         for part in graph.initializer
