@@ -15,6 +15,7 @@ from unmask._internal.onnx_runtime import open_session
 from unmask.errors import LabError
 from unmask.lab.models import clip_tower
 from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.low_rank import LowRankLinear
 from unmask.lab.models.network import Network, build_network
 from unmask.lab.models.tuned_tower import (
     TunedTower,
@@ -57,7 +58,9 @@ def test_products_of_8_bit_numbers_become_products_of_floats() -> None:
     session = open_session(model.SerializeToString())
     x = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
     (found,) = session.run(["y"], {"x": x})
-    assert np.allclose(found, x @ (stored["w_quantized"] * stored["w_scale"]), atol=1e-5)
+    matrix = stored["w_quantized"] * stored["w_scale"]
+    assert np.allclose(found, x @ matrix.astype(np.float16).astype(np.float32), atol=1e-5)
+    assert np.allclose(found, x @ matrix, rtol=1e-3, atol=1e-3)
     # a row alone is computed as it is among others: no range is taken from its neighbours
     assert np.allclose(session.run(["y"], {"x": x[:1]})[0], found[:1], atol=1e-6)
 
@@ -127,8 +130,23 @@ def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) 
     session = open_session(tower_graph(read_tower(), trained).SerializeToString())
     faces = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
     with torch.inference_mode():
+        exact, _ = network(faces)
+        store_matrices_in_half(network)
         logit, heatmap = network(faces)
     name = session.get_inputs()[0].name
     found, found_map = session.run(["logit", "heatmap"], {name: faces.numpy()})
     assert np.allclose(found, logit.numpy(), atol=1e-3)
     assert np.allclose(found_map, heatmap.numpy(), atol=1e-3)
+    # what a face's probability may differ by, rounding included
+    probabilities = [1 / (1 + np.exp(-logits)) for logits in (found, exact.numpy())]
+    assert np.allclose(*probabilities, atol=0.001)
+
+
+def store_matrices_in_half(network: Network) -> None:
+    """Round the tower's matrices, low-rank changes included, as a bundle does."""
+    for block in network.backbone.blocks:
+        for layer in (block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2):
+            if isinstance(layer, LowRankLinear):
+                layer.weight += layer.up @ layer.down
+                layer.up.zero_()
+            layer.weight.copy_(layer.weight.half().float())

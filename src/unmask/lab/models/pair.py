@@ -59,7 +59,11 @@ def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mi
     )
     model = compose.merge_models(front, inner, io_map=[("same", "small/faces")])
     model.graph.node.extend(_enlarged_map(grid))
-    both = _both(tower_graph(tower, tuned), mix)
+    large = compose.add_prefix(tower_graph(tower, tuned), "large/").graph
+    weights = _take_weights_out(large)
+    model.graph.initializer.extend(large.initializer)
+    model.graph.node.extend(weights)
+    both = _both(large, mix)
     choice = helper.make_node(
         "If", [QUICK], ["logit", "heatmap"], then_branch=_small_alone(mix), else_branch=both
     )
@@ -130,8 +134,21 @@ def _small_alone(mix: Mix) -> onnx.GraphProto:
     return branch
 
 
-def _both(tower: onnx.ModelProto, mix: Mix) -> onnx.GraphProto:
-    """The tower's graph, and behind it the mixture, as a branch."""
+def _take_weights_out(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Take those nodes out of the graph that only make its matrices wider, and return them.
+
+    They belong outside the branch, as the matrices do: of a branch's constants ONNX Runtime keeps
+    several copies, 390 MB more for the tower.
+    """
+    constants = {part.name for part in graph.initializer}
+    widening = [n for n in graph.node if n.op_type == "Cast" and n.input[0] in constants]
+    for node in widening:
+        graph.node.remove(node)
+    return widening
+
+
+def _both(tower: onnx.GraphProto, mix: Mix) -> onnx.GraphProto:
+    """The tower's nodes, and behind them the mixture, as a branch. Constants lie outside."""
     mixer = parse_graph(
         """mixer (float[N,g,g] tower_map, float[N,g,g] small_map)
         => (float[N] both_logit, float[N,g,g] both_map) {
@@ -147,16 +164,15 @@ def _both(tower: onnx.ModelProto, mix: Mix) -> onnx.GraphProto:
             "constant": np.array(mix.constant, np.float32),
         },
     ).graph
-    inner = compose.add_prefix(tower, "large/").graph
     branch = helper.make_graph(
         [
-            *_rewired(inner, {"large/faces": "resized"}),
+            *_rewired(tower, {"large/faces": "resized"}),
             *_rewired(mixer, {"tower_map": "large/heatmap"}),
         ],
         "both",
         [],
         list(mixer.output),
-        [*inner.initializer, *mixer.initializer],
+        list(mixer.initializer),
     )
     return branch
 
