@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from corpus.members import MEMBERS
 from helpers.clips import write_sound, write_video
 
 COMMAND = [sys.executable, "-m", "unmask"]
@@ -300,6 +301,17 @@ def test_a_full_disk_on_stdout_is_told(tiny_bundle: Path, portrait: Path) -> Non
         )
     assert done.returncode == 1
     assert done.stderr == "unmask: cannot write the output: No space left on device\n"
+
+
+def test_libraries_do_not_write_to_stderr(tiny_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "holed.tif"
+    MEMBERS["packed.tif"](path)
+    content = bytearray(path.read_bytes())
+    content[9000:9200] = bytes(200)  # libtiff would complain of the code not in its table
+    path.write_bytes(content)
+    done = run("scan", "--model", tiny_bundle, path)
+    assert done.stderr.count("\n") == 1
+    assert str(path) in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_fault(tiny_bundle: Path, demo: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -89,6 +90,8 @@ def plugins() -> None:
 def main() -> None:
     """Entry point: errors that unmask raises become one line on stderr and an exit code."""
     code: int = FAILED
+    # what Pillow has to say of a broken file does not name it, and stands in the report
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code = app(standalone_mode=False) or DONE
         sys.stdout.flush()

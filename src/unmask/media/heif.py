@@ -14,12 +14,38 @@ from unmask.types import Part, Unseen
 BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1"})
 """Of still pictures, at bytes 8 to 11; those of sequences (hevc, msf1) are videos."""
 
+_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"uuid", b"idat"})
+"""Of the uppermost level, as cameras write them."""
+
 
 def is_heif(path: Path) -> bool:
     """Whether the first bytes are those of a HEIF picture."""
     with path.open("rb") as file:
         head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in BRANDS
+
+
+def share_there(path: Path) -> float:
+    """How much of the file is there, 0 to 1, by the lengths of its boxes.
+
+    libheif fills tiles that are missing with the colour of nothing, and says no word.
+    """
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4]), head[4:8]
+            if kind not in _BOXES:
+                break  # what phones append is no box
+            if length == 1:
+                length = int.from_bytes(head[8:16])
+            if length == 0:  # up to the end of the file
+                break
+            if at + length > size:
+                return size / (at + length)
+            at += max(length, 8)
+    return 1.0
 
 
 def read_heif(path: Path, max_pixels: int) -> tuple[Pillow.Image, tuple[Unseen, ...]]:

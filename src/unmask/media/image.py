@@ -21,8 +21,9 @@ from PIL import Image as Pillow
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.broken import broken_as
-from unmask.media.heif import is_heif, read_heif
+from unmask.media.heif import is_heif, read_heif, share_there
 from unmask.media.known import refuse_raw_tiff
+from unmask.media.quiet import silence_libtiff
 from unmask.media.trailing import Trailing
 from unmask.types import Frame, Image, Media, Part, Unseen
 
@@ -51,6 +52,7 @@ def open_image(
 
     Raises TooLargeError, UnknownFormatError.
     """
+    silence_libtiff()
     if is_heif(path):
         picture, unseen = read_heif(path, max_pixels)
         return Still(path, sha256, picture, (*unseen, *_clip_inside(path, behind)))
@@ -129,6 +131,8 @@ class Still(Closing):
         self, path: Path, sha256: str, picture: Pillow.Image, unseen: tuple[Unseen, ...]
     ) -> None:
         self._picture = picture
+        # what a PNG says of itself may stand behind its pixels, so asking for it decodes them
+        self._decoded = _decode(picture, path) if picture.format == "PNG" else None
         width, height = _upright_size(picture)
         self.media = Media(str(path), sha256, "image", width, height, unseen=unseen)
         self.tags: Mapping[str, str] = _tags(picture)
@@ -140,7 +144,14 @@ class Still(Closing):
         """
         if count < 1:
             raise ValueError(f"the number of frames must be at least 1, but is {count}")
-        self._picture, share = _load(self._picture, self.media.path)
+        path = Path(self.media.path)
+        self._picture, fault = self._decoded or _decode(self._picture, path)
+        share = 1.0
+        if fault is not None:
+            self._picture.close()
+            self._picture, share = _decode_leniently(path, fault)
+        elif self._picture.format == "HEIF":
+            share = share_there(path)
         with broken_as("the picture cannot be decoded", NoFramesError):
             image = to_rgb(self._picture)
         self.media = replace(self.media, frames_read=1, read_share=share)
@@ -253,30 +264,42 @@ def _open(path: Path) -> Pillow.Image:
             Pillow.MAX_IMAGE_PIXELS = limit
 
 
-def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
-    """Decode, also what is cut short: the picture and the share of rows that could be read.
+def _decode(picture: Pillow.Image, path: Path) -> tuple[Pillow.Image, Exception | None]:
+    """The picture with its pixels, and what has kept them from being decoded whole."""
+    before = _lenient_spells
+    try:
+        picture.load()
+        if before != _lenient_spells or before % 2 == 1:
+            # another thread let Pillow be lenient meanwhile: this load may have hidden a fault
+            picture.close()
+            picture = _open(path)
+            with _pillow:
+                picture.load()
+    except Exception as error:  # as `broken_as` says, decoders raise whatever there is
+        return picture, error
+    return picture, None
+
+
+def _decode_leniently(path: Path, fault: Exception) -> tuple[Pillow.Image, float]:
+    """The picture as far as it can be decoded, and the share of rows that could be.
+
+    - fault: what keeps it from being decoded whole
 
     Raises NoFramesError.
     """
     global _lenient_spells  # noqa: PLW0603
-    before = _lenient_spells
-    try:
-        picture.load()
-        if before == _lenient_spells and before % 2 == 0:
-            return picture, 1.0
-        # another thread let Pillow be lenient meanwhile: this load may have hidden a fault
-        picture = _open(Path(path))
-        with _pillow:
-            picture.load()
-        return picture, 1.0
-    except Exception as error:  # as `broken_as` says, decoders raise whatever there is
-        whole = error
+    # a new beginning: of a picture half decoded Pillow does not say again that it is broken
+    with broken_as("the picture cannot be decoded", NoFramesError):
+        picture = _open(path)
     with _pillow:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         _lenient_spells += 1
         try:
             with broken_as("the picture cannot be decoded", NoFramesError):
                 picture.load()
+        except MemoryError as error:
+            # for its pixels there was enough before, so a length in the file is absurd
+            raise NoFramesError(f"the picture cannot be decoded: {fault}") from error
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
             _lenient_spells += 1
@@ -286,7 +309,7 @@ def _load(picture: Pillow.Image, path: str) -> tuple[Pillow.Image, float]:
     differing = np.flatnonzero((pixels != pixels[-1]).any(axis=(1, 2)))
     share = float(differing[-1] + 1) / len(pixels) if len(differing) else 0.0
     if share == 0:
-        raise NoFramesError(f"nothing of the picture can be decoded: {whole}") from whole
+        raise NoFramesError(f"nothing of the picture can be decoded: {fault}") from fault
     return picture, share
 
 

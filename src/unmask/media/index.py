@@ -61,25 +61,42 @@ def plan(wanted: Sequence[int], index: Index) -> list[tuple[int | None, list[int
     return runs
 
 
-def read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
-    """The index, the number of packets, and how far the file reaches in seconds, sound included.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a file goes, by its packets.
 
-    A header gives the length of the longest stream, so only all of them together show whether the
-    file is truncated. Frames that an edit list hides are decoded, for others refer to them, but
-    they are not on show and not in the index.
+    - packets: of the stream of pictures
+    - reached_s: the end of the last packet, sound included: a header gives the length of the
+      longest stream, so only all of them together show whether the file is truncated
+    - broken_at: the byte behind which nothing could be read, or None where the file ends in order
+    """
+
+    packets: int
+    reached_s: float
+    broken_at: int | None
+
+
+def read_index(container: Any, stream: Any) -> tuple[Index, Extent]:
+    """Where the frames are, and how far the file goes.
+
+    Frames that an edit list hides are decoded, for others refer to them, but they are not on show
+    and not in the index.
     """
     clock = GoingOnClock(stream.time_base, may_jump=container.format.name in JUMPING)
     count, dated, reached = 0, True, 0.0
+    read_to, broken_at = 0, None
     start = (container.start_time or 0) / av.time_base
+    rate = stream.average_rate or stream.guessed_rate
+    frame_s = float(1 / rate) if rate else 0.0
     try:
         for packet in container.demux(stream, *container.streams.audio):
             if packet.size == 0:  # the flush packet at the end
                 continue
-            until = packet.pts if packet.pts is not None else packet.dts
-            if until is not None:
-                reached = max(
-                    reached, float((until + (packet.duration or 0)) * packet.time_base) - start
-                )
+            read_to = max(read_to, (packet.pos or 0) + packet.size)
+            at = packet.pts if packet.pts is not None else packet.dts
+            if at is not None:
+                lasts = float((packet.duration or 0) * packet.time_base) or frame_s
+                reached = max(reached, float(at * packet.time_base) - start + lasts)
             if packet.stream_index != stream.index:
                 continue
             count += 1
@@ -88,8 +105,9 @@ def read_index(container: Any, stream: Any) -> tuple[Index, int, float]:
             else:
                 clock.add(packet)
     except av.FFmpegError:
-        pass  # cut short; what came before is judged, and read_share says so
-    return clock.index() if dated else Index((), (), 0, stream.time_base), count, reached
+        broken_at = read_to  # what came before is judged
+    index = clock.index() if dated else Index((), (), 0, stream.time_base)
+    return index, Extent(count, reached, broken_at)
 
 
 class GoingOnClock:

@@ -17,7 +17,7 @@ from av.video.reformatter import Colorspace
 from unmask.errors import NoFramesError, NoVideoError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.hdr import TRANSFERS, to_srgb
-from unmask.media.index import plan, read_index
+from unmask.media.index import Extent, plan, read_index
 from unmask.types import Frame, Image, Media, Part, Unseen
 
 CONTAINERS = (
@@ -34,6 +34,10 @@ SKIPPABLE = frozenset({"h264", "hevc", "mpeg2video", "mpeg4"})
 """Codecs whose decoders heed skip_frame packet by packet. dav1d (AV1) applies it to frames already
 under way."""
 
+
+HEADER_SLACK = 2.5
+"""Frames that a header may promise beyond what is there: some count from where the clock's zero is,
+and the first frame of a stream with B-frames is shown two frames later."""
 
 ENCRYPTED = frozenset({"encv", "drmi"})
 """Codec tags of encrypted video in MP4."""
@@ -81,15 +85,18 @@ class Video(Closing):
                 "codec": stream.codec_context.name,
             }
             unseen = _further_streams(container, stream)
-            self._index, self._packets, reached = read_index(container, stream)
+            self._index, extent = read_index(container, stream)
+            self._packets, frames_declared = extent.packets, stream.frames
         self._fps = fps
         base = self._index.time_base
         seen = (
             float((self._index.end - self._index.pts[0]) * base)
             if self._index.pts
-            else self._packets / float(fps or 25)
+            else extent.packets / float(fps or 25)
         )
-        share = min(1.0, reached / declared) if declared else 1.0
+        share = _share_read(extent, declared, frames_declared, float(fps or 25))
+        if extent.broken_at is not None:
+            share = min(share, extent.broken_at / path.stat().st_size)
         self.media = Media(
             str(path),
             sha256,
@@ -98,7 +105,7 @@ class Video(Closing):
             height,
             duration_s=seen,
             fps=Fraction(fps) if fps else None,
-            read_share=1.0 if share > 0.97 else share,  # headers round
+            read_share=share,
             notes=notes,
             unseen=unseen,
         )
@@ -183,7 +190,7 @@ class Video(Closing):
         last = index.pts[max(chosen)]
         container, stream = self._open()
         with container:
-            for packet in container.demux(stream):
+            for packet in _packets(container, stream):
                 for frame in _frames_of(stream.codec_context, packet):
                     waiting = times.get(frame.pts) or []
                     pts = waiting.pop(0) if waiting else None
@@ -247,7 +254,7 @@ class Video(Closing):
         codec = stream.codec_context
         unasked = "NONREF" if codec.codec.canonical_name in SKIPPABLE else "DEFAULT"
         try:
-            for packet in container.demux(stream):
+            for packet in _packets(container, stream):
                 codec.skip_frame = (
                     "DEFAULT" if packet.pts is None or packet.pts in waiting else unasked
                 )
@@ -316,6 +323,28 @@ class Video(Closing):
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads
         return container, stream
+
+
+def _share_read(extent: Extent, declared_s: float, declared_frames: int, fps: float) -> float:
+    """How much of what the header promises is there, 0 to 1.
+
+    - declared_s, declared_frames: by the header; 0 where it does not say
+    """
+    slack = max(HEADER_SLACK, 0.03 * declared_s * fps)  # in frames, for headers round
+    share = 1.0
+    if declared_s and (declared_s - extent.reached_s) * fps > slack:
+        share = extent.reached_s / declared_s
+    if declared_frames and declared_frames - extent.packets > slack:
+        share = min(share, extent.packets / declared_frames)
+    return share
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The stream's packets, up to where the file ends or is broken."""
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError:
+        return
 
 
 def _frames_of(codec: Any, packet: Any) -> list[Any]:

@@ -38,7 +38,8 @@ def check_double_jpeg(file: FileUnderCheck) -> Provenance:
     Its tags hold the luma table that it was saved with; without one nothing can be said.
     """
     table = [int(step) for step in file.tags.get("jpeg_luma", "").split()]
-    if len(table) != 64 or (roughness(file.image, table) or 0.0) < TWICE:
+    # a step of 0 stands in broken files only
+    if len(table) != 64 or min(table) < 1 or (roughness(file.image, table) or 0.0) < TWICE:
         return Provenance()
     words = "saved as JPEG at least twice, with a lower quality before: edited, or passed on"
     return Provenance(traces={"saved_twice": words})
