@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,15 @@ def test_a_reader_that_goes_away_is_no_fault(tiny_bundle: Path, demo: Path) -> N
     assert done.stderr == PASSED_OVER
 
 
+@pytest.fixture
+def heeded_ctrl_c() -> Iterator[None]:
+    """Processes heed Ctrl-C, also where the tests run in the background of a shell's script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
 def test_ctrl_c_stops_at_once_and_leaves_whole_lines(tiny_bundle: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(400):
