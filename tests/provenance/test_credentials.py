@@ -108,3 +108,20 @@ def test_hostile_manifests_are_parsed_without_a_fault() -> None:
     found = parse(store)
     assert found.state == "invalid"
     assert found.problems == ("signingCredential.expired",)
+
+
+def test_an_identity_that_cannot_be_looked_up_makes_nothing_invalid() -> None:
+    store = {
+        "active_manifest": "a",
+        "manifests": {"a": {"signature_info": {"common_name": "A camera"}}},
+        "validation_status": [
+            {"code": "cawg.ica.did_unavailable"},
+            {"code": "signingCredential.untrusted"},
+        ],
+    }
+    found = parse(store)
+    assert (found.state, found.problems) == ("valid", ())
+    assert found.unchecked == ("cawg.ica.did_unavailable",)
+    # a signature of the identity that does not fit is a fault
+    store["validation_status"] = [{"code": "cawg.ica.signature_mismatch"}]
+    assert parse(store).state == "invalid"

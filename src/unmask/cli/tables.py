@@ -11,7 +11,13 @@ from rich.text import Text
 
 from unmask._internal.text import valid_unicode
 from unmask.analysis.verdict import at_prevalence
-from unmask.report.phrases import CREDENTIAL_WORDS, EXPLANATIONS, headline, number
+from unmask.report.phrases import (
+    CREDENTIAL_WORDS,
+    EXPLANATIONS,
+    IDENTITY_UNCHECKED,
+    headline,
+    number,
+)
 from unmask.types import Label, Person, Reason, Report
 
 COLOURS: dict[Label, str] = {
@@ -86,6 +92,8 @@ def _provenance(report: Report) -> Iterator[tuple[str, str]]:
     if claims.credentials.state != "absent":
         signer = f" Signed by: {claims.credentials.signer}." if claims.credentials.signer else ""
         yield "Credentials", CREDENTIAL_WORDS[claims.credentials.state] + signer
+    if claims.credentials.unchecked:
+        yield "", f"Not checked: {IDENTITY_UNCHECKED}."
     for words in report.contradictions:
         yield "Contradiction", words
     for finding in report.further_findings:

@@ -25,6 +25,15 @@ MAX_MANIFEST_BYTES = 8_000_000
 _CHANGED = ("Hash.mismatch", "hashedURI.mismatch", "claimSignature.mismatch")
 _NO_MATTER = ("signingCredential.untrusted", "signingCredential.ocsp")
 
+_UNCHECKED = (
+    "cawg.ica.did_unavailable",
+    "cawg.ica.untrusted_issuer",
+    "cawg.x509.credential.untrusted",
+    "cawg.identity.sig_type.unknown",
+)
+"""Of the identity of a person or an organisation beside the signature (CAWG Identity Assertion 1.2,
+section 7.2): what only a network or a list of trusted issuers could tell."""
+
 
 def check_credentials(file: FileUnderCheck) -> Provenance:
     """The file's Content Credentials, and whether they say that a generator made it."""
@@ -77,13 +86,14 @@ def parse(store: Mapping[str, Any]) -> Credentials:
     manifest = store.get("manifests", {}).get(store.get("active_manifest"))
     if not isinstance(manifest, dict):
         return Credentials("unreadable", problems=("no active manifest",))
-    problems = tuple(
-        dict.fromkeys(
-            code
-            for item in store.get("validation_status") or ()
-            if (code := plain(str(item.get("code", "")), 80)) and not code.startswith(_NO_MATTER)
-        )
+    codes = dict.fromkeys(
+        code
+        for item in store.get("validation_status") or ()
+        if (code := plain(str(item.get("code", "")), 80)) and not code.startswith(_NO_MATTER)
     )
+    # the manifest is no less valid for an identity in it that could not be looked up
+    unchecked = tuple(code for code in codes if code.startswith(_UNCHECKED))
+    problems = tuple(code for code in codes if code not in unchecked)
     state: CredentialsState = "valid"
     if any(code.endswith(_CHANGED) for code in problems):
         state = "tampered"
@@ -107,6 +117,7 @@ def parse(store: Mapping[str, Any]) -> Credentials:
         source=plain(source, 80),
         ai_generated=source in AI_SOURCES,
         problems=problems,
+        unchecked=unchecked,
     )
 
 

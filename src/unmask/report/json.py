@@ -279,6 +279,7 @@ def _credentials(credentials: Credentials) -> CredentialsJson:
         "digital_source_type": valid_unicode(credentials.source),
         "ai_generated": credentials.ai_generated,
         "problems": [valid_unicode(problem) for problem in credentials.problems],
+        "unchecked": [valid_unicode(code) for code in credentials.unchecked],
     }
 
 

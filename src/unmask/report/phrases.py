@@ -171,6 +171,11 @@ CREDENTIAL_WORDS: dict[str, str] = {
     "unreadable": "The file carries Content Credentials that cannot be read.",
 }
 
+IDENTITY_UNCHECKED = (
+    "the identity of a person or an organisation named beside the signature, for that needs a"
+    " network"
+)
+
 
 def sureness(verdict: Verdict, false_positive_rate: float, false_negative_rate: float) -> str:
     """How often the model errs where it says this, by its card."""

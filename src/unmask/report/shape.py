@@ -232,6 +232,9 @@ class CredentialsJson(TypedDict, total=False):
     digital_source_type: str
     ai_generated: bool
     problems: Annotated[list[str], Doc("codes of the C2PA specification")]
+    unchecked: Annotated[
+        list[str], Doc("codes of what could not be checked offline: an identity in it (CAWG)")
+    ]
 
 
 class ProvenanceJson(TypedDict, total=False):

@@ -19,6 +19,7 @@ from unmask.report.json import settings_json
 from unmask.report.phrases import (
     CREDENTIAL_WORDS,
     EXPLANATIONS,
+    IDENTITY_UNCHECKED,
     MEANS,
     TRACE_WORDS,
     clip_sureness,
@@ -335,6 +336,7 @@ def _credentials(report: Report) -> dict[str, Any]:
         ("Actions", ", ".join(credentials.actions)),
         ("Digital source type", credentials.source),
         ("Failed checks", ", ".join(credentials.problems)),
+        ("Not checked", IDENTITY_UNCHECKED if credentials.unchecked else ""),
     ]
     return {
         "state": credentials.state,

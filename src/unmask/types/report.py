@@ -70,9 +70,11 @@ class Credentials:
     - source: IPTC digital source type of the picture
     - ai_generated: whether it says that a generator made the picture
     - problems: codes of the C2PA specification
+    - unchecked: codes of what could not be checked without a network: the identity of a person or
+      an organisation in it (CAWG)
 
-    All but the state and the problems are the manifest's own words. No list of trusted signers
-    is used: anyone can make a certificate with any name.
+    All but the state and the two lists of codes are the manifest's own words. No list of trusted
+    signers is used: anyone can make a certificate with any name.
     """
 
     state: CredentialsState = "absent"
@@ -84,6 +86,7 @@ class Credentials:
     source: str = ""
     ai_generated: bool = False
     problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
