@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 
 from unmask.archive import read_ledger
+from unmask.archive.sources import open_bytes, open_source
 
 pytest.importorskip("moto", reason="moto brings the S3 server")
 
@@ -230,3 +231,23 @@ def test_an_address_that_does_not_answer_is_told_soon(tiny_bundle: Path, tmp_pat
         assert time.monotonic() - started < 15
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "s3://clips" in done.stderr
+
+
+def test_keys_are_texts_and_no_paths(
+    bucket: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import s3fs
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    storage = s3fs.S3FileSystem(skip_instance_cache=True)
+    keys = ["2026//nameless.png", "/at-the-root.png", "2026/two::colons.png"]
+    for key in keys:
+        storage.call_s3("put_object", Bucket="clips", Key=key, Body=b"picture")
+    listed = {entry.path: entry for entry in open_source(bucket).files()}
+    for key in keys:
+        path = f"{bucket}/{key}"
+        assert path in listed
+        with open_bytes(path) as file:
+            assert file.read() == b"picture"
+    assert len(listed) == 30 + 2 + len(keys)

@@ -211,6 +211,9 @@ def test_what_is_wanted(folder: Path) -> None:
 def test_paths() -> None:
     assert split("zip://a/b.jpg::s3://bucket/c.zip") == ("zip", "a/b.jpg", "s3://bucket/c.zip")
     assert split("/a/b.jpg") is None
+    # names may hold what separates them
+    assert split("zip://a::b.jpg::/c.zip") == ("zip", "a::b.jpg", "/c.zip")
+    assert split("tar://a.jpg::/x::y/c.tar") == ("tar", "a.jpg", "/x::y/c.tar")
     assert Entry("zip://a/b.jpg::s3://bucket/c.zip").folder == "s3://bucket/c.zip"
     assert is_picture("zip://a/b.JPG::c.zip")
     assert not is_picture("zip://a/b.mp4::c.zip")

@@ -212,9 +212,17 @@ def decode_path(text: str, raw: bytes) -> str:
 
 
 def split(path: str) -> tuple[str, str, str] | None:
-    """Kind, member and archive of a path into an archive, or None for any other path."""
-    for kind in ("zip", "tar"):
-        if path.startswith(f"{kind}://") and "::" in path:
-            member, _, container = path.removeprefix(f"{kind}://").partition("::")
-            return kind, member, container
-    return None
+    """Kind, member and archive of a path into an archive, or None for any other path.
+
+    Two colons may stand in names, too: the archive is the first absolute path or URL behind some,
+    or else all behind the first.
+    """
+    kind, separator, rest = path.partition("://")
+    if not separator or kind not in ("zip", "tar"):
+        return None
+    parts = rest.split("::")
+    if len(parts) == 1:
+        return None
+    whole = (n for n in range(1, len(parts)) if os.path.isabs(parts[n]) or "://" in parts[n])
+    begins = next(whole, 1)
+    return kind, "::".join(parts[:begins]), "::".join(parts[begins:])

@@ -240,9 +240,10 @@ class RemoteStorage:
 
     def _walk(self) -> Iterator[dict[str, Any]]:
         """Folder by folder, so that only one folder's listing is held."""
-        for _, _, files in self._fs.walk(self._path, detail=True, on_error="raise"):
+        for folder, _, files in self._fs.walk(self._path, detail=True, on_error="raise"):
             rows = []
-            for name, row in sorted(files.items()):
+            nameless = self._behind_nameless(folder) if "" in files else {}
+            for name, row in sorted({**files, **nameless}.items()):
                 if row["type"] != "file":
                     continue
                 hidden = _hidden(row["name"].removeprefix(self._path))
@@ -257,6 +258,14 @@ class RemoteStorage:
             with ThreadPoolExecutor(ASKING) as pool:  # a web listing gives names alone
                 yield from pool.map(self._ask, rows)
 
+    def _behind_nameless(self, folder: str) -> dict[str, dict[str, Any]]:
+        """What lies in a folder without a name, as a//b.jpg does in a.
+
+        To storages a key is a text like any other; walking takes a// and a for the same.
+        """
+        below = self._fs.find(folder, detail=True)
+        return {name: row for name, row in below.items() if name.startswith(f"{folder}//")}
+
     def _ask(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
             return {**row, **self._fs.info(row["name"])}
@@ -269,12 +278,18 @@ def filesystem(url: str) -> tuple[Any, str]:
 
     Raises SourceError, MissingExtraError.
     """
+    from fsspec import get_filesystem_class
     from fsspec.core import url_to_fs
 
     protocol = url.split("://", maxsplit=1)[0]
     if protocol in ("file", "local"):
         raise SourceError(f"name files of this machine by their path, not as {url!r}")
     try:
+        if "::" in url and "::" not in protocol:
+            # in a name, not between the links of a chain
+            kind = get_filesystem_class(protocol)
+            options = kind._get_kwargs_from_urls(url)
+            return kind(**options, use_listings_cache=False), kind._strip_protocol(url)
         fs, path = url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         raise MissingExtraError(f"reading {protocol}:// ({error})", "archive") from error
