@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from unmask.bundle.card import Card
 from unmask.faces import FaceFinder, find_close_up
 from unmask.faces.alignment import crop_face, measure_quality
+from unmask.faces.sparing import SparingFinder
 from unmask.faces.turned import TurnedFaces
 from unmask.types import Face, Frame, Image
 
@@ -49,7 +50,7 @@ class FaceExtractor:
 
     def __init__(self, finder: FaceFinder, card: Card) -> None:
         self._finder = finder
-        self._turned = TurnedFaces(finder)
+        self._turned = TurnedFaces(SparingFinder(finder))
         self._card = card
 
     def extract(self, frame: Frame, *, first_id: int, may_be_close_up: bool) -> FrameFaces:

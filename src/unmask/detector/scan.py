@@ -30,6 +30,13 @@ from unmask.media import OpenMedia, open_media
 from unmask.provenance import ProvenanceAnalysis, contradictions
 from unmask.types import Frame, Media, Report, Settings, Timing
 
+AHEAD = 3
+"""Frames of a video that are decoded ahead of the finder."""
+
+WAITING_BYTES = 200_000_000
+"""Of frames that wait in memory, ahead of the finder or held back: fewer of 8K, which take 100 MB
+each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -194,8 +201,9 @@ def _look_at_video(source: OpenMedia, viewing: Viewing, looks: int) -> Scoring:
     """Look at evenly spaced frames, then at some around the moments where the score changes."""
     decode = viewing.clocks.decode
     held: list[Frame] = []
-    evenly = prefetch(source.frames(looks), decode)
-    most_held = held_back_at_most(looks)
+    at_hand = _frames_at_hand(source.media)
+    evenly = prefetch(source.frames(looks), decode, depth=min(AHEAD, at_hand))
+    most_held = min(held_back_at_most(looks), at_hand)
     yield from viewing.see_and_score(hold_back(evenly, held, most_held))
     yield from viewing.faces.score_all()
 
@@ -203,11 +211,18 @@ def _look_at_video(source: OpenMedia, viewing: Viewing, looks: int) -> Scoring:
         times_s = where_to_look_again(viewing.faces.group(), len(held))
     if times_s:
         before = viewing.progress.frames
-        yield from viewing.see_and_score(prefetch(source.frames_at(times_s), decode))
+        again = prefetch(source.frames_at(times_s), decode, depth=min(AHEAD, at_hand))
+        yield from viewing.see_and_score(again)
         # each frame around a change takes the turn of one that was held back
         del held[: viewing.progress.frames - before]
     yield from viewing.see_and_score(held.pop(0) for _ in range(len(held)))
     yield from viewing.faces.score_all()
+
+
+def _frames_at_hand(media: Media) -> int:
+    """How many frames may wait in memory: at least one."""
+    frame_bytes = max(1, 3 * media.width * media.height)
+    return max(1, WAITING_BYTES // frame_bytes)
 
 
 def _check_duration(media: Media, most_s: float | None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from unmask.types import Box, Face, Floats, Frame
 
@@ -24,6 +24,17 @@ class FaceFinder(Protocol):
 
     def find(self, frame: Frame) -> list[Face]:
         """All faces, with boxes in pixels of the frame (they may reach over its border)."""
+
+
+@runtime_checkable
+class TwoStepFinder(Protocol):
+    """A finder that looks closer at large frames, for faces too small to be seen at first."""
+
+    def find_large(self, frame: Frame) -> list[Face]:
+        """The faces that are seen at first."""
+
+    def find_small(self, frame: Frame, large: Sequence[Face]) -> list[Face]:
+        """Those besides `large` that are seen only closer; none in a frame that is not large."""
 
 
 class PerThread:

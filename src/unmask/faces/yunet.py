@@ -7,6 +7,7 @@ al., Machine Intelligence Research 2023) and is tested against OpenCV's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,29 @@ class YuNet:
             self._detect = OpenCvYuNet(model, min_confidence=min_confidence).detect
 
     def find(self, frame: Frame) -> list[Face]:
+        large = self.find_large(frame)
+        return most_confident([*large, *self.find_small(frame, large)])
+
+    def find_large(self, frame: Frame) -> list[Face]:
+        """As `TwoStepFinder.find_large`."""
         image, scale = shrink(frame.image, self._longest_side)
-        faces = self._faces(frame, image, scale)
+        return most_confident(self._faces(frame, image, scale))
+
+    def find_small(self, frame: Frame, large: Sequence[Face]) -> list[Face]:
+        """As `TwoStepFinder.find_small`: none in a frame that is not larger than LARGE."""
         longest = max(frame.image.shape[:2])
-        if longest > LARGE:
-            finer, scale = shrink(frame.image, round(longest * self._longest_side / FINER))
-            for x, y in tile_corners(finer.shape[1], finer.shape[0]):
-                tile = np.ascontiguousarray(finer[y : y + TILE, x : x + TILE])
-                for face in self._faces(frame, tile, scale, (x, y)):
-                    small = face.shorter_side_px * scale < OVERLAP
-                    if small and not any(overlap(face.box, known.box) > 0.5 for known in faces):
-                        faces.append(face)
-        return most_confident(faces)
+        if longest <= LARGE:
+            return []
+        found: list[Face] = []
+        finer, scale = shrink(frame.image, round(longest * self._longest_side / FINER))
+        for x, y in tile_corners(finer.shape[1], finer.shape[0]):
+            tile = np.ascontiguousarray(finer[y : y + TILE, x : x + TILE])
+            for face in self._faces(frame, tile, scale, (x, y)):
+                small = face.shorter_side_px * scale < OVERLAP
+                known = (*large, *found)
+                if small and not any(overlap(face.box, other.box) > 0.5 for other in known):
+                    found.append(face)
+        return found
 
     def _faces(
         self, frame: Frame, image: Image, scale: float, corner: tuple[int, int] = (0, 0)
