@@ -33,9 +33,9 @@ from unmask.types import Frame, Media, Report, Settings, Timing
 AHEAD = 3
 """Frames of a video that are decoded ahead of the finder."""
 
-WAITING_BYTES = 200_000_000
-"""Of frames that wait in memory, ahead of the finder or held back: fewer of 8K, which take 100 MB
-each."""
+WAITING_BYTES = 120_000_000
+"""Of frames that wait in memory ahead of the finder, and of those held back: one of 8K, which takes
+100 MB, or four of 4K."""
 
 
 @dataclass(frozen=True, slots=True)

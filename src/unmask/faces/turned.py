@@ -55,8 +55,7 @@ class TurnedFaces:
     def _best_of_all_views(self, frame: Frame, upright: Sequence[Face]) -> list[Face]:
         best = list(upright)
         for turns in (1, 3, 2):
-            view = np.ascontiguousarray(np.rot90(frame.image, turns))
-            for face in self._finder.find(Frame(frame.index, frame.time_s, view)):
+            for face in self._in_view(frame, turns):
                 if face.landmarks is None or face.confidence < TRUSTED:
                     continue
                 turned = _turned_back(face, turns, frame)
@@ -64,6 +63,11 @@ class TurnedFaces:
                 if all(turned.confidence >= rival.confidence + GAIN for rival in rivals):
                     best = [face for face in best if face not in rivals] + [turned]
         return most_confident(best) if best != list(upright) else best
+
+    def _in_view(self, frame: Frame, turns: int) -> list[Face]:
+        """The faces of the frame turned by so many quarters to the left, in that view."""
+        view = np.ascontiguousarray(np.rot90(frame.image, turns))
+        return self._finder.find(Frame(frame.index, frame.time_s, view))
 
 
 def _turned_back(face: Face, turns: int, frame: Frame) -> Face:

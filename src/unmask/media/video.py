@@ -39,6 +39,10 @@ HEADER_SLACK = 2.5
 """Frames that a header may promise beyond what is there: some count from where the clock's zero is,
 and the first frame of a stream with B-frames is shown two frames later."""
 
+ONE_THREAD_FROM = 16_000_000
+"""Pixels of a frame from which on one thread decodes: each more would hold frames of its own, of 50
+MB in 8K, and finding faces takes longer than decoding."""
+
 ENCRYPTED = frozenset({"encv", "drmi"})
 """Codec tags of encrypted video in MP4."""
 
@@ -321,7 +325,9 @@ class Video(Closing):
             container.close()
             raise UnknownFormatError("the video's codec is not known")
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = self._threads
+        codec = stream.codec_context
+        is_huge = codec.width * codec.height > ONE_THREAD_FROM
+        codec.thread_count = 1 if is_huge else self._threads
         return container, stream
 
 
