@@ -181,7 +181,7 @@ def test_a_map_that_is_not_faithful_is_not_shown() -> None:
 
 def test_what_a_judge_reads_first() -> None:
     words = "".join(page(example()).words)
-    assert "A face in this video looks manipulated or generated at 0.2–1.6 s." in words
+    assert "1 of 59 faces in this video looks manipulated or generated at 0.2–1.6 s." in words
     assert "Probability of fake: 0.900" in words
     assert "Looks fake from 0.2 to 1.6 s" in words
     assert words.index("What it does not mean") < words.index("People")
@@ -194,7 +194,7 @@ def test_the_pdf_says_the_same() -> None:
     flat = "".join(text.split())
     assert "<script>alert(1)</script>" in flat
     for words in (
-        "A face in this video looks manipulated",
+        "1 of 59 faces in this video looks manipulated",
         "What it does not mean",
         "Person 1",
         "cd" * 32,

@@ -7,7 +7,7 @@ faces. In a video, `fake` and `real` need MIN_FACES judged faces, and `real` nee
 person's faces to be judged and no segment that looks fake. A segment makes a person `fake` if its
 own P reaches the threshold for 1 / share looks.
 
-A file: `fake` if any person is, at a threshold that counts how many were looked at; else `real` if
+A file: `fake` if people are, and it cannot be chance among so many; else `real` if
 all people who could be judged are and no part of the file went unseen; else `inconclusive`. People
 without a verdict for want of faces do not decide while there are others. P of the file is the
 largest P of a judged person.
@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import exp
 
+from unmask.analysis.crowd import can_be_chance
 from unmask.analysis.timeline import combine, log_odds
 from unmask.bundle import Thresholds
 from unmask.types import Label, Part, Person, Reason, Score, Segment, Variant, Verdict
@@ -132,8 +134,9 @@ def judge_file(
 ) -> Verdict:
     """The verdict on a file from those on its people.
 
-    - thresholds: of the card; where n people decide, one of them makes the file fake only at the
-      threshold for n looks, so that the rate of false alarms of a file does not grow with the crowd
+    - thresholds: of the card; where many people decide, those who look fake make the file fake only
+      where that cannot be chance among so many (`crowd`), so that the rate of false alarms of a
+      file does not grow with the crowd
     - unseen: parts of the file that were not looked at; there may be a fake among them, so it is
       not called real
     """
@@ -209,25 +212,24 @@ def at_prevalence(probability: float, prevalence: float) -> float:
 def _by_chance(
     people: Sequence[Person], deciding: Sequence[Verdict], thresholds: Thresholds
 ) -> bool:
-    """Whether somebody looks fake, but nobody so much that it could not be chance among so many."""
+    """Whether somebody looks fake, but so few do, so little, that it can be chance."""
     fakes = [
         person
         for person in people
         if person.verdict in deciding and person.verdict.label is Label.FAKE
     ]
-    if not fakes or len(deciding) < 2:
-        return False
-    for person in fakes:
-        looks = float(len(deciding))
-        own = thresholds.over(judged_faces(person))
-        segment = strongest(person.segments)
-        if segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons:
-            # a segment is the most suspicious of many: each part of the video was a chance
-            looks /= segment.share
-            own = thresholds
-        if (person.verdict.probability_fake or 0.0) >= own.fake_among(looks):
-            return False
-    return True
+    strengths = [_strength(person, thresholds) for person in fakes]
+    return bool(fakes) and can_be_chance(strengths, len(deciding))
+
+
+def _strength(person: Person, thresholds: Thresholds) -> float:
+    """How many times the odds of a person who looks fake reach those of the threshold."""
+    probability = person.verdict.probability_fake or 0.0
+    segment = strongest(person.segments)
+    if segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons:
+        # a segment is the most suspicious of many: each part of the video was a chance
+        return exp(log_odds(probability) - log_odds(thresholds.fake)) * segment.share
+    return exp(log_odds(probability) - log_odds(thresholds.over(judged_faces(person)).fake))
 
 
 def _why_unusable(scores: Sequence[Score]) -> tuple[Reason, ...]:

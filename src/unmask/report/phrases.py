@@ -21,7 +21,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.FEW_FRAMES: "the face is seen in too few frames",
     Reason.MIXED_PEOPLE: "the people in it get different verdicts",
     Reason.FAKE_SEGMENT: "the face looks fake in part of the video",
-    Reason.ONE_OF_MANY: "one face looks fake, but among so many people that can happen by chance",
+    Reason.ONE_OF_MANY: "so few of so many faces look fake that it can be chance",
     Reason.UNSTABLE: "small edits (recompressing, resizing, cropping) change the result",
     Reason.NO_FACE: "no face was found",
     Reason.FACE_TOO_SMALL: "a face is too small",
@@ -58,13 +58,7 @@ def headline(report: Report) -> str:
     what = "picture" if report.media.kind == "image" else "video"
     fakes = [person for person in people if person.verdict.label is Label.FAKE]
     if verdict.label is Label.FAKE:
-        who = (
-            "The face"
-            if len(people) == 1
-            else "A face"
-            if len(fakes) == 1
-            else f"{len(fakes)} faces"
-        )
+        who = "The face" if len(people) == 1 else f"{len(fakes)} of {len(people)} faces"
         looks = "looks" if len(fakes) == 1 else "look"
         when = ""
         if Reason.FAKE_SEGMENT in verdict.reasons:
