@@ -85,7 +85,7 @@ def test_a_second_kind_of_evidence_is_in_every_form_of_report(
     assert view["findings"] == [{"analyzer": "brightness", "words": f"{words} (points to fake)"}]
     assert words in html(view).decode()
     assert pdf(view).startswith(b"%PDF")
-    table = report_table(report)
+    table = report_table(report, detector.bundle.card)
     assert words in " ".join(str(cell) for cell in table.columns[1].cells)
 
 

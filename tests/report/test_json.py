@@ -8,8 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from unmask.bundle.card import parse_card
 from unmask.cli.tables import report_table
 from unmask.report import EXPLANATIONS, SENTENCES, sentence, to_json
+from unmask.testing import example_card
 from unmask.types import (
     Face,
     Failure,
@@ -161,7 +163,7 @@ def test_the_table_shows_all_that_matters_and_no_control_characters(name: str) -
     from rich.console import Console
 
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(report_table(example(name)))
+    console.print(report_table(example(name), parse_card(example_card())))
     text = console.export_text()
     console.file.close()
     said = ("FAKE", "manipulated", "0.900", "Person 1", "judged in 1", "29 px", "x264")

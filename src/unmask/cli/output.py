@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from unmask.bundle.card import Card
     from unmask.types import Failure, Report
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -65,7 +66,16 @@ def print_table(table: Table) -> None:
     Console(file=sys.stdout, width=width, highlight=False).print(table)
 
 
-def show(result: Report | Failure, as_json: bool, prevalence: float | None = None) -> None:
+def show(
+    result: Report | Failure,
+    as_json: bool,
+    prevalence: float | None = None,
+    card: Card | None = None,
+) -> None:
+    """Print a result.
+
+    - card: of the bundle that judged; needed for a table
+    """
     from unmask.report import to_json
     from unmask.types import Failure
 
@@ -81,7 +91,8 @@ def show(result: Report | Failure, as_json: bool, prevalence: float | None = Non
     else:
         from unmask.cli.tables import report_table
 
-        print_table(report_table(result, prevalence))
+        assert card is not None, "a report is shown with the card of its bundle"
+        print_table(report_table(result, card, prevalence))
 
 
 @contextmanager

@@ -272,7 +272,7 @@ def scan(
         for result in results:
             advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
-            show(result, as_json, prevalence)
+            show(result, as_json, prevalence, detector.bundle.card)
             if write is not None and not isinstance(result, Failure):
                 write(result, detector.bundle.card)
     if not as_json and sum(counts.values()) > 1:
@@ -315,9 +315,10 @@ def demo() -> None:
     from unmask.detector import load_detector
 
     samples = demo_media()
-    results = load_detector().scan_many([sample.path for sample in samples])
+    detector = load_detector()
+    results = detector.scan_many([sample.path for sample in samples])
     for sample, result in zip(samples, results, strict=True):
-        show(result, as_json=False)
+        show(result, as_json=False, card=detector.bundle.card)
         tell(f"  truth: {sample.truth}. {sample.origin}\n")
 
 

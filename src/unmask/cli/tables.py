@@ -11,6 +11,7 @@ from rich.text import Text
 
 from unmask._internal.text import valid_unicode
 from unmask.analysis.verdict import at_prevalence
+from unmask.bundle.card import Card
 from unmask.report.phrases import (
     CREDENTIAL_WORDS,
     EXPLANATIONS,
@@ -18,6 +19,7 @@ from unmask.report.phrases import (
     headline,
     number,
 )
+from unmask.report.why import why
 from unmask.types import Label, Person, Reason, Report
 
 COLOURS: dict[Label, str] = {
@@ -34,9 +36,10 @@ THRESHOLD_REASONS = (
 )
 
 
-def report_table(report: Report, prevalence: float | None = None) -> Table:
+def report_table(report: Report, card: Card, prevalence: float | None = None) -> Table:
     """A report as a table: the verdict and its reasons, probability, people, file and timing.
 
+    - card: of the bundle that judged
     - prevalence: the user's share of fakes, 0–1, or None
     """
     media, verdict = report.media, report.verdict
@@ -49,7 +52,7 @@ def report_table(report: Report, prevalence: float | None = None) -> Table:
     table.add_row(
         "Verdict", Text.assemble((label, COLOURS[verdict.label]), f" — {headline(report)}")
     )
-    table.add_row("Why", "; ".join(EXPLANATIONS[reason] for reason in verdict.reasons))
+    table.add_row("Why", Text(" ".join(why(report, card))))
     table.add_row("Probability of fake", _probability(verdict.probability_fake))
     if prevalence is not None and verdict.probability_fake is not None:
         known = at_prevalence(verdict.probability_fake, prevalence)

@@ -27,6 +27,7 @@ from unmask.report.phrases import (
     number,
     sureness,
 )
+from unmask.report.why import why
 from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment, Verdict
 
 MARKS: dict[Label, str] = {
@@ -83,7 +84,7 @@ def build(
         "label_words": verdict.label.replace("_", " "),
         "mark": MARKS[verdict.label],
         "headline": headline(report),
-        "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
+        "reasons": why(report, card),
         "probability": number(verdict.probability_fake),
         "sureness": _sureness(verdict, thresholds, card),
         "prevalence": prevalence_words,
@@ -202,7 +203,10 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
         "label_words": verdict.label.replace("_", " "),
         "mark": MARKS[verdict.label],
         "probability": number(verdict.probability_fake),
-        "reasons": [EXPLANATIONS[reason] for reason in verdict.reasons],
+        # of a person alone, they are those of the file
+        "reasons": (
+            [EXPLANATIONS[reason] for reason in verdict.reasons] if len(report.people) > 1 else []
+        ),
         "seen": _seen(person, media.frames_read) if media.kind == "video" else "",
         "faces": [_face(person, exhibit, media.kind == "video") for exhibit in person.exhibits],
         "map": _map(person, media.kind == "video"),

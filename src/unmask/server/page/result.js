@@ -79,7 +79,7 @@ function verdict({ name, view, report }) {
     h('p', { class: 'soft small file-name' }, name),
     h('p', {}, pill(view.label, view.label_words)),
     h('h2', { id: 'headline' }, view.headline),
-    h('p', {}, h('strong', {}, `${words.why}: `), `${view.reasons.join('; ')}.`),
+    h('p', {}, h('strong', {}, `${words.why}: `), view.reasons.join(' ')),
     p === null ? h('p', {}, words.noProbability) : [
       scale(p, Number(view.real_threshold), Number(view.fake_threshold)),
       h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), `, ${words.prior}. ${view.sureness} ${view.prevalence}`)]);
@@ -167,7 +167,7 @@ function peopleCards(view, people, evidence, pictures) {
       face ? pictures.portrait(face.picture) : h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
       h('div', {},
         h('h4', {}, words.person(person.id), ' ', pill(person.label, person.label_words, true)),
-        h('p', { class: 'small' }, h('strong', {}, `${words.probability} ${person.probability}`), `: ${person.reasons.join('; ')}.`),
+        h('p', { class: 'small' }, h('strong', {}, `${words.probability} ${person.probability}`), person.reasons.length ? `: ${person.reasons.join('; ')}.` : '.'),
         person.seen && h('p', { class: 'small soft' }, `${person.seen[0].toUpperCase()}${person.seen.slice(1)}.`),
         person.segments.map(text => h('p', { class: 'small' }, `${words.looksFake(text)}.`)),
         evidence?.moments.video && found && h('p', {}, button(words.show(person.id), () => evidence.seek(strongest([found]).time_s)))));
