@@ -10,7 +10,7 @@ import pytest
 
 from unmask.analysis.verdict import judge_file, judge_person
 from unmask.bundle.card import parse_card
-from unmask.report.why import percent, why
+from unmask.report.why import by_base_rate, not_covered, percent, why
 from unmask.testing import example_card
 from unmask.types import (
     Face,
@@ -149,3 +149,18 @@ def test_among_several_people_the_most_suspicious_is_named(people: int) -> None:
     said = words([person(0.999, 0.999, 0.999), *crowd])
     assert said.startswith("Person 1: 3 of 3 frames point to a fake")
     assert "The people in it get different verdicts." in said
+
+
+def test_the_probability_for_other_base_rates() -> None:
+    assert plain(by_base_rate(0.95)) == (
+        "95 % if half of the files you check are fakes, 68 % if 1 in 10 is, 16 % if 1 in 100 is."
+    )
+    assert by_base_rate(None) == ""
+
+
+def test_what_a_verdict_does_not_cover() -> None:
+    card = parse_card(example_card(limits=["Lip-sync is not looked at."]))
+    assert not_covered("image", card) == (
+        "Only faces were checked, not the rest of the picture. Lip-sync is not looked at."
+    )
+    assert "sound" in not_covered("video", card)

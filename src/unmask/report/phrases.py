@@ -104,8 +104,8 @@ MEANS: dict[Label, tuple[str, str]] = {
         ),
         (
             "It does not prove who made it, why, or that anybody meant to deceive. Heavy editing,"
-            " filters and damage can look the same, and a few real faces in every hundred"
-            " are called fake by mistake."
+            " filters and damage can look the same, and some real faces are called fake by"
+            " mistake: how many, the line above says."
         ),
     ),
     Label.REAL: (

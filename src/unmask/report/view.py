@@ -27,7 +27,7 @@ from unmask.report.phrases import (
     number,
     sureness,
 )
-from unmask.report.why import why
+from unmask.report.why import by_base_rate, not_covered, why
 from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment, Verdict
 
 MARKS: dict[Label, str] = {
@@ -86,6 +86,8 @@ def build(
         "headline": headline(report),
         "reasons": why(report, card),
         "probability": number(verdict.probability_fake),
+        "base_rates": by_base_rate(verdict.probability_fake),
+        "not_covered": on_one_line(not_covered(media.kind, card)),
         "sureness": _sureness(verdict, thresholds, card),
         "prevalence": prevalence_words,
         "means": means,

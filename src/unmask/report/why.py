@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from unmask._internal.text import on_one_line
-from unmask.analysis.verdict import MIN_FACES, judged_faces, strongest, suspicion
+from unmask.analysis.verdict import (
+    MIN_FACES,
+    at_prevalence,
+    judged_faces,
+    strongest,
+    suspicion,
+)
 from unmask.bundle.card import Card, Thresholds
 from unmask.report.phrases import EXPLANATIONS
 from unmask.types import Label, Person, Reason, Report, Score
@@ -49,6 +55,26 @@ def percent(probability: float) -> str:
     else:
         words = f"{100 * probability:.0f} %"
     return words.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def by_base_rate(probability: float | None) -> str:
+    """What the probability comes to where fakes are rarer: a reader knows his own material."""
+    if probability is None:
+        return ""
+    rarer = [
+        f"{percent(at_prevalence(probability, 1 / count))} if 1 in {count} is"
+        for count in (10, 100)
+    ]
+    return f"{percent(probability)} if half of the files you check are fakes, {', '.join(rarer)}."
+
+
+def not_covered(kind: str, card: Card) -> str:
+    """What a verdict does not cover, by the kind of file and the bundle's card."""
+    beside = {
+        "image": "Only faces were checked, not the rest of the picture.",
+        "video": "Only faces were checked, not sound, speech or the rest of the picture.",
+    }[kind]
+    return " ".join([beside, *(str(limit) for limit in card.text["limits"])])
 
 
 def _sentence(words: str) -> str:

@@ -82,7 +82,8 @@ function verdict({ name, view, report }) {
     h('p', {}, h('strong', {}, `${words.why}: `), view.reasons.join(' ')),
     p === null ? h('p', {}, words.noProbability) : [
       scale(p, Number(view.real_threshold), Number(view.fake_threshold)),
-      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), `, ${words.prior}. ${view.sureness} ${view.prevalence}`)]);
+      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), ` — ${view.base_rates} ${view.sureness} ${view.prevalence}`)],
+    h('p', { class: 'soft small' }, h('strong', {}, `${words.notCovered}: `), view.not_covered));
 }
 
 function scale(p, real, fake) {

@@ -48,7 +48,7 @@ export const words = {
   begins: name => `Checking ${name}`,
 
   probability: 'Probability of fake',
-  prior: 'if half of the files you check are fakes',
+  notCovered: 'Not covered',
   noProbability: 'No probability: no face could be checked.',
   scale: (p, real, fake) => `Probability of fake ${p}; real at or below ${real}, fake at or above ${fake}`,
   scaleReal: 'real',
