@@ -105,12 +105,18 @@ def learn_model(
             help="Manifests of videos whose validation split chooses the thresholds for clips."
         ),
     ] = None,
+    average_with: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run that this one went on from: take the mean of both.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Mix a tuned tower with the default bundle, and write the part of "accurate" that is ours."""
     _require_accurate(name)
     with lab():
         from unmask.lab.export.accurate import learn
-    learn(run, data, test or [], out, clips=clips or [], log=say)
+    learn(run, data, test or [], out, clips=clips or [], average_with=average_with, log=say)
     tell(f"written: {out}")
 
 

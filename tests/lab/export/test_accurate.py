@@ -25,6 +25,19 @@ from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.recipe import load_recipe
 
+STATE = {
+    "backbone.blocks.0.norm1.weight": torch.ones(768),
+    "head.out.weight": torch.zeros(1, 1536),
+    "head.out.bias": torch.zeros(1),
+}
+FACTS: dict[str, Any] = {
+    "command": "unmask train unmask-clip-base",
+    "commit": "0" * 40,
+    "images_seen": 640,
+    "leak": None,
+    "counts": [{"dataset": "toy", "split": "train", "real": 1, "fake": 1}],
+}
+
 
 @pytest.fixture
 def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -40,20 +53,8 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained(monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that tuned the tower, at 64² and with one block."""
     recipe = load_recipe("unmask-lite0", TINY)
-    state = {
-        "backbone.blocks.0.norm1.weight": torch.ones(768),
-        "head.out.weight": torch.zeros(1, 1536),
-        "head.out.bias": torch.zeros(1),
-    }
-    facts: dict[str, Any] = {
-        "command": "unmask train unmask-clip-base",
-        "commit": "0" * 40,
-        "images_seen": 640,
-        "leak": None,
-        "counts": [{"dataset": "toy", "split": "train", "real": 1, "fake": 1}],
-    }
-    network = SimpleNamespace(state_dict=lambda: state)
-    monkeypatch.setattr(accurate, "load_run", lambda folder: (recipe, network, facts))
+    network = SimpleNamespace(state_dict=lambda: STATE)
+    monkeypatch.setattr(accurate, "load_run", lambda folder: (recipe, network, FACTS))
     return Path("runs/clip")
 
 
@@ -90,6 +91,26 @@ def test_learnt_made_and_used(
         make(out, learnt, tower=b"")
     with pytest.raises(LabError, match="there is no file"):
         make(out, tmp_path / "nothing.safetensors", tower=b"")
+
+
+def test_the_mean_of_a_run_and_the_one_before(
+    toy_set: Path, default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = {"before": 0.5, "after": 1.5}
+
+    def load_run(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
+        recipe = load_recipe("unmask-lite0", TINY)
+        head = torch.full((1, 1536), heads[folder.name])
+        network = SimpleNamespace(state_dict=lambda: {**STATE, "head.out.weight": head})
+        return recipe, network, {**FACTS, "command": f"unmask train --out {folder.name}"}
+
+    monkeypatch.setattr(accurate, "load_run", load_run)
+    out = tmp_path / "learnt.safetensors"
+    before, after = Path("before"), Path("after")
+    learn(after, [toy_set], [toy_set], out, average_with=before, tower=b"")
+    tuned, _, card, _ = read_learnt(out)
+    assert np.allclose(tuned.head, 1.0)
+    assert card["made_by"]["averaged_with"] == "unmask train --out before"
 
 
 def test_the_mixture_follows_who_knows() -> None:

@@ -38,6 +38,7 @@ def learn(
     out: Path,
     *,
     clips: Sequence[Path] = (),
+    average_with: Path | None = None,
     tower: bytes | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -48,11 +49,18 @@ def learn(
       the recipe leaves out
     - test: manifests that are measured for the card
     - clips: manifests of videos whose validation split chooses the thresholds for clips
+    - average_with: the run that this one went on from; the mean of both is taken, which keeps more
+      of what it knew of other sources (Wortsman et al., "Robust fine-tuning", CVPR 2022)
 
     Raises LabError, ManifestError or OutputError.
     """
     recipe, network, facts = load_run(run)
     state = {name: value.numpy() for name, value in network.state_dict().items()}
+    if average_with is not None:
+        _, before, facts_before = load_run(average_with)
+        for name, value in before.state_dict().items():
+            state[name] = (state[name] + value.numpy()) / 2
+        facts = {**facts, "averaged_with": facts_before["command"]}
     tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
     tower = read_tower() if tower is None else tower
     path = find_bundle("default")
@@ -154,6 +162,7 @@ def _card(
             "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
             "mix": {"small": mix.small, "tower": mix.tower, "constant": mix.constant},
             **made_by_run(recipe, facts),
+            **({"averaged_with": facts["averaged_with"]} if "averaged_with" in facts else {}),
         },
         "training_data": facts["counts"],
         "training_data_terms": (
