@@ -219,7 +219,7 @@ def _by_chance(
         if person.verdict in deciding and person.verdict.label is Label.FAKE
     ]
     strengths = [_strength(person, thresholds) for person in fakes]
-    return bool(fakes) and can_be_chance(strengths, len(deciding))
+    return bool(fakes) and len(deciding) > 1 and can_be_chance(strengths, len(deciding))
 
 
 def _strength(person: Person, thresholds: Thresholds) -> float:

@@ -130,9 +130,12 @@ class Still(Closing):
     def __init__(
         self, path: Path, sha256: str, picture: Pillow.Image, unseen: tuple[Unseen, ...]
     ) -> None:
+        self._decoded: tuple[Pillow.Image, Exception | None] | None = None
+        if picture.format == "PNG":
+            # what it says of itself may stand behind its pixels, so asking for it decodes them
+            self._decoded = _decode(picture, path)
+            picture = self._decoded[0]
         self._picture = picture
-        # what a PNG says of itself may stand behind its pixels, so asking for it decodes them
-        self._decoded = _decode(picture, path) if picture.format == "PNG" else None
         width, height = _upright_size(picture)
         self.media = Media(str(path), sha256, "image", width, height, unseen=unseen)
         self.tags: Mapping[str, str] = _tags(picture)
