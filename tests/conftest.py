@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,15 @@ def _no_bundles_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNMASK_BUNDLES", str(tmp_path_factory.mktemp("bundles")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _the_scheduling_of_the_process_stays() -> Iterator[None]:
+    """A library that makes the process real-time lets later tests hang without end."""
+    policy = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+    yield
+    if policy is not None:
+        assert os.sched_getscheduler(0) == policy, "the test left another scheduling policy"
 
 
 @pytest.fixture(scope="session")

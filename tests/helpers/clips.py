@@ -3,8 +3,10 @@ were delivered."""
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,24 @@ def number_of(image: Picture) -> int:
     )
 
 
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Take back the real-time priority that SVT-AV1 gives to the thread that opens it.
+
+    It does so where the user is root, and never undoes it. All threads started later inherit the
+    priority; one that waits by spinning then keeps the one that it waits for off the processor,
+    for ever.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # pragma: no cover - not on Linux
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def write_video(
     path: Path,
     frames: int | Iterable[Picture] = 60,
@@ -53,7 +73,7 @@ def write_video(
     pictures = (
         [numbered(i, *size) for i in range(frames)] if isinstance(frames, int) else list(frames)
     )
-    with av.open(str(path), "w") as container:
+    with scheduling_kept(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps), options=options or {})
         stream.height, stream.width = pictures[0].shape[:2] if pictures else size[::-1]
         stream.pix_fmt = pix_fmt
