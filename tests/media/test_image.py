@@ -144,6 +144,34 @@ def test_an_animated_gif_is_a_short_video(tmp_path: Path) -> None:
     )
 
 
+def interrupted_gif(path: Path, frames: int, behind: int, junk: bytes) -> Path:
+    """A GIF with something that is no block behind so many of its frames."""
+    shades = [Image.new("L", (16, 16), 20 * i) for i in range(1, frames + 1)]
+    shades[0].save(path, save_all=True, append_images=shades[1:], duration=200)
+    content = path.read_bytes()
+    # each frame begins with a block that says how long it is shown
+    places = [at for at in range(len(content)) if content[at : at + 3] == b"!\xf9\x04"]
+    cut = ([*places, len(content) - 1])[behind]
+    path.write_bytes(content[:cut] + junk + content[cut:])
+    return path
+
+
+@pytest.mark.parametrize(("frames", "behind"), [(1, 1), (5, 2), (5, 5)])
+def test_a_gif_that_is_interrupted_is_told(tmp_path: Path, frames: int, behind: int) -> None:
+    path = interrupted_gif(tmp_path / "a.gif", frames, behind, b"PK\x03\x04 something else")
+    with open_media(path) as source:
+        list(source.frames(5))
+        (unseen,) = source.media.unseen
+    assert "damaged behind one of its frames" in unseen.note
+
+
+@pytest.mark.parametrize("junk", [b"", b"\0\0"])
+def test_zeros_between_the_blocks_of_a_gif_hide_nothing(tmp_path: Path, junk: bytes) -> None:
+    with open_media(interrupted_gif(tmp_path / "a.gif", 5, 2, junk)) as source:
+        assert len(list(source.frames(5))) == 5
+        assert source.media.unseen == ()
+
+
 def test_a_truncated_jpeg_gives_what_it_has_and_says_how_much(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     picture = Image.fromarray(rng.integers(1, 256, (256, 256, 3), dtype=np.uint8))

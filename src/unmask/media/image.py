@@ -9,20 +9,21 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 from PIL import Image as Pillow
+from PIL import ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.broken import broken_as
+from unmask.media.gif import is_interrupted
 from unmask.media.heif import is_heif, read_heif, share_there
 from unmask.media.known import refuse_raw_tiff
+from unmask.media.picture_tags import picture_tags, upright_size
 from unmask.media.quiet import silence_libtiff
 from unmask.media.trailing import Trailing
 from unmask.types import Frame, Image, Media, Part, Unseen
@@ -77,9 +78,19 @@ def open_image(
         except UnknownFormatError:
             picture.close()
             raise
+    unseen = _behind_a_break(picture, path)
     if count > 1 and picture.format in _ANIMATED:
-        return Animation(path, sha256, picture, count)
-    return Still(path, sha256, picture, (*_further(picture, count), *_clip_inside(path, behind)))
+        return Animation(path, sha256, picture, count, unseen)
+    unseen += (*_further(picture, count), *_clip_inside(path, behind))
+    return Still(path, sha256, picture, unseen)
+
+
+def _behind_a_break(picture: Pillow.Image, path: Path) -> tuple[Unseen, ...]:
+    """The frames of a GIF that a break in the file may hide."""
+    if picture.format != "GIF" or not is_interrupted(path):
+        return ()
+    note = "the file is damaged behind one of its frames; what follows there was not looked at"
+    return (Unseen(Part.FRAMES, 1, note),)
 
 
 def _further(picture: Pillow.Image, count: int) -> tuple[Unseen, ...]:
@@ -136,9 +147,9 @@ class Still(Closing):
             self._decoded = _decode(picture, path)
             picture = self._decoded[0]
         self._picture = picture
-        width, height = _upright_size(picture)
+        width, height = upright_size(picture)
         self.media = Media(str(path), sha256, "image", width, height, unseen=unseen)
-        self.tags: Mapping[str, str] = _tags(picture)
+        self.tags: Mapping[str, str] = picture_tags(picture)
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """The picture, once.
@@ -171,7 +182,14 @@ class Still(Closing):
 class Animation(Closing):
     """An animated GIF, PNG, WebP or AVIF: judged as the short video that it is."""
 
-    def __init__(self, path: Path, sha256: str, picture: Pillow.Image, count: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sha256: str,
+        picture: Pillow.Image,
+        count: int,
+        unseen: tuple[Unseen, ...] = (),
+    ) -> None:
         self._picture = picture
         self._shown: set[int] = set()
         self._times, time = [], 0.0
@@ -192,8 +210,10 @@ class Animation(Closing):
         self._declared = count
         self._broken = 0
         fps = Fraction(len(self._times) / time).limit_denominator(1000) if time else None
-        self.media = Media(str(path), sha256, "video", *picture.size, duration_s=time, fps=fps)
-        self.tags: Mapping[str, str] = _tags(picture)
+        self.media = Media(
+            str(path), sha256, "video", *picture.size, duration_s=time, fps=fps, unseen=unseen
+        )
+        self.tags: Mapping[str, str] = picture_tags(picture)
 
     def frames(self, count: int, every_s: float | None = None) -> Iterator[Frame]:
         """Frames of the animation, as `OpenMedia.frames`."""
@@ -368,80 +388,3 @@ def _to_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return picture  # a broken profile says nothing of the colours
-
-
-def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
-    width, height = picture.size
-    turned = _exif(picture).get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
-
-
-def _exif(picture: Pillow.Image) -> Pillow.Exif | dict[int, Any]:
-    try:
-        return picture.getexif()
-    except Exception:
-        # hostile or broken EXIF raises whatever it likes; a picture without EXIF is still a picture
-        return {}
-
-
-def _tags(picture: Pillow.Image) -> dict[str, str]:
-    exif = _exif(picture)
-    tags = {
-        ExifTags.TAGS[key]: _words(value) for key, value in exif.items() if key in ExifTags.TAGS
-    }
-    with suppress(Exception):  # as in _exif
-        inner = exif.get_ifd(ExifTags.IFD.Exif).items() if isinstance(exif, Pillow.Exif) else ()
-        tags |= {ExifTags.TAGS[key]: _words(value) for key, value in inner if key in ExifTags.TAGS}
-    tags |= {
-        key: value
-        for key, value in picture.info.items()
-        if isinstance(key, str) and isinstance(value, str)
-    }
-    for key in ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp"):
-        if value := picture.info.get(key):
-            tags["xmp"] = _words(value)
-    with suppress(Exception):
-        table = list(getattr(picture, "quantization", {})[0])
-        tags["jpeg_quality"] = _jpeg_tables(table)
-        if not picture.info.get("icc_profile") and exif.get(ExifTags.Base.Orientation, 1) == 1:
-            # its blocks are those of the picture as shown
-            tags["jpeg_luma"] = " ".join(map(str, table))
-    return tags | {"format": picture.format or "", "stored_size": "{}×{}".format(*picture.size)}
-
-
-def _words(value: object) -> str:
-    """Text of a tag; bytes as UTF-8, and an EXIF comment by the code that it begins with."""
-    if not isinstance(value, bytes):
-        return str(value)
-    code, rest = value[:8].rstrip(b"\0"), value[8:]
-    if code == b"UNICODE":
-        wide = "utf-16-be" if rest[:1] == b"\0" else "utf-16-le"
-        return rest.decode(wide, "replace").strip("\0")
-    return (rest if code == b"ASCII" else value).decode("utf-8", "replace").strip("\0")
-
-
-def _jpeg_tables(table: Sequence[int]) -> str:
-    """The quality of libjpeg whose table of luma this is, or that it is no table of libjpeg's."""
-    quality = _libjpeg_tables().get(tuple(sorted(table)))
-    return f"libjpeg's quality {quality}" if quality else "another program's own making"
-
-
-@cache
-def _libjpeg_tables() -> dict[tuple[int, ...], int]:
-    """Each table of luma that libjpeg makes, its steps sorted, and the quality it is made for."""
-    scales = {
-        quality: 5000 // quality if quality < 50 else 200 - 2 * quality for quality in range(1, 101)
-    }
-    return {
-        tuple(sorted(min(max((v * scale + 50) // 100, 1), 255) for v in _LUMA)): quality
-        for quality, scale in scales.items()
-    }
-
-
-_LUMA = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
-    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
-"""The luma table of the JPEG standard (ITU-T T.81, table K.1)."""
