@@ -14,7 +14,7 @@ from unmask.faces import load_finder
 from unmask.faces.alignment import CropSpec, crop_face
 from unmask.faces.base import FaceFinder, overlap
 from unmask.faces.turned import THEN_EVERY, TRIES, TurnedFaces
-from unmask.faces.yunet import OVERLAP, TILE, tile_corners
+from unmask.faces.yunet import OVERLAP, TILE, tiles
 from unmask.testing import FakeFinder
 from unmask.types import Face, Frame
 
@@ -99,14 +99,18 @@ def test_faces_without_landmarks_are_left_as_they_are() -> None:
 @pytest.mark.parametrize("size", [(640, 480), (1920, 1280), (3840, 2160), (1281, 5000)])
 def test_tiles_cover_the_picture_and_overlap(size: tuple[int, int]) -> None:
     width, height = size
-    corners = tile_corners(width, height)
-    assert len(set(corners)) == len(corners)
-    for side, starts in ((width, {x for x, _ in corners}), (height, {y for _, y in corners})):
-        ordered = sorted(starts)
-        assert ordered[0] == 0
-        assert ordered[-1] + TILE >= side
-        for first, second in itertools.pairwise(ordered):
-            assert first + TILE - second >= OVERLAP - 1
+    covering = tiles(width, height)
+    assert len(set(covering)) == len(covering)
+    for side, spans in (
+        (width, {(x, w) for x, _, w, _ in covering}),
+        (height, {(y, h) for _, y, _, h in covering}),
+    ):
+        ordered = sorted(spans)
+        assert ordered[0][0] == 0
+        assert sum(ordered[-1]) == side
+        assert all(length <= TILE for _, length in spans)
+        for (first, length), (second, _) in itertools.pairwise(ordered):
+            assert first + length - second >= OVERLAP - 1
 
 
 def test_small_faces_in_large_pictures_are_found(finder: FaceFinder, portrait: np.ndarray) -> None:

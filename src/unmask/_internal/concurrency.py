@@ -51,34 +51,29 @@ def one_opencv_thread(wanted: bool) -> Iterator[None]:
 
 
 def prefetch(items: Iterable[T], clock: Clock, depth: int = 3) -> Generator[T]:
-    """The items, made in a thread of their own, at most `depth` ahead.
+    """The items, made in a thread of their own, at most `depth` ahead, the one in making included.
 
     `clock` counts the making, not the waiting.
 
     An error in the making is raised here, in its place. Closing the iterator stops the thread.
     """
-    ready: queue.Queue[object] = queue.Queue(depth)
+    ready: queue.SimpleQueue[object] = queue.SimpleQueue()
+    # taken before an item is made and not before it is handed over: none waits beyond the depth
+    places = threading.Semaphore(depth)
     stopped = threading.Event()
-
-    def hand_over(item: object) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
 
     def make() -> None:
         iterator = iter(items)
         try:
-            while not stopped.is_set():
+            while places.acquire() and not stopped.is_set():
                 with clock:
                     item = next(iterator, _END)
-                hand_over(item)
+                ready.put(item)
                 if item is _END:
                     break
+                del item  # else it stays in memory while the next is made
         except BaseException as error:  # handed over, to be raised by the reader
-            hand_over(error)
+            ready.put(error)
         finally:
             if hasattr(iterator, "close"):
                 iterator.close()
@@ -89,9 +84,11 @@ def prefetch(items: Iterable[T], clock: Clock, depth: int = 3) -> Generator[T]:
         while (item := ready.get()) is not _END:
             if isinstance(item, BaseException):
                 raise item
+            places.release()
             yield item  # type: ignore[misc]
     finally:
         stopped.set()
+        places.release()
         thread.join()
 
 

@@ -203,7 +203,8 @@ def _look_at_video(source: OpenMedia, viewing: Viewing, looks: int) -> Scoring:
     held: list[Frame] = []
     at_hand = _frames_at_hand(source.media)
     evenly = prefetch(source.frames(looks), decode, depth=min(AHEAD, at_hand))
-    most_held = min(held_back_at_most(looks), at_hand)
+    # one place at least belongs to the frame that waits for the finder
+    most_held = min(held_back_at_most(looks), at_hand - 1)
     yield from viewing.see_and_score(hold_back(evenly, held, most_held))
     yield from viewing.faces.score_all()
 

@@ -80,8 +80,8 @@ class YuNet:
             return []
         found: list[Face] = []
         finer, scale = shrink(frame.image, round(longest * self._longest_side / FINER))
-        for x, y in tile_corners(finer.shape[1], finer.shape[0]):
-            tile = np.ascontiguousarray(finer[y : y + TILE, x : x + TILE])
+        for x, y, width, height in tiles(finer.shape[1], finer.shape[0]):
+            tile = np.ascontiguousarray(finer[y : y + height, x : x + width])
             for face in self._faces(frame, tile, scale, (x, y)):
                 small = face.shorter_side_px * scale < OVERLAP
                 known = (*large, *found)
@@ -108,14 +108,21 @@ class YuNet:
         return faces
 
 
-def tile_corners(width: int, height: int) -> list[tuple[int, int]]:
-    """The upper left corners of tiles that cover a picture, and overlap by OVERLAP."""
+def tiles(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Tiles that cover a picture, as x, y, width and height; neighbours overlap by OVERLAP or more.
 
-    def starts(side: int) -> list[int]:
+    As few as TILE allows, and hardly larger than these few have to be: the network works on sides
+    of multiples of 32, and what it has to add at a tile's border blurs the faces there.
+    """
+
+    def spans(side: int) -> list[tuple[int, int]]:
         count = max(1, -(-(side - OVERLAP) // (TILE - OVERLAP)))
-        return sorted({round(n * max(side - TILE, 0) / max(count - 1, 1)) for n in range(count)})
+        length = -(-(side + (count - 1) * OVERLAP) // count)
+        length = min(side, length + -length % 32)
+        last = side - length
+        return [(round(n * last / max(count - 1, 1)), length) for n in range(count)]
 
-    return [(x, y) for y in starts(height) for x in starts(width)]
+    return [(x, y, w, h) for y, h in spans(height) for x, w in spans(width)]
 
 
 class YuNetSession:
