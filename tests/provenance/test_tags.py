@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from helpers.provenance_files import as_bytes, picture, signed
 from unmask.media import open_media
@@ -89,6 +89,51 @@ def test_what_people_write_is_no_signature_of_a_program(tmp_path: Path) -> None:
     exif[0x010E] = exif[0x013B] = words
     (tmp_path / "a.jpg").write_bytes(as_bytes(picture(), exif=exif))
     assert not read(tmp_path / "a.jpg").ai_generated
+
+
+def photograph(path: Path, gps: dict[int, object]) -> Path:
+    """A picture with the tags of a telephone's camera."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Maker", "Model 1"
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    inner[ExifTags.Base.DateTimeOriginal] = "2026:05:04 03:02:01"
+    inner[ExifTags.Base.LensModel] = "wide lens 4.2 mm"
+    inner[ExifTags.Base.ExposureTime] = TiffImagePlugin.IFDRational(1, 120)
+    inner[ExifTags.Base.FNumber] = TiffImagePlugin.IFDRational(18, 10)
+    inner[ExifTags.Base.ISOSpeedRatings] = 64
+    inner[ExifTags.Base.FocalLength] = TiffImagePlugin.IFDRational(42, 10)
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps)
+    picture().save(path, exif=exif)
+    return path
+
+
+SOUTH_WEST = {1: "S", 2: (33.0, 51.0, 24.12), 3: "W", 4: (70.0, 30.0, 0.0)}
+
+
+def test_where_and_how_a_photograph_was_taken(tmp_path: Path) -> None:
+    said = read(photograph(tmp_path / "a.jpg", SOUTH_WEST)).said
+    assert said["place"] == "-33.85670, -70.50000"
+    assert said["exposure"] == "1/120 s, f/1.8, ISO 64, 4.2 mm"
+    assert said["lens"] == "wide lens 4.2 mm"
+
+
+@pytest.mark.parametrize("gps", [{}, {1: "N"}, {1: "N", 2: (95.0, 0, 0), 3: "E", 4: (1.0, 0, 0)}])
+def test_a_broken_place_is_none(tmp_path: Path, gps: dict[int, object]) -> None:
+    assert "place" not in read(photograph(tmp_path / "a.jpg", gps)).said
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("+48.8584+002.2945+035.000/", "48.85840, 2.29450"),
+        ("-33.8567-070.5000/", "-33.85670, -70.50000"),
+        ("at home", None),
+    ],
+)
+def test_the_place_of_a_video(text: str, place: str | None) -> None:
+    tags = {"com.apple.quicktime.location.ISO6709": text}
+    found = check_tags(FileUnderCheck(Path("a.mov"), tags, True, np.zeros((8, 8, 3), np.uint8)))
+    assert found.said.get("place") == place
 
 
 def test_xmp(tmp_path: Path) -> None:

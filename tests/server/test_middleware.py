@@ -126,9 +126,13 @@ def test_nothing_is_left_on_the_disk_or_in_the_log(
 
 
 def holding(texts: list[bytes], since: float) -> Iterator[Path]:
-    """Files written since then, wherever a program may leave some, with one of these in them."""
+    """Files written since then, wherever a program may leave some, with one of these in them.
+
+    Other tests run at the same time, and write the same files in folders of their own.
+    """
     for root in (tempfile.gettempdir(), "/var/tmp", "/dev/shm", Path.home(), Path.cwd()):
-        for folder, _, names in os.walk(root):
+        for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith("pytest-of-")]
             for path in (Path(folder) / name for name in names):
                 with suppress(OSError):
                     if (

@@ -12,6 +12,7 @@ from rich.text import Text
 from unmask._internal.text import valid_unicode
 from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
+from unmask.report.file_words import file_words
 from unmask.report.phrases import (
     CREDENTIAL_WORDS,
     EXPLANATIONS,
@@ -86,10 +87,8 @@ def report_table(report: Report, card: Card, prevalence: float | None = None) ->
 def _provenance(report: Report) -> Iterator[tuple[str, str]]:
     claims = report.provenance
     if claims.said:
-        yield (
-            "The file says",
-            "; ".join(f"{name.replace('_', ' ')}: {words}" for name, words in claims.said.items()),
-        )
+        rows = file_words(claims.said, report.media.path)
+        yield "The file says", "; ".join(f"{name}: {words}" for name, words in rows)
     for words in claims.traces.values():
         yield "", words
     if claims.credentials.state != "absent":

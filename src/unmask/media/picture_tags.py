@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -35,6 +35,9 @@ def picture_tags(picture: Pillow.Image) -> dict[str, str]:
     with suppress(Exception):  # as in _exif
         inner = exif.get_ifd(ExifTags.IFD.Exif).items() if isinstance(exif, Pillow.Exif) else ()
         tags |= {ExifTags.TAGS[key]: _words(value) for key, value in inner if key in ExifTags.TAGS}
+    with suppress(Exception):
+        place = exif.get_ifd(ExifTags.IFD.GPSInfo) if isinstance(exif, Pillow.Exif) else {}
+        tags["place"] = _place(place)
     tags |= {
         key: value
         for key, value in picture.info.items()
@@ -50,6 +53,24 @@ def picture_tags(picture: Pillow.Image) -> dict[str, str]:
             # its blocks are those of the picture as shown
             tags["jpeg_luma"] = " ".join(map(str, table))
     return tags | {"format": picture.format or "", "stored_size": "{}×{}".format(*picture.size)}
+
+
+def _place(gps: Mapping[int, Any]) -> str:
+    """Latitude and longitude in degrees, south and west negative, as maps take them.
+
+    Raises whatever a broken directory sets off.
+    """
+
+    def degrees(parts: Sequence[float], negative: bool) -> float:
+        size = float(sum(float(part) / 60.0**power for power, part in enumerate(parts)))
+        return -size if negative else size
+
+    north, east = gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLongitude]
+    latitude = degrees(north, str(gps[ExifTags.GPS.GPSLatitudeRef]).upper() == "S")
+    longitude = degrees(east, str(gps[ExifTags.GPS.GPSLongitudeRef]).upper() == "W")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise ValueError("no place on Earth")
+    return f"{latitude:.5f}, {longitude:.5f}"
 
 
 def _words(value: object) -> str:

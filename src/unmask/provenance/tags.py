@@ -14,6 +14,7 @@ _SAID: dict[str, tuple[str, ...]] = {
     "software": ("Software", "software", "encoder", "com.apple.quicktime.software"),
     "camera": ("Model", "com.apple.quicktime.model", "com.android.model"),
     "maker": ("Make", "com.apple.quicktime.make", "com.android.manufacturer"),
+    "lens": ("LensModel",),
     "taken": ("DateTimeOriginal",),
     "created": ("DateTime", "creation_time", "date"),
     "generator": (
@@ -72,6 +73,7 @@ def check_tags(file: FileUnderCheck) -> Provenance:
         text = plain(next((tags[key] for key in keys if tags.get(key)), ""))
         if text:
             said[name] = text
+    said |= {name: text for name, text in _place_and_exposure(tags) if text}
     xmp = tags.get("xmp", "")[:MAX_XMP]
     said |= {name: text for name, text in _from_xmp(xmp) if text}
     traces = dict(_traces(tags, said, xmp))
@@ -80,6 +82,47 @@ def check_tags(file: FileUnderCheck) -> Provenance:
 
 AI_TRACES = frozenset({"generator_settings", "generator_named", "digital_source_ai"})
 """Traces that mean: the file says that a generator made it."""
+
+
+_ISO_6709 = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
+"""A place in a video's metadata: degrees north, degrees east, then perhaps its height."""
+
+
+def _place_and_exposure(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where and how it was recorded, as people write it."""
+    yield "place", plain(tags.get("place", ""))
+    for key in ("com.apple.quicktime.location.ISO6709", "location", "location-eng"):
+        if found := _ISO_6709.match(tags.get(key, "")):
+            north, east = (float(part) for part in found.groups())
+            yield "place", f"{north:.5f}, {east:.5f}"
+            break
+    parts = [
+        _exposure_time(_ratio(tags.get("ExposureTime"))),
+        _unit("f/{:g}", _ratio(tags.get("FNumber"))),
+        _unit("ISO {:g}", _ratio(tags.get("ISOSpeedRatings"))),
+        _unit("{:g} mm", _ratio(tags.get("FocalLength"))),
+    ]
+    yield "exposure", ", ".join(filter(None, parts))
+
+
+def _ratio(text: str | None) -> float:
+    """A number of EXIF, which may be written as a fraction; 0 where it is none."""
+    try:
+        number, _, divisor = (text or "").partition("/")
+        value = float(number) / float(divisor or 1)
+    except (ValueError, ZeroDivisionError):
+        return 0.0
+    return value if 0 < value < 1e6 else 0.0
+
+
+def _exposure_time(seconds: float) -> str:
+    if not seconds:
+        return ""
+    return f"{seconds:g} s" if seconds >= 0.3 else f"1/{1 / seconds:.0f} s"
+
+
+def _unit(form: str, value: float) -> str:
+    return form.format(round(value, 1)) if value else ""
 
 
 def _from_xmp(xmp: str) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,9 @@ from unmask.types import Exhibit, Floats, Image, Person
 STRONGEST = 0.25
 """Share of the face that is outlined: where the map is highest."""
 
+DIMMED = 0.55
+"""Brightness of what lies outside of the outline."""
+
 
 def fixed_colours() -> str:
     """CSS for drawings where no page gives their colours."""
@@ -37,27 +40,24 @@ def fixed_colours() -> str:
 
 
 def overlay(crop: Image, heatmap: Floats) -> Image:
-    """The crop in grey with the heat map over it: the brighter, the more a place speaks for a fake.
+    """The crop with an outline around the places that speak most for a fake, the rest dimmed.
 
-    From this face's least to its most; its strongest quarter is outlined, so that it can be seen
-    without colours.
+    It is the strongest quarter of every face, whatever the face's score: brightness would look like
+    a strength that a map does not have.
     """
-    side = crop.shape[0]
-    full = _enlarged(heatmap, side)
-    low, high = float(full.min()), float(full.max())
-    strength = (full - low) / max(high - low, 1e-6)
-    colours = cv2.applyColorMap((strength * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    grey = np.repeat(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2) * 0.75
-    alpha = (0.1 + 0.55 * strength)[..., None]
-    mixed = np.clip(grey * (1 - alpha) + colours * alpha, 0, 255).astype(np.uint8)
-    return _outlined(mixed, full)
+    full = _enlarged(heatmap, crop.shape[0])
+    outside = (full < _edge(full))[..., None]
+    return _outlined(np.where(outside, crop * DIMMED, crop).astype(np.uint8), full)
+
+
+def _edge(full: Floats) -> float:
+    """The value from which on a place belongs to the strongest."""
+    return float(np.quantile(full, 1 - STRONGEST))
 
 
 def _outlined(image: Image, full: Floats) -> Image:
-    edge = float(np.quantile(full, 1 - STRONGEST))
-    shapes = cv2.findContours(
-        (full >= edge).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )[0]
+    inside = (full >= _edge(full)).astype(np.uint8)
+    shapes = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     scale = max(1, round(image.shape[0] / 192))
     drawn = cv2.drawContours(
         np.ascontiguousarray(image), shapes, -1, (0, 0, 0), 4 * scale, cv2.LINE_AA
@@ -95,12 +95,6 @@ def show_in_frame(exhibit: Exhibit, *, with_map: bool) -> Image | None:
     cv2.polylines(frame, points, True, (0, 0, 0), thick + 2, cv2.LINE_AA)
     cv2.polylines(frame, points, True, (255, 255, 255), thick, cv2.LINE_AA)
     return frame
-
-
-def legend(width: int = 256, height: int = 14) -> bytes:
-    """The colours of `overlay` from least to most, as PNG."""
-    ramp = np.repeat(np.linspace(0, 255, width).astype(np.uint8)[None], height, axis=0)
-    return bytes(cv2.imencode(".png", cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO))[1].tobytes())
 
 
 def timeline(person: Person, duration_s: float, fake: float, real: float) -> str:

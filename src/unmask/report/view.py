@@ -14,7 +14,8 @@ from unmask._internal import jpeg
 from unmask._internal.text import on_one_line
 from unmask.analysis.verdict import judged_faces, suspicion
 from unmask.bundle.card import Card, Thresholds
-from unmask.report.figures import enlarge, legend, overlay, show_in_frame, timeline
+from unmask.report.figures import enlarge, overlay, show_in_frame, timeline
+from unmask.report.file_words import file_words
 from unmask.report.json import settings_json
 from unmask.report.phrases import (
     CREDENTIAL_WORDS,
@@ -27,7 +28,8 @@ from unmask.report.phrases import (
     number,
     sureness,
 )
-from unmask.report.why import by_base_rate, not_covered, why
+from unmask.report.summary import summary
+from unmask.report.why import THRESHOLD_REASONS, by_base_rate, not_covered, percent, why
 from unmask.types import Exhibit, Finding, Label, Person, Reason, Report, Segment, Verdict
 
 MARKS: dict[Label, str] = {
@@ -77,7 +79,7 @@ def build(
     thresholds = card.thresholds.over(judged_faces(people[0]) if people else 0)
     shown = [person for person in people if person.exhibits] or people[:1]
     others = [person for person in report.people if person not in shown]
-    return {
+    view = {
         "title": f"{on_one_line(Path(media.path).name)}: {verdict.label.replace('_', ' ')}",
         "name": on_one_line(Path(media.path).name),
         "label": verdict.label.value,
@@ -86,6 +88,7 @@ def build(
         "headline": headline(report),
         "reasons": why(report, card),
         "probability": number(verdict.probability_fake),
+        "percent": percent(verdict.probability_fake),
         "base_rates": by_base_rate(verdict.probability_fake),
         "not_covered": on_one_line(not_covered(media.kind, card)),
         "sureness": _sureness(verdict, thresholds, card),
@@ -101,13 +104,9 @@ def build(
         "notes": [on_one_line(note) for note in media.notes],
         "lead": _lead(report),
         "people": [_person(person, report, card) for person in shown],
-        "others": [_row(person) for person in others[:LISTED_PEOPLE]],
+        "others": [_row(person, media.kind == "video") for person in others[:LISTED_PEOPLE]],
         "unlisted": max(0, len(others) - LISTED_PEOPLE),
-        "legend": Picture("legend", legend(), "png", "colours from dark (least) to bright (most)"),
-        "said": [
-            (name.replace("_", " "), on_one_line(words))
-            for name, words in report.provenance.said.items()
-        ],
+        "said": list(file_words(report.provenance.said, media.path)),
         "traces": [
             (TRACE_WORDS.get(code, code), on_one_line(words))
             for code, words in report.provenance.traces.items()
@@ -115,6 +114,8 @@ def build(
         "ai_generated": report.provenance.ai_generated,
         "credentials": _credentials(report),
         "method": _method(report, card),
+        "fake_percent": percent(thresholds.fake),
+        "real_percent": percent(thresholds.real),
         "fake_threshold": number(thresholds.fake),
         "real_threshold": number(thresholds.real),
         "digests": [
@@ -126,6 +127,7 @@ def build(
         "version": unmask.__version__,
         "date": made_on.isoformat(),
     }
+    return {**view, "summary": summary(view)}
 
 
 def _sureness(verdict: Verdict, thresholds: Thresholds, card: Card) -> str:
@@ -205,10 +207,8 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
         "label_words": verdict.label.replace("_", " "),
         "mark": MARKS[verdict.label],
         "probability": number(verdict.probability_fake),
-        # of a person alone, they are those of the file
-        "reasons": (
-            [EXPLANATIONS[reason] for reason in verdict.reasons] if len(report.people) > 1 else []
-        ),
+        "percent": percent(verdict.probability_fake),
+        "reasons": _reasons(person, report),
         "seen": _seen(person, media.frames_read) if media.kind == "video" else "",
         "faces": [_face(person, exhibit, media.kind == "video") for exhibit in person.exhibits],
         "map": _map(person, media.kind == "video"),
@@ -222,12 +222,25 @@ def _person(person: Person, report: Report, card: Card) -> dict[str, Any]:
     }
 
 
-def _row(person: Person) -> tuple[str, str, str, str, str]:
+def _reasons(person: Person, report: Report) -> list[str]:
+    """What there is to say of a person besides verdict and probability.
+
+    Nothing of a person alone: the file's reasons are theirs.
+    """
+    if len(report.people) == 1:
+        return []
+    reasons = [reason for reason in person.verdict.reasons if reason not in THRESHOLD_REASONS]
+    return [EXPLANATIONS[reason] for reason in reasons]
+
+
+def _row(person: Person, is_video: bool) -> tuple[str, str, str, str, str]:
     verdict = person.verdict
     size = max(
         (score.face.quality.size_px for score in person.scores if score.face.quality), default=0.0
     )
-    seen = f"{len(person.scores)} frames, from {person.scores[0].face.time_s:.1f} s"
+    count, first_s = len(person.scores), person.scores[0].face.time_s
+    frames = "1 frame" if count == 1 else f"{count} frames"
+    seen = f"{frames}, from {first_s:.1f} s" if is_video else "in the picture"
     label = f"{MARKS[verdict.label]} {verdict.label.replace('_', ' ')}"
     return str(person.id), label, number(verdict.probability_fake), seen, f"{size:.0f} px"
 
@@ -260,6 +273,8 @@ def _face(person: Person, exhibit: Exhibit, video: bool) -> dict[str, Any]:
         "picture": Picture(name, jpeg.encode(enlarge(exhibit.crop, 256), QUALITY), "jpeg", alt),
         "role": roles[exhibit.role] if len(person.exhibits) > 1 else "",
         "when": when,
+        "time_s": score.face.time_s,
+        "percent": percent(score.probability_fake),
         "probability": number(score.probability_fake),
     }
 
@@ -289,8 +304,8 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
     big = enlarge(graded.crop, 384)
     coloured = overlay(big, graded.score.heatmap)
     alt = (
-        f"The face of person {person.id} in grey under a heat map: {_brightest(graded)} speaks"
-        " most for a fake"
+        f"The face of person {person.id} with the area outlined that speaks most for a fake, in"
+        f" {_brightest(graded)}"
     )
     shown["crop"] = Picture(f"{name}-map", jpeg.encode(coloured, QUALITY), "jpeg", alt)
     frame = show_in_frame(graded, with_map=True)
@@ -299,7 +314,7 @@ def _map(person: Person, video: bool) -> dict[str, Any] | None:
             f"{name}-frame",
             jpeg.encode(frame, QUALITY),
             "jpeg",
-            "The same heat map in the whole frame",
+            "The same outline in the whole frame",
         )
     return shown
 

@@ -23,7 +23,7 @@ from unmask.types import Label, Person, Reason, Report, Score
 LARGE_FACE_PX = 120
 """About as many pixels as the model sees: a larger face would tell it little more."""
 
-_THRESHOLD_REASONS = frozenset(
+THRESHOLD_REASONS = frozenset(
     {Reason.ABOVE_FAKE_THRESHOLD, Reason.BELOW_REAL_THRESHOLD, Reason.BETWEEN_THRESHOLDS}
 )
 """What the first sentence says with numbers."""
@@ -36,7 +36,7 @@ def why(report: Report, card: Card) -> list[str]:
     others = [
         EXPLANATIONS[reason]
         for reason in report.verdict.reasons
-        if reason not in _THRESHOLD_REASONS and reason not in (Reason.NO_FACE, Reason.FAKE_SEGMENT)
+        if reason not in THRESHOLD_REASONS and reason not in (Reason.NO_FACE, Reason.FAKE_SEGMENT)
     ]
     if others:
         sentences.append(_sentence("; ".join(others)))
@@ -46,8 +46,13 @@ def why(report: Report, card: Card) -> list[str]:
     return sentences
 
 
-def percent(probability: float) -> str:
-    """A probability as people read it, never 0 or 100 %; number and sign stay on one line."""
+def percent(probability: float | None) -> str:
+    """A probability as people read it, never 0 or 100 %; number and sign stay on one line.
+
+    Empty where there is none.
+    """
+    if probability is None:
+        return ""
     if probability >= 0.995:
         words = "more than 99 %"
     elif probability < 0.005:

@@ -1,7 +1,9 @@
 // Puts the page together: files in, the list of this visit, the result of the one that is looked at.
 import * as api from './api.js';
+import { zip } from './binary.js';
 import { $, h } from './dom.js';
 import { failed, pill, result, waiting } from './result.js';
+import { csv, save } from './save.js';
 import { words } from './strings.js';
 import { Visit } from './visit.js';
 
@@ -28,6 +30,7 @@ async function greet() {
       $('server').textContent = models.length ? words.ready(`${models[0].bundle} ${models[0].version}`, limits.version) : words.noKey;
       $('server').dataset.state = 'ready';
       $('bounds').textContent = words.bounds(words.megabytes(limits.upload_bytes), words.minutes(limits.duration_s / 60));
+      $('privacy').textContent = words.privacy(words.minutes(limits.keep_s / 60));
       const { frames, model } = $('options').elements;
       frames.max = limits.frames;
       model.replaceChildren(...models.map(({ name }) => h('option', { value: name }, name)));
@@ -64,15 +67,28 @@ visit.options = () => {
   return form.get('model') ? { ...asked, model: form.get('model') } : asked;
 };
 
+// what an operating system leaves in folders
+const isHidden = file => /(^|\/)(\.|Thumbs\.db$|desktop\.ini$)/.test(file.webkitRelativePath || '');
+
 function take(files) {
-  const given = [...files].filter(file => file instanceof File);
+  const given = [...files].filter(file => file instanceof File && !isHidden(file));
   if (!given.length) return;
-  look(visit.add(given));
+  const first = visit.add(given);
+  if (!looked || given.length === 1 || looked.state === 'done') look(first);
+  list();
   if (matchMedia('(max-width: 60rem)').matches) $('result').scrollIntoView(); // below the list on a narrow screen
 }
 
-$('choose').addEventListener('click', () => $('files').click());
-$('files').addEventListener('change', event => { take(event.target.files); event.target.value = ''; });
+for (const [name, input] of [['choose', 'files'], ['choose-folder', 'folder']]) {
+  $(name).addEventListener('click', () => $(input).click());
+  $(input).addEventListener('change', event => { take(event.target.files); event.target.value = ''; });
+}
+// a new page would be an empty visit
+document.querySelector('.brand').addEventListener('click', event => {
+  if (!visit.items.length) return;
+  event.preventDefault();
+  scrollTo({ top: 0 });
+});
 $('options').addEventListener('submit', event => event.preventDefault());
 $('key').addEventListener('change', () => { visit.options(); greet(); });
 document.addEventListener('paste', event => take(event.clipboardData?.files ?? []));
@@ -85,6 +101,8 @@ for (const name of ['dragover', 'drop', 'dragleave']) {
   });
 }
 addEventListener('pagehide', () => visit.leave());
+// what is folded away on the screen belongs to what is printed
+addEventListener('beforeprint', () => { for (const fold of document.querySelectorAll('.result details')) fold.open = true; });
 
 // ---- the list
 
@@ -101,7 +119,7 @@ function entry(item) {
   const update = () => {
     bar.firstChild.style.width = `${100 * item.share}%`;
     bar.hidden = item.state === 'done' || item.state === 'failed';
-    if (item.state === 'done') state.replaceChildren(pill(item.view.label, item.view.label_words, true), item.view.probability);
+    if (item.state === 'done') state.replaceChildren(pill(item.view.label, item.view.label_words, true), item.view.percent);
     else if (item.state === 'failed') state.replaceChildren(pill('failed', words.failed, true));
     else state.textContent = item.note;
     if (looked === item) open.setAttribute('aria-current', 'true');
@@ -110,17 +128,66 @@ function entry(item) {
   return { element, update };
 }
 
+// what an item counts as: its verdict, `failed`, or `open`
+const kindOf = item => (item.state === 'done' ? item.view.label : item.state === 'failed' ? 'failed' : 'open');
+const suspicion = item => (item.state === 'done' ? item.report.verdict.probability_fake ?? -1 : -2);
+let only = null; // the kind that the list is cut down to
+
+function listed() {
+  const items = visit.items.filter(item => !only || kindOf(item) === only);
+  return $('sort').value === 'suspicion' ? items.sort((a, b) => suspicion(b) - suspicion(a)) : items;
+}
+
 function list() {
   $('visit').hidden = !visit.items.length;
   document.body.classList.toggle('visited', visit.items.length > 0);
-  for (const [item, { element }] of entries) if (!visit.items.includes(item)) { element.remove(); entries.delete(item); }
-  visit.items.forEach((item, place) => {
+  overall();
+  const items = listed();
+  for (const [item, { element }] of entries) {
+    if (!items.includes(item)) element.remove();
+    if (!visit.items.includes(item)) entries.delete(item);
+  }
+  items.forEach((item, place) => {
     if (!entries.has(item)) entries.set(item, entry(item));
     const { element, update } = entries.get(item);
     if ($('list').children[place] !== element) $('list').insertBefore(element, $('list').children[place] ?? null);
     update();
   });
 }
+
+// ---- all files together
+
+function overall() {
+  $('overall').hidden = visit.items.length < 2;
+  const counts = new Map();
+  for (const item of visit.items) counts.set(kindOf(item), (counts.get(kindOf(item)) ?? 0) + 1);
+  if (only && !counts.has(only)) only = null;
+  const chip = (kind, count) => h('button', { type: 'button', class: `chip ${kind ?? ''}`, 'aria-pressed': String(only === kind), onclick: () => { only = kind; list(); } }, words.count(kind, count));
+  const shown = ['fake', 'inconclusive', 'real', 'not_applicable', 'failed', 'open'].filter(kind => counts.has(kind));
+  const focused = [...$('chips').children].indexOf(document.activeElement);
+  $('chips').replaceChildren(chip(null, visit.items.length), ...shown.map(kind => chip(kind, counts.get(kind))));
+  $('chips').children[focused]?.focus();
+  for (const name of ['csv', 'zip']) $(name).disabled = !visit.items.some(item => item.state === 'done');
+}
+
+$('sort').addEventListener('change', list);
+$('csv').addEventListener('click', () => save(csv(listed().filter(item => item.state === 'done' || item.state === 'failed')), 'unmask.csv'));
+$('zip').addEventListener('click', async () => {
+  const done = listed().filter(item => item.state === 'done');
+  const [files, lost] = [[], []];
+  for (const [number, item] of done.entries()) {
+    $('overall-told').textContent = words.zipping(number + 1, done.length);
+    try {
+      for (const kind of ['html', 'json']) {
+        const data = await (await api.blob(`/v1/scans/${item.id}/report.${kind}`)).arrayBuffer();
+        files.push([`${String(number + 1).padStart(3, '0')}-${item.name.replaceAll('/', '_')}-report.${kind}`, new Uint8Array(data)]);
+      }
+    } catch { lost.push(item.name); }
+  }
+  files.push(['unmask.csv', new Uint8Array(await csv(listed().filter(item => item.state === 'done' || item.state === 'failed')).arrayBuffer())]);
+  save(zip(files), 'unmask-reports.zip');
+  $('overall-told').textContent = lost.length ? words.zipLost(lost.join(', ')) : words.zipped(done.length);
+});
 
 // ---- the result
 
@@ -132,12 +199,12 @@ function look(item, byHand = false) {
 }
 
 function draw(anew = false) {
-  const kind = !looked ? null : looked.state === 'done' ? 'done' : looked.state === 'failed' ? 'failed' : 'waiting';
+  const kind = !looked ? null : looked.state === 'done' ? `done ${looked.expiring}` : looked.state === 'failed' ? 'failed' : 'waiting';
   if (!anew && shown?.kind === kind) { shown?.update?.(); return; }
   shown?.leave?.();
   $('result').hidden = !looked;
   if (!looked) { shown = null; $('result').replaceChildren(); return; }
-  shown = { kind, ...(kind === 'done' ? result(looked, act) : kind === 'failed' ? { element: failed(looked, act) } : waiting(looked, act)) };
+  shown = { kind, ...(looked.state === 'done' ? result(looked, act) : kind === 'failed' ? { element: failed(looked, act) } : waiting(looked, act)) };
   $('result').replaceChildren(shown.element);
 }
 

@@ -44,6 +44,11 @@ export class Moments {
     return this.all.find(moment => moment.time > time + 2.1 * this.half) ?? this.all.at(-1);
   }
 
+  // of all heat maps that were tested
+  get grades() {
+    return this.people.flatMap(person => person.exhibits ?? []).map(exhibit => exhibit.heatmap_grade).filter(Boolean);
+  }
+
   // a face whose map was tested: the exhibit's grade
   grade(face) {
     return face.person.exhibits?.find(exhibit => exhibit.frame === face.frame && exhibit.heatmap_grade)?.heatmap_grade ?? null;

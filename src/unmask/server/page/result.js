@@ -1,7 +1,9 @@
 // What became of one file, from its upload to its evidence.
-import * as api from './api.js';
+import { nextSteps, Pictures } from './next.js';
 import { h, s, table } from './dom.js';
+import { lookCloser } from './closer.js';
 import { Moments } from './moments.js';
+import { faceSheet, MOST_FACES } from './sheet.js';
 import { MARKS, Stage } from './stage.js';
 import { words } from './strings.js';
 import { Timeline } from './timeline.js';
@@ -56,15 +58,21 @@ export function result(item, act) {
   const moments = new Moments(report);
   const evidence = moments.all.length || moments.video ? new Evidence(item, moments, people, view, pictures) : null;
   const element = h('article', { class: 'done' },
-    verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
+    item.expiring && expiry(item, act), verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
     otherFindings(view),
     evidence?.element ?? h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name }))),
-    report.people.length > 0 && peopleCards(view, people, evidence, pictures),
+    (report.people.length > 1 || (report.people.length && moments.video)) && peopleCards(item, people, evidence, pictures),
     h('div', { class: 'two' },
       h('section', { class: 'panel' }, h('h3', {}, words.means), h('p', {}, view.means)),
       h('section', { class: 'panel' }, h('h3', {}, words.meansNot), h('p', {}, view.means_not))),
-    sureness(view), provenance(view), downloads(item, act));
+    sureness(view), provenance(view), nextSteps(item, act));
   return { element, leave: () => pictures.forget() };
+}
+
+// a word before the server deletes the result, and after
+function expiry(item, act) {
+  const gone = item.expiring === 'gone';
+  return h('p', { class: 'warn', role: 'status' }, gone ? words.forgotten : words.expiring, ' ', gone && button(words.judgeAgain, () => act.again(item)));
 }
 
 function otherFindings(view) {
@@ -81,19 +89,21 @@ function verdict({ name, view, report }) {
     h('h2', { id: 'headline' }, view.headline),
     h('p', {}, h('strong', {}, `${words.why}: `), view.reasons.join(' ')),
     p === null ? h('p', {}, words.noProbability) : [
-      scale(p, Number(view.real_threshold), Number(view.fake_threshold)),
-      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.probability}`), ` — ${view.base_rates} ${view.sureness} ${view.prevalence}`)],
+      scale(p, view),
+      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.percent}`), ` — ${view.base_rates} ${view.sureness} ${view.prevalence}`)],
     h('p', { class: 'soft small' }, h('strong', {}, `${words.notCovered}: `), view.not_covered));
 }
 
-function scale(p, real, fake) {
+function scale(p, view) {
+  const [real, fake] = [Number(view.real_threshold), Number(view.fake_threshold)];
   const x = value => 1000 * value;
   const zone = (name, from, to) => s('rect', { class: `zone ${name}`, x: x(from), width: x(to - from), y: 0, height: 14 });
   const needle = h('span', { class: 'needle' });
   needle.style.left = `${100 * p}%`;
-  return h('div', { class: 'scale', role: 'img', 'aria-label': words.scale(p.toFixed(3), real, fake) },
+  return h('div', { class: 'scale', role: 'img', 'aria-label': words.scale(view.percent, view.real_percent, view.fake_percent) },
     h('div', { class: 'ruler' }, s('svg', { viewBox: '0 0 1000 14', preserveAspectRatio: 'none' }, zone('real', 0, real), zone('inconclusive', real, fake), zone('fake', fake, 1)), needle),
-    h('p', { class: 'zones small soft', 'aria-hidden': 'true' }, h('span', {}, words.scaleReal), h('span', {}, words.scaleMiddle), h('span', {}, words.scaleFake)));
+    h('p', { class: 'zones small soft', 'aria-hidden': 'true' },
+      h('span', {}, words.scaleReal(view.real_percent)), h('span', {}, words.scaleMiddle), h('span', {}, words.scaleFake(view.fake_percent))));
 }
 
 class Evidence {
@@ -102,24 +112,29 @@ class Evidence {
     this.stage = new Stage(item, moments, item.report.media, view.frames ?? [], name => pictures.load(name));
     this.faces = h('ul', { class: 'faces', 'aria-label': words.facesHere });
     this.told = h('p', { class: 'small soft' });
-    this.slider = h('input', { type: 'range', min: 0, max: 100, value: 0, id: 'heat', 'aria-describedby': 'heat-told' });
+    this.outline = h('input', { type: 'checkbox', id: 'heat', 'aria-describedby': 'heat-told' });
     this.told.id = 'heat-told';
-    this.slider.addEventListener('input', () => { this.stage.opacity = this.slider.value / 100; this.stage.draw(); this.#list(); });
+    this.outline.addEventListener('change', () => { this.stage.outlined = this.outline.checked; this.stage.draw(); this.#list(); });
     const best = people.flatMap(person => person.faces.map(face => ({ ...face, person }))).find(face => moments.grade(face)?.faithful);
-    if (best) this.stage.opacity = (this.slider.value = 60) / 100;
+    this.stage.outlined = this.outline.checked = Boolean(best);
     const lanes = view.people.map(({ id }) => people.find(person => person.id === id))
       .filter(person => person.faces.some(face => face.probability_fake !== null)).slice(0, SHOWN_LANES);
     if (moments.video && moments.all.length > 1 && lanes.length) {
-      this.timeline = new Timeline(moments, { fake: Number(view.fake_threshold), real: Number(view.real_threshold) }, lanes);
+      const limits = {
+        fake: { p: Number(view.fake_threshold), words: words.limitFake(view.fake_percent) },
+        real: { p: Number(view.real_threshold), words: words.limitReal(view.real_percent) },
+      };
+      const portraits = new Map(view.people.filter(person => person.faces.length).map(({ id, faces }) => [id, pictures.load(faces[0].picture.file)]));
+      this.timeline = new Timeline(moments, limits, lanes, portraits);
       this.timeline.addEventListener('seek', event => this.stage.seek(event.detail));
     }
     this.stage.addEventListener('moved', () => this.#moved());
     this.stage.view.addEventListener(this.stage.player ? 'loadeddata' : 'load', () => this.#list());
     this.element = h('section', { class: 'panel evidence', 'aria-labelledby': 'evidence-title' },
       h('h3', { id: 'evidence-title' }, words.evidence), this.stage.element,
+      h('p', { class: 'row tools' }, button(words.closer, () => this.#closer(item)), this.stage.player && button(words.fullScreen, () => this.stage.screen.requestFullscreen())),
       this.timeline && [this.timeline.element, h('p', { id: 'timeline-help', class: 'small soft' }, `${words.timelineHelp} ${words.legend}`)],
-      moments.all.some(moment => moment.faces.some(face => face.heatmap)) &&
-        h('div', { class: 'heat' }, h('label', { for: 'heat' }, words.heat), this.slider), this.told, this.faces);
+      best && h('p', { class: 'heat' }, this.outline, h('label', { for: 'heat' }, words.heat)), this.told, this.faces);
     this.told.textContent = moments.all.length ? '' : words.noFaceHere;
     const first = best ? best.time_s : strongest(people)?.time_s;
     if (moments.video && first !== undefined) {
@@ -131,6 +146,16 @@ class Evidence {
 
   seek(time) { this.stage.seek(time); this.stage.element.scrollIntoView({ block: 'nearest' }); }
 
+  #closer({ name, view }) {
+    const both = this.stage.snapshot();
+    if (!both) return;
+    const { moment } = this.stage.now();
+    const time = this.moments.video ? (moment?.time ?? this.stage.time).toFixed(2) : null;
+    const text = [time && words.frameOf(name, time), view.summary].filter(Boolean).join('\n');
+    const file = `${name.replace(/\.[^.]*$/, '')}${time ? `-${time}s` : ''}-unmask.png`;
+    lookCloser({ ...both, name: file, title: time ? words.frameOf(name, time) : name, text });
+  }
+
   #moved() {
     this.timeline?.show(this.stage.time);
     if (!this.stage.player || this.stage.view.paused) this.#list();
@@ -139,43 +164,63 @@ class Evidence {
   #list() {
     const { exact, faces } = this.stage.now();
     const shown = exact ? faces.slice(0, 12) : [];
-    this.faces.replaceChildren(...shown.map(face => {
+    const alone = this.moments.people.length === 1 || !this.moments.video; // the picture or the player shows it already
+    this.faces.replaceChildren(...(alone ? [] : shown).map(face => {
       const p = face.probability_fake;
-      const state = p === null ? words.unusable[face.quality?.unusable] ?? words.notJudged : p.toFixed(3);
+      const state = p === null ? words.unusable[face.quality?.unusable] ?? words.notJudged : words.percent(p);
       return h('li', {}, this.stage.cut(face), h('span', {}, pill(face.person.verdict.label, String(face.person.id), true), h('strong', {}, state), h('span', { class: 'soft small' }, face.quality ? words.pixels(face.quality.size_px) : '')));
     }));
     this.told.textContent = this.#words(exact, shown);
   }
 
   #words(exact, shown) {
-    if (!exact) return this.moments.all.some(moment => moment.faces.some(face => face.heatmap)) ? words.heatPaused : '';
-    const mapped = shown.filter(face => face.heatmap);
-    if (!shown.length) return words.noFaceHere;
-    if (!mapped.length) return words.heatNone;
-    const grades = mapped.map(face => this.moments.grade(face));
-    if (grades.some(grade => grade?.faithful)) return words.heatFaithful;
-    return grades.some(Boolean) ? words.heatUnfaithful : words.heatUntested;
+    if (exact && !shown.length) return words.noFaceHere;
+    if (shown.some(face => this.moments.grade(face)?.faithful)) return words.heatFaithful;
+    return this.moments.grades.length && !this.moments.grades.some(grade => grade.faithful) ? words.heatUnfaithful : '';
   }
 }
 
 const strongest = people => people[0]?.faces.reduce((best, face) => ((face.probability_fake ?? -1) > (best?.probability_fake ?? -1) ? face : best), null);
 
-function peopleCards(view, people, evidence, pictures) {
+function peopleCards(item, people, evidence, pictures) {
+  const { view } = item;
   const cards = view.people.map(person => {
     const found = people.find(other => other.id === person.id);
-    const face = person.faces[0];
     return h('li', { class: 'panel person' },
-      face ? pictures.portrait(face.picture) : h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
+      person.faces.length === 0 && h('span', { class: 'portrait none', 'aria-hidden': 'true' }, MARKS[person.label]),
       h('div', {},
-        h('h4', {}, words.person(person.id), ' ', pill(person.label, person.label_words, true)),
-        h('p', { class: 'small' }, h('strong', {}, `${words.probability} ${person.probability}`), person.reasons.length ? `: ${person.reasons.join('; ')}.` : '.'),
-        person.seen && h('p', { class: 'small soft' }, `${person.seen[0].toUpperCase()}${person.seen.slice(1)}.`),
+        h('h4', {}, words.person(person.id), ' ', pill(person.label, person.label_words, true), ' ', h('span', { class: 'soft' }, person.percent)),
+        h('div', { class: 'looks' }, person.faces.map(face => look(face, evidence, pictures))),
+        person.reasons.length > 0 && h('p', { class: 'small' }, `${words.sentence(person.reasons.join('; '))}`),
+        person.seen && h('p', { class: 'small soft' }, words.sentence(person.seen)),
         person.segments.map(text => h('p', { class: 'small' }, `${words.looksFake(text)}.`)),
-        evidence?.moments.video && found && h('p', {}, button(words.show(person.id), () => evidence.seek(strongest([found]).time_s)))));
+        evidence?.moments.video && found && toVideo(item, found, evidence)));
   });
-  return h('section', { 'aria-labelledby': 'people-title' }, h('h3', { id: 'people-title' }, words.people), h('ul', { class: 'people' }, cards),
+  const title = people.length > 1 ? words.people : words.faceOverTime;
+  return h('section', { 'aria-labelledby': 'people-title' }, h('h3', { id: 'people-title' }, title), h('ul', { class: 'people' }, cards),
     view.others.length > 0 && table(words.others, view.others),
     view.unlisted > 0 && h('p', { class: 'soft' }, words.more(view.unlisted)));
+}
+
+// one of the strongest, the middle and the weakest of a person's faces
+function look(face, evidence, pictures) {
+  const caption = [face.role && words.sentence(face.role).slice(0, -1), face.role ? `${face.percent}, ${face.time_s.toFixed(1)} s` : face.percent];
+  const picture = pictures.portrait(face.picture);
+  const shown = evidence?.moments.video
+    ? h('button', { type: 'button', class: 'look', onclick: () => evidence.seek(face.time_s), 'aria-label': `${words.showFrame}: ${caption.filter(Boolean).join(', ')}` }, picture)
+    : picture;
+  return h('figure', {}, shown, caption[0] && h('figcaption', { class: 'small soft' }, caption[0], h('br', {}), caption[1]));
+}
+
+// what a person's card has besides in a video: the way to their strongest frame, and all faces over time
+function toVideo(item, person, evidence) {
+  const sheet = h('div', {});
+  const all = button(words.allFaces(Math.min(person.faces.length, MOST_FACES)), () => {
+    all.disabled = true;
+    faceSheet(sheet, item, person, evidence.moments, time => evidence.seek(time));
+  });
+  return [h('p', { class: 'row' }, evidence.moments.people.length > 1 && button(words.show(person.id), () => evidence.seek(strongest([person]).time_s)),
+    evidence.stage.player && person.faces.length > 3 && all), sheet];
 }
 
 function sureness(view) {
@@ -189,48 +234,10 @@ function sureness(view) {
 }
 
 function provenance(view) {
-  const rows = [...view.credentials.rows, ...view.said.map(([name, text]) => [name[0].toUpperCase() + name.slice(1), text]), ...view.traces];
+  const rows = [...view.credentials.rows, ...view.said, ...view.traces];
   return h('section', { class: 'panel' }, h('h3', {}, words.provenance), h('p', { class: 'small soft' }, words.claims),
     view.ai_generated && h('p', {}, h('strong', {}, words.saysGenerated)),
     h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words), rows.length > 0 && table(null, rows),
     h('details', {}, h('summary', {}, words.file), table(null, [...view.facts, ...view.notes.map(text => [words.note, text]), [words.model, view.method.model],
       ...view.digests.map(([name, digest]) => [words.digest(name), h('code', {}, digest)])])));
-}
-
-function downloads(item, act) {
-  const told = h('p', { class: 'small', role: 'status' });
-  const fetchReport = async kind => {
-    told.textContent = '';
-    try {
-      const url = URL.createObjectURL(await api.blob(`/v1/scans/${item.id}/report.${kind}`));
-      h('a', { href: url, download: `${item.name}-report.${kind}` }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    } catch (error) {
-      if (error instanceof api.Problem && error.status === 404) told.append(words.forgotten, ' ', button(words.judgeAgain, () => act.again(item)));
-      else told.textContent = error instanceof api.Problem ? error.message : words.away;
-    }
-  };
-  return h('section', { class: 'panel' }, h('h3', {}, words.report),
-    h('p', { class: 'row' }, Object.entries(words.formats).map(([kind, text]) => button(text, () => fetchReport(kind), kind === 'html' ? 'primary' : '')), button(words.remove, () => act.remove(item))), told);
-}
-
-class Pictures {
-  #urls = new Map();
-  constructor(id) { this.id = id; }
-
-  load(name) {
-    if (!this.#urls.has(name)) this.#urls.set(name, api.blob(`/v1/scans/${this.id}/pictures/${name}`).then(data => URL.createObjectURL(data)));
-    return this.#urls.get(name);
-  }
-
-  portrait({ file, alt }) {
-    const image = h('img', { alt, class: 'portrait', width: 256, height: 256 });
-    this.load(file).then(url => { image.src = url; }, () => image.classList.add('missing'));
-    return image;
-  }
-
-  forget() {
-    for (const url of this.#urls.values()) url.then(URL.revokeObjectURL, () => {});
-    this.#urls.clear();
-  }
 }

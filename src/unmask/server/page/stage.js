@@ -7,7 +7,7 @@ export const MARKS = { fake: '▲', real: '●', inconclusive: '◆', not_applic
 const colourOf = label => getComputedStyle(document.documentElement).getPropertyValue(`--stage-${label}`).trim();
 
 export class Stage extends EventTarget {
-  opacity = 0;
+  outlined = false; // whether the areas of tested heat maps are drawn
 
   // frames: the numbers of the frames that the server has as pictures; load: gives the address of one
   constructor(item, moments, media, frames, load) {
@@ -71,6 +71,18 @@ export class Stage extends EventTarget {
 
   now() { return this.moments.at(this.time); }
 
+  // the frame on show in its own size, as it is and with marks; null before there is one
+  snapshot() {
+    const [width, height] = this.player ? [this.view.videoWidth, this.view.videoHeight] : [this.view.naturalWidth, this.view.naturalHeight];
+    if (!width) return null;
+    const [picture, marked] = [0, 1].map(() => h('canvas', { width, height }));
+    for (const canvas of [picture, marked]) canvas.getContext('2d').drawImage(this.view, 0, 0, width, height);
+    const context = marked.getContext('2d');
+    context.scale(width / this.media.width, height / this.media.height);
+    this.#marks(context, Math.max(1, this.media.width / 1200));
+    return { picture, marked };
+  }
+
   draw() {
     const { width, height } = this.view.getBoundingClientRect();
     if (!width || (!this.player && !this.view.naturalWidth)) return;
@@ -81,9 +93,18 @@ export class Stage extends EventTarget {
     const context = this.canvas.getContext('2d');
     context.translate((this.canvas.width - scale * this.media.width) / 2, (this.canvas.height - scale * this.media.height) / 2);
     context.scale(scale, scale);
+    this.#marks(context, ratio / scale);
+  }
+
+  #marks(context, pixel) {
     const { exact, faces } = this.now();
-    if (exact) for (const face of faces) drawHeat(context, face, this.opacity);
-    for (const face of faces) this.#box(context, face, exact, ratio / scale);
+    if (exact && this.outlined) for (const face of faces) this.#outline(context, face, pixel);
+    for (const face of faces) this.#box(context, face, exact, pixel);
+  }
+
+  // only a map that passed its test is shown
+  #outline(context, face, pixel) {
+    if (this.moments.grade(face)?.faithful) drawHeat(context, face, pixel);
   }
 
   #box(context, face, exact, pixel) {
@@ -123,7 +144,7 @@ export class Stage extends EventTarget {
     context.drawImage(this.view, x * k, y * k, size * k, size * k, 0, 0, side, side);
     context.scale(side / size, side / size);
     context.translate(-x, -y);
-    drawHeat(context, face, this.opacity);
+    if (this.outlined) this.#outline(context, face, size / side);
     return canvas;
   }
 }

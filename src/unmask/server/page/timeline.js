@@ -3,12 +3,14 @@ import { h, s } from './dom.js';
 import { MARKS } from './stage.js';
 import { words } from './strings.js';
 
-const [LEFT, RIGHT, FOOT] = [40, 14, 24];
+const [LEFT, FOOT] = [92, 24];
+const [NARROW, ROOM_FOR_WORDS] = [480, 84]; // on a narrow screen the limits have no words
 
 export class Timeline extends EventTarget {
-  constructor(moments, thresholds, people) {
+  // thresholds: {fake: {p, words}, real: …}; portraits: addresses of pictures by the number of the person, as they come
+  constructor(moments, thresholds, people, portraits) {
     super();
-    Object.assign(this, { moments, thresholds, people, time: 0, width: 720 });
+    Object.assign(this, { moments, thresholds, people, portraits, time: 0, width: 720 });
     this.lane = people.length > 3 ? 54 : 84;
     this.height = people.length * this.lane + FOOT;
     this.head = s('line', { class: 'playhead', y1: 0, y2: this.height - FOOT });
@@ -22,6 +24,7 @@ export class Timeline extends EventTarget {
       if (contentRect.width && contentRect.width !== this.width) { this.width = contentRect.width; this.#draw(); }
     }).observe(this.element);
     this.#draw();
+    for (const portrait of portraits.values()) portrait.then(() => this.#draw(), () => {});
   }
 
   #draw() {
@@ -33,8 +36,9 @@ export class Timeline extends EventTarget {
     this.show(this.time);
   }
 
+  get right() { return this.width < NARROW ? 10 : ROOM_FOR_WORDS; }
   get duration() { return this.moments.duration || this.moments.all.at(-1)?.time || 1; }
-  #x(time) { return LEFT + (this.width - LEFT - RIGHT) * Math.min(Math.max(time / this.duration, 0), 1); }
+  #x(time) { return LEFT + (this.width - LEFT - this.right) * Math.min(Math.max(time / this.duration, 0), 1); }
 
   #lane(person, top) {
     const y = p => top + 7 + (this.lane - 14) * (1 - p);
@@ -43,14 +47,20 @@ export class Timeline extends EventTarget {
     const label = person.verdict.label;
     const points = key => course.map(m => `${this.#x(m.time_s).toFixed(1)},${y(key(m)).toFixed(1)}`);
     const segments = (person.segments ?? []).filter(segment => segment.faces < spots.length);
+    const right = this.width - this.right;
+    const picture = s('image', { x: 36, y: top + 8, width: 36, height: 36, preserveAspectRatio: 'xMidYMid slice' });
+    this.portraits.get(person.id)?.then(url => picture.setAttribute('href', url), () => {});
     return s('g', {},
-      s('text', { class: `who ${label}`, x: 4, y: top + this.lane / 2 + 5 }, `${MARKS[label]} ${person.id}`),
+      s('text', { class: `who ${label}`, x: 0, y: top + 31 }, `${MARKS[label]} ${person.id}`), picture,
       segments.map(segment => s('rect', { class: 'segment', x: this.#x(segment.start_s), y: y(1), height: y(0) - y(1), width: Math.max(this.#x(segment.end_s) - this.#x(segment.start_s), 2), fill: 'url(#hatch)' })),
-      [0, 1].map(p => s('line', { class: 'rule', x1: LEFT, x2: this.width - RIGHT, y1: y(p), y2: y(p) })),
-      Object.entries(this.thresholds).map(([name, p]) => s('line', { class: `limit ${name}`, x1: LEFT, x2: this.width - RIGHT, y1: y(p), y2: y(p) })),
+      [0, 1].map(p => [s('line', { class: 'rule', x1: LEFT, x2: right, y1: y(p), y2: y(p) }),
+        s('text', { class: 'tick', x: LEFT - 6, y: y(p) + 4, 'text-anchor': 'end' }, p ? '1' : '0')]),
+      Object.entries(this.thresholds).map(([name, limit]) => [s('line', { class: `limit ${name}`, x1: LEFT, x2: right, y1: y(limit.p), y2: y(limit.p) }),
+        this.width >= NARROW && s('text', { class: `tick ${name}`, x: right + 5, y: y(limit.p) + 4 }, limit.words)]),
       course.length > 1 && s('polygon', { class: 'band', points: [...points(m => m.ci95[1]), ...points(m => m.ci95[0]).reverse()].join(' ') }),
       course.length > 1 && s('polyline', { class: 'course', points: points(m => m.probability_fake).join(' ') }),
-      spots.map(face => s('circle', { class: 'dot', cx: this.#x(face.time_s), cy: y(face.probability_fake), r: 3.5 })));
+      spots.map(face => s('circle', { class: 'dot', cx: this.#x(face.time_s), cy: y(face.probability_fake), r: 4 },
+        s('title', {}, words.dot(person.id, face.time_s.toFixed(2), words.percent(face.probability_fake))))));
   }
 
   #ticks() {
@@ -64,7 +74,7 @@ export class Timeline extends EventTarget {
   #click(event) {
     const box = this.svg.getBoundingClientRect();
     const at = (event.clientX - box.left) / box.width * this.width;
-    this.#go(this.moments.nearest((at - LEFT) / (this.width - LEFT - RIGHT) * this.duration));
+    this.#go(this.moments.nearest((at - LEFT) / (this.width - LEFT - this.right) * this.duration));
   }
 
   #key(event) {

@@ -28,10 +28,10 @@ export class Visit extends EventTarget {
 
   add(files) {
     const added = [...files].map(file => new Item(file, ++this.#numbers));
-    this.items.unshift(...added.reverse());
+    this.items.push(...added); // listed in the order in which they are judged
     for (const item of added) this.#tell(item, 'added');
     this.#next();
-    return added.at(-1);
+    return added[0];
   }
 
   remove(item) {
@@ -129,7 +129,18 @@ export class Visit extends EventTarget {
       if (data.status !== 'done') throw new api.Problem(422, data.error?.kind ?? data.status, data.error?.message ?? words.stopped);
     }
     const [scan, view] = await Promise.all([api.json(`/v1/scans/${item.id}`), api.json(`/v1/scans/${item.id}/view`)]);
-    this.#set(item, { state: 'done', report: scan.report, view, share: 1, note: view.label_words }, 'ended');
+    this.#set(item, { state: 'done', report: scan.report, view, share: 1, note: view.label_words, expiring: false }, 'ended');
+    this.#expire(item, item.id);
+  }
+
+  // the server deletes results after a while: a warning comes before that, and a word when it has happened
+  #expire(item, id) {
+    const keep = this.limits?.keep_s ?? 600;
+    const after = (seconds, expiring) => setTimeout(() => {
+      if (item.id === id && item.state === 'done') this.#set(item, { expiring }, 'expiring');
+    }, Math.min(seconds * 1000, 2 ** 31 - 1));
+    after(keep - Math.min(120, keep / 4), 'soon');
+    after(keep, 'gone');
   }
 
   #progress(item, data) {
