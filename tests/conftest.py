@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from helpers.bundles import write_bundle
+from helpers.web_site import Answer, web_site
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -32,6 +33,13 @@ def _the_scheduling_of_the_process_stays() -> Iterator[None]:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that scores a crop by its brightness."""
     return write_bundle(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+
+
+@pytest.fixture
+def site() -> Iterator[Callable[[str, Answer], str]]:
+    """A web site of this machine: gives a path its answer, and returns the path's address."""
+    with web_site() as add:
+        yield add
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from helpers.web_site import Answer, sends
 from unmask.cli import app
 from unmask.report import EXPLANATIONS
 
@@ -36,7 +38,10 @@ def test_the_python_example_runs(tmp_path: Path, demo: Path) -> None:
     assert done.stdout.split()[0] in ("real", "fake", "inconclusive")
 
 
-def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> None:
+def test_the_commands_of_the_section_on_use_run(
+    tmp_path: Path, demo: Path, site: Callable[[str, Answer], str]
+) -> None:
+    linked = site("/clip.mp4", sends((demo / "5-generated.mp4").read_bytes()))
     (tmp_path / "folder").mkdir()
     (tmp_path / "footage").mkdir()
     for name, source in (
@@ -57,6 +62,7 @@ def test_the_commands_of_the_section_on_use_run(tmp_path: Path, demo: Path) -> N
     for command in commands:
         if "mine.onnx" not in command:
             line = command.replace("unmask", f"{shlex.quote(sys.executable)} -m unmask", 1)
+            line = line.replace("https://example.org/clip.mp4", linked)
             subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=True)
 
 

@@ -12,6 +12,8 @@
     │   ├── TooLongError           a longer video than allowed
     │   ├── ChangedFileError       the file changed while it was read
     │   ├── UnreachableError       where the file lies does not answer
+    │   ├── LinkError              a link that leads to no file, or where it may not
+    │   │   └── PageError          it leads to a web page
     │   └── NothingToJudgeError    a folder without a picture or video
     ├── BundleError                a model file cannot be trusted
     │   ├── BundleNotFoundError    no such name or file
@@ -50,6 +52,7 @@ __all__ = [
     "FinderError",
     "LabError",
     "LedgerError",
+    "LinkError",
     "ManifestError",
     "MediaError",
     "MissingExtraError",
@@ -58,6 +61,7 @@ __all__ = [
     "NoVideoError",
     "NothingToJudgeError",
     "OutputError",
+    "PageError",
     "PluginError",
     "RecipeError",
     "ServerError",
@@ -143,6 +147,16 @@ class UnreachableError(MediaError):
     """Where the file lies does not answer, or not with the whole file."""
 
     kind = "unreachable"
+
+
+class LinkError(MediaError):
+    """A link that leads to no picture or video, to a place that is not allowed, or to too much."""
+
+    kind = "link"
+
+
+class PageError(LinkError):
+    """A link that leads to a web page instead of a file."""
 
 
 class NothingToJudgeError(MediaError):

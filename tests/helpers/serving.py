@@ -84,12 +84,15 @@ class Served:
 def main() -> None:
     import logging
 
+    from unmask.media import links
     from unmask.server.app import bind, create_app, serve
     from unmask.server.limits import Limits
     from unmask.server.middleware import Access, digest
 
     logging.basicConfig(level=logging.INFO)
     asked = json.loads(sys.argv[1])
+    if asked.get("this_machine_is_public"):  # else no link of a test could be followed
+        links.is_public = lambda _: True
     limits = Limits(**asked.get("limits", {}))
     access = Access(
         frozenset(digest(key) for key in asked.get("keys", [])),

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from helpers.clips import write_video
 from helpers.serving import Served
+from helpers.web_site import Answer, sends
 from unmask.report import overlay
 
 CHROMIUM = (
@@ -305,6 +306,33 @@ def test_a_warning_comes_before_a_result_is_deleted(
     page.get_by_role("button", name="Check again").click()
     judged(page)
     expect(page.locator("#headline")).to_be_visible()
+
+
+def test_a_link_instead_of_a_file(
+    visit: Callable[..., Page],
+    serve: Callable[..., Served],
+    site: Callable[[str, Answer], str],
+    demo: Path,
+) -> None:
+    server = serve(workers=1, limits={"links": True}, this_machine_is_public=True)
+    page = visit(server.url)
+    page.get_by_label("Or a link to a file").fill(
+        site("/x/face.jpg", sends((demo / "2-generated.jpg").read_bytes()))
+    )
+    page.get_by_role("button", name="Check", exact=True).click()
+    judged(page)
+    expect(page.locator(".entry-name")).to_have_text("face.jpg")
+    eventually(page, lambda: page.locator(".stage img").evaluate("i => i.naturalWidth") > 100)
+    clip = site("/x/clip.mp4", sends((demo / "5-generated.mp4").read_bytes()))
+    page.get_by_label("Or a link to a file").fill(clip)
+    page.keyboard.press("Enter")
+    judged(page, 2)
+    eventually(page, lambda: page.locator(".stage img").evaluate("i => i.naturalWidth") > 100)
+    expect(page.get_by_role("slider", name="Probability of fake over time")).to_be_visible()
+    page.get_by_label("Or a link to a file").fill(site("/none.mp4", sends(b"", 404)))
+    page.keyboard.press("Enter")
+    judged(page, 3)
+    expect(page.locator(".panel.failed")).to_contain_text("The server answers 404")
 
 
 def test_printing_gives_the_report(visit: Callable[..., Page], demo: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -70,7 +69,10 @@ def scan(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Pictures, videos, or folders of them; with --ledger also URLs and archives.",
+            help=(
+                "Pictures, videos, folders of them, or links to files (https://…); with"
+                " --ledger also buckets and archives."
+            ),
             show_default=False,
         ),
     ],
@@ -248,7 +250,7 @@ def scan(
         )
     _require_ledger(context)
     write = _reporter(report, sign, prevalence)
-    files, failures = _expand([Path(path) for path in paths])
+    files, failures = _expand(paths)
     jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
     threads = 1 if jobs > 1 else 0
@@ -297,6 +299,8 @@ def _engine_and_cluster(named: list[ScanEngine], executor: Executor | None) -> t
 
 def _require_ledger(context: typer.Context) -> None:
     """Options for many files do nothing without a ledger: say so rather than ignore them."""
+    from unmask.media.links import is_link
+
     values = context.params
     given = [
         f"--{name.replace('_', '-')}"
@@ -304,7 +308,7 @@ def _require_ledger(context: typer.Context) -> None:
         if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
     ]
     given += ["--engine ray"] if ScanEngine.ray in (values.get("engine") or []) else []
-    given += [path for path in values["paths"] if "://" in path]
+    given += [path for path in values["paths"] if "://" in path and not is_link(path)]
     if given:
         raise typer.BadParameter(f"{', '.join(given)}: only possible with --ledger FILE")
 
@@ -322,19 +326,23 @@ def demo() -> None:
         tell(f"  truth: {sample.truth}. {sample.origin}\n")
 
 
-def _expand(paths: list[Path]) -> tuple[list[Path], list[Failure]]:
-    """The files to judge, and the folders that hold none."""
+def _expand(paths: list[str]) -> tuple[list[str | Path], list[Failure]]:
+    """The files and links to judge, and the folders that hold none."""
     from unmask.media import PassedOver, find_media
+    from unmask.media.links import is_link
     from unmask.types import Failure
 
     passed_over = PassedOver()
-    files: list[Path] = []
+    files: list[str | Path] = []
     failures: list[Failure] = []
     for path in paths:
+        if is_link(path):
+            files.append(path)
+            continue
         try:
-            files.extend(find_media(path, passed_over))
+            files.extend(find_media(Path(path), passed_over))
         except NothingToJudgeError as error:
-            failures.append(Failure(os.fspath(path), error.kind, str(error)))
+            failures.append(Failure(path, error.kind, str(error)))
     if files and (words := passed_over.words()):
         complain(words)
     return files, failures

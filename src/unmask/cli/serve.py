@@ -82,6 +82,17 @@ def serve(
             help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
         ),
     ] = None,
+    links: Annotated[
+        bool | None,
+        typer.Option(
+            "--links/--no-links",
+            help=(
+                "Fetch files by their link, from public addresses; by default where only this"
+                " machine can connect."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in your browser.")
     ] = False,
@@ -107,6 +118,7 @@ def serve(
         queue=queue,
         per_client=per_client,
         keep_s=keep,
+        links=is_loopback(host) if links is None else links,
     )
     local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
     listening = bind(host, port)

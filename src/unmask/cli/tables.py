@@ -70,6 +70,8 @@ def report_table(report: Report, card: Card, prevalence: float | None = None) ->
         else ""
     )
     table.add_row("File", f"{media.kind}, {media.width}×{media.height}{length}")
+    if media.fetched is not None:
+        table.add_row("", Text(f"fetched from {media.fetched.url} at {media.fetched.at}"))
     for note in media.notes:
         table.add_row("", note)
     for name, words in _provenance(report):

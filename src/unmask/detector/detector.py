@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 from unmask._internal.concurrency import one_opencv_thread, ordered_map
 from unmask._internal.cores import cores
@@ -16,12 +15,13 @@ from unmask.bundle import Scorer, load_scorer
 from unmask.bundle.session import MAX_BATCH
 from unmask.detector.further import installed_analyzers
 from unmask.detector.progress import OnProgress
-from unmask.detector.scan import Tools, scan_file
+from unmask.detector.scan import Tools, scan_place
 from unmask.detector.scoring import PausedScan, run_alone, score_together
 from unmask.errors import MediaError, UnmaskError
 from unmask.faces import FaceFinder, find_main_face, load_finder
 from unmask.faces.alignment import crop_face
 from unmask.media import DEFAULT_MAX_PIXELS
+from unmask.media.links import LinkLimits
 from unmask.types import Failure, Image, Report, Settings
 
 DEFAULT_FRAMES = 32
@@ -55,7 +55,9 @@ class Detector:
         self.bundle = bundle
         self.finder = finder
         self._engine = engine
-        self._tools = Tools(bundle, finder, analyzers, max_pixels, max_duration_s, decode_threads)
+        self._tools = Tools(
+            bundle, finder, analyzers, max_pixels, max_duration_s, decode_threads, LinkLimits()
+        )
 
     def scan(
         self,
@@ -68,6 +70,7 @@ class Detector:
     ) -> Report:
         """Judge one picture or video.
 
+        - path: of the file, or a link to it (https://…), which is fetched
         - frames: how many to look at in a video, at most; None: 32, and more in one of over five
           minutes (`unmask.detector.sampling.looks_at`)
         - explain: keep the heat maps, and exhibits with tested ones
@@ -77,8 +80,8 @@ class Detector:
         Raises a MediaError where the file cannot be judged.
         """
         settings = self._settings(frames, explain, stability)
-        steps = scan_file(
-            Path(path), self._tools, settings, stop=threading.Event(), on_progress=on_progress
+        steps = scan_place(
+            path, self._tools, settings, stop=threading.Event(), on_progress=on_progress
         )
         return run_alone(PausedScan(steps), self.bundle, explain=explain)
 
@@ -93,7 +96,7 @@ class Detector:
     ) -> Iterator[Report | Failure]:
         """Judge many files, in order; one that cannot be judged is a Failure.
 
-        - frames: as in `scan`
+        - paths, frames: as in `scan`
         - jobs: how many files at a time; None: one a core
 
         Faces of several pictures are scored together. Closing the iterator stops at the next frame.
@@ -106,7 +109,7 @@ class Detector:
         def begin(path: str | os.PathLike[str]) -> PausedScan | Report | Failure:
             """Run a video to its end, and a picture until its faces can be scored."""
             try:
-                scan = PausedScan(scan_file(Path(path), self._tools, settings, stop=stop))
+                scan = PausedScan(scan_place(path, self._tools, settings, stop=stop))
                 if scan.request is not None and scan.request.may_wait:
                     return scan
                 return run_alone(scan, self.bundle, explain=explain)

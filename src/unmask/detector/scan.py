@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -27,6 +28,7 @@ from unmask.detector.scoring import ScanSteps, Scoring
 from unmask.errors import MediaError, TooLongError
 from unmask.faces import FaceFinder
 from unmask.media import OpenMedia, open_media
+from unmask.media.links import LinkLimits, fetched_file, is_link
 from unmask.provenance import ProvenanceAnalysis, contradictions
 from unmask.types import Frame, Media, Report, Settings, Timing
 
@@ -46,6 +48,7 @@ class Tools:
     - max_pixels: of a picture or frame
     - max_duration_s: of a video; None for no bound
     - decode_threads: for a video; 0 for all cores
+    - links: what fetching a file by its link may take
     """
 
     scorer: Scorer
@@ -54,6 +57,7 @@ class Tools:
     max_pixels: int
     max_duration_s: float | None
     decode_threads: int
+    links: LinkLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,25 @@ class Clocks:
     decode: Clock = field(default_factory=Clock)
     find: Clock = field(default_factory=Clock)
     evidence: Clock = field(default_factory=Clock)
+
+
+def scan_place(
+    place: str | os.PathLike[str],
+    tools: Tools,
+    settings: Settings,
+    *,
+    stop: threading.Event,
+    on_progress: OnProgress | None = None,
+) -> ScanSteps:
+    """As `scan_file`, of a file or of what a link leads to; that is deleted at the end."""
+    link = os.fspath(place)
+    if not is_link(link):
+        return (
+            yield from scan_file(Path(place), tools, settings, stop=stop, on_progress=on_progress)
+        )
+    with fetched_file(link, tools.links) as (path, fetched):
+        report = yield from scan_file(path, tools, settings, stop=stop, on_progress=on_progress)
+    return replace(report, media=replace(report.media, path=path.name, fetched=fetched))
 
 
 def scan_file(

@@ -135,6 +135,13 @@ def _media(media: Media) -> MediaJson:
         tree["unseen"] = [
             {"part": one.part, "count": one.count, "note": one.note} for one in media.unseen
         ]
+    if media.fetched is not None:
+        fetched = media.fetched
+        tree["fetched"] = {
+            "url": valid_unicode(fetched.url),
+            "final_url": valid_unicode(fetched.final_url),
+            "at": fetched.at,
+        }
     return tree
 
 

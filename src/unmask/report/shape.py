@@ -51,6 +51,14 @@ class UnseenJson(TypedDict):
     note: Annotated[str, Doc("the same in words; also among the notes")]
 
 
+class FetchedJson(TypedDict):
+    """Where a file came from that was fetched by its link."""
+
+    url: Annotated[str, Doc("as it was given")]
+    final_url: Annotated[str, Doc("where redirects led")]
+    at: Annotated[str, Doc("when, in UTC: `2026-11-26T14:00:00Z`")]
+
+
 class MediaJson(TypedDict):
     """The file, and what was read of it."""
 
@@ -70,6 +78,7 @@ class MediaJson(TypedDict):
         Annotated[float, Doc("of a video: the longest time between two looks, in seconds", 0)]
     ]
     unseen: NotRequired[list[UnseenJson]]
+    fetched: NotRequired[FetchedJson]
 
 
 class FailedMediaJson(TypedDict):

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+FETCHED = ("Fetched from", "Which led to", "Fetched at")
+"""The facts that say where a file came from."""
+
 
 def summary(view: Mapping[str, Any]) -> str:
     """What a reader of the report is told first, and what identifies file and model.
@@ -24,6 +27,7 @@ def summary(view: Mapping[str, Any]) -> str:
     lines += [
         f"Not covered: {view['not_covered']}",
         *(f"Note: {note}." for note in view["notes"]),
+        *(f"{name}: {words}" for name, words in view["facts"] if name in FETCHED),
         f"sha-256 of the file: {digests['file']}",
         f"Checked by unmask {view['version']} with {view['method']['model']} on {view['date']}. A"
         " screening aid, not proof.",

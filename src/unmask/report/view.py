@@ -154,7 +154,7 @@ def command(report: Report) -> str:
     arguments = [
         "unmask",
         "scan",
-        on_one_line(report.media.path),
+        on_one_line(report.media.fetched.url if report.media.fetched else report.media.path),
         "--report",
         "out/",
     ]
@@ -167,6 +167,11 @@ def command(report: Report) -> str:
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     media = report.media
     yield "File", on_one_line(media.path)
+    if media.fetched is not None:
+        yield "Fetched from", on_one_line(media.fetched.url)
+        if media.fetched.final_url != media.fetched.url:
+            yield "Which led to", on_one_line(media.fetched.final_url)
+        yield "Fetched at", media.fetched.at
     shape = f"{media.width}×{media.height} pixels"
     if media.kind == "video":
         rate = f", {float(media.fps):.2f} frames a second" if media.fps else ""

@@ -37,6 +37,9 @@ CONNECTIONS = 1000
 DRAWING = 2
 """Reports rendered at the same time; the processor is for the workers."""
 
+FETCHING = 4
+"""Links followed at the same time."""
+
 STOP_S = 30
 """Seconds for requests in progress when the server is stopped."""
 
@@ -108,6 +111,7 @@ def create_app(
     app.state.jobs = jobs
     app.state.signing_key = signing_key
     app.state.drawing = CapacityLimiter(DRAWING)
+    app.state.fetching = CapacityLimiter(FETCHING)
     for router in (
         scans.judging(limits, list(models)),
         scans.router,

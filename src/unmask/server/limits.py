@@ -27,6 +27,8 @@ class Limits:
     - upload_grace_s, upload_rate: after the grace, an upload must have come with this many bytes a
       second
     - read_s: for a client to take some of an answer
+    - links: whether files may be given by their link
+    - link_s: for fetching one
     """
 
     upload_bytes: int = 200 * MB
@@ -46,3 +48,5 @@ class Limits:
     upload_grace_s: float = 20.0
     upload_rate: float = 10_000.0
     read_s: float = 30.0
+    links: bool = False
+    link_s: float = 60.0

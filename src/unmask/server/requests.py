@@ -42,6 +42,7 @@ class ScanRequest:
     - model: one of `WorkerConfig.models`
     - frames, explain, stability: as `Detector.scan` takes them
     - prevalence: the sender's share of fakes, or None
+    - fetched: where the file was fetched from (`unmask.types.Fetched`), or None
     """
 
     path: str
@@ -51,6 +52,7 @@ class ScanRequest:
     explain: bool
     stability: bool
     prevalence: float | None
+    fetched: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -117,6 +117,7 @@ class LimitsShape(BaseModel):
     frames: int
     time_s: float
     keep_s: float
+    links: bool
 
 
 class StateShape(BaseModel):

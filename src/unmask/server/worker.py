@@ -19,7 +19,7 @@ from unmask.report import to_json
 from unmask.report.files import view_of
 from unmask.report.render import pack
 from unmask.server.requests import ScanRequest, WorkerConfig
-from unmask.types import Report
+from unmask.types import Fetched, Report
 from unmask.workers import Fault, MasterChannel, run_worker, too_heavy, warm_up
 
 
@@ -117,7 +117,8 @@ class ScanWorker:
             stability=request.stability,
             on_progress=self._tell_progress,
         )
-        report = replace(report, media=replace(report.media, path=request.name))
+        fetched = Fetched(**request.fetched) if request.fetched is not None else None
+        report = replace(report, media=replace(report.media, path=request.name, fetched=fetched))
         return _result(report, detector, request.prevalence)
 
     def _tell_progress(self, progress: Progress) -> None:

@@ -85,6 +85,20 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """Where a file came from that was fetched by its link.
+
+    - url: as it was given
+    - final_url: where redirects led
+    - at: when it was fetched, in UTC: 2026-11-26T14:00:00Z
+    """
+
+    url: str
+    final_url: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """A file, and what was read of it.
 
@@ -99,6 +113,7 @@ class Media:
     - read_share: part of the file that could be read, 0–1; below 1 for a truncated one
     - notes: what a reader should know about how it was read
     - unseen: parts that were not looked at; the report's notes say so too
+    - fetched: where it was fetched from; None for a file that was at hand
     """
 
     path: str
@@ -113,6 +128,7 @@ class Media:
     read_share: float = 1.0
     notes: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
+    fetched: Fetched | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,12 +27,14 @@ export const blob = async path => (await ask(path)).blob();
 export const forget = id => ask(`/v1/scans/${id}`, { method: 'DELETE', keepalive: true }).catch(() => {});
 
 // fetch tells nothing of an upload's progress, XMLHttpRequest does
-export function send(file, options, progress, signal) {
+// given: a file, or a link to one
+export function send(given, options, progress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const form = new FormData();
     for (const [name, value] of Object.entries(options)) form.append(name, value);
-    form.append('file', file, file.name);
+    if (given instanceof File) form.append('file', given, given.name);
+    else form.append('url', given);
     request.open('POST', '/v1/scans');
     request.setRequestHeader('Prefer', 'respond-async');
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);

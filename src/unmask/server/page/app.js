@@ -34,6 +34,7 @@ async function greet() {
       const { frames, model } = $('options').elements;
       frames.max = limits.frames;
       model.replaceChildren(...models.map(({ name }) => h('option', { value: name }, name)));
+      $('link-form').hidden = !limits.links;
       $('models').hidden = models.length < 2;
       away = false;
       return;
@@ -70,8 +71,9 @@ visit.options = () => {
 // what an operating system leaves in folders
 const isHidden = file => /(^|\/)(\.|Thumbs\.db$|desktop\.ini$)/.test(file.webkitRelativePath || '');
 
+// files, or links
 function take(files) {
-  const given = [...files].filter(file => file instanceof File && !isHidden(file));
+  const given = [...files].filter(file => !(file instanceof File) || !isHidden(file));
   if (!given.length) return;
   const first = visit.add(given);
   if (!looked || given.length === 1 || looked.state === 'done') look(first);
@@ -91,7 +93,18 @@ document.querySelector('.brand').addEventListener('click', event => {
 });
 $('options').addEventListener('submit', event => event.preventDefault());
 $('key').addEventListener('change', () => { visit.options(); greet(); });
-document.addEventListener('paste', event => take(event.clipboardData?.files ?? []));
+const isLink = text => /^https?:\/\/\S+$/i.test(text);
+document.addEventListener('paste', event => {
+  const text = event.clipboardData?.getData('text').trim() ?? '';
+  if (visit.limits?.links && isLink(text) && !event.target.closest?.('input, textarea')) take([text]);
+  else take(event.clipboardData?.files ?? []);
+});
+$('link-form').addEventListener('submit', event => {
+  event.preventDefault();
+  const field = $('link-form').elements.link;
+  if (isLink(field.value.trim())) { take([field.value.trim()]); field.value = ''; }
+  else field.reportValidity();
+});
 for (const name of ['dragover', 'drop', 'dragleave']) {
   document.addEventListener(name, event => {
     if (!event.dataTransfer?.types.includes('Files')) return;
@@ -109,14 +122,15 @@ addEventListener('beforeprint', () => { for (const fold of document.querySelecto
 const entries = new Map();
 
 function entry(item) {
-  const state = h('span', { class: 'state' });
-  const picture = item.video ? h('video', { src: `${item.url}#t=0.1`, muted: true, preload: 'metadata', tabindex: -1 }) : h('img', { src: item.url, alt: '' });
+  const [name, state] = ['entry-name', 'state'].map(kind => h('span', { class: kind }));
+  const picture = !item.url ? h('span', { class: 'blank' }) : item.video ? h('video', { src: `${item.url}#t=0.1`, muted: true, preload: 'metadata', tabindex: -1 }) : h('img', { src: item.url, alt: '' });
   picture.addEventListener('error', () => picture.replaceWith(h('span', { class: 'blank' })));
   const bar = h('span', { class: 'thin' }, h('span', {}));
   const open = h('button', { type: 'button', class: 'entry', onclick: () => look(item, true) },
-    h('span', { class: 'thumb', 'aria-hidden': 'true' }, picture), h('span', { class: 'entry-words' }, h('span', { class: 'entry-name' }, item.name), state, bar));
+    h('span', { class: 'thumb', 'aria-hidden': 'true' }, picture), h('span', { class: 'entry-words' }, name, state, bar));
   const element = h('li', {}, open);
   const update = () => {
+    name.textContent = item.name; // that of a link's file comes with its report
     bar.firstChild.style.width = `${100 * item.share}%`;
     bar.hidden = item.state === 'done' || item.state === 'failed';
     if (item.state === 'done') state.replaceChildren(pill(item.view.label, item.view.label_words, true), item.view.percent);

@@ -19,7 +19,7 @@ export function waiting(item, act) {
   const detail = h('p', { class: 'soft small' });
   const dots = s('svg', { viewBox: '0 0 600 90', preserveAspectRatio: 'none', class: 'first', 'aria-hidden': 'true' });
   const caption = h('p', { class: 'soft small', hidden: true }, words.firstScores);
-  const picture = item.video
+  const picture = !item.url ? null : item.video
     ? h('video', { src: `${item.url}#t=0.1`, muted: true, preload: 'metadata', 'aria-hidden': 'true', tabindex: -1 })
     : h('img', { src: item.url, alt: '' });
   const element = h('div', { class: 'panel judging' },
@@ -60,7 +60,7 @@ export function result(item, act) {
   const element = h('article', { class: 'done' },
     item.expiring && expiry(item, act), verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
     otherFindings(view),
-    evidence?.element ?? h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name }))),
+    evidence?.element ?? (item.url && h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name })))),
     (report.people.length > 1 || (report.people.length && moments.video)) && peopleCards(item, people, evidence, pictures),
     h('div', { class: 'two' },
       h('section', { class: 'panel' }, h('h3', {}, words.means), h('p', {}, view.means)),

@@ -15,10 +15,12 @@ export class Stage extends EventTarget {
     Object.assign(this, { moments, media, load });
     this.pictured = moments.all.filter(moment => frames.includes(moment.frame));
     this.canvas = h('canvas', { class: 'overlay', 'aria-hidden': 'true' });
-    const playable = moments.video && !item.file.type.startsWith('image/'); // animations cannot be stopped at a frame
+    // animations cannot be stopped at a frame, and of a link there is no file here
+    const playable = moments.video && item.file && !item.file.type.startsWith('image/');
     this.view = playable
       ? h('video', { src: item.url, controls: true, playsinline: true, muted: true, preload: 'auto', 'aria-label': item.name })
       : h('img', { src: item.url, alt: item.name });
+    if (!item.url && item.view.lead) load(item.view.lead.file).then(url => { this.view.src = url; }, () => {});
     this.player = this.view instanceof HTMLVideoElement;
     this.screen = h('div', { class: 'screen' }, this.view, this.canvas);
     this.element = h('div', { class: 'stage' }, this.screen);

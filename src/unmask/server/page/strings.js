@@ -12,6 +12,9 @@ export const words = {
   optionStability: 'Re-check after small edits (recompress, resize, crop). If the result changes, report “inconclusive”.',
   optionKey: 'API key',
   privacy: after => `Nothing is kept. Your file is deleted as soon as it has been checked; the result is deleted when you close this page, or after ${after}.`,
+  link: 'Or a link to a file',
+  fetchIt: 'Check',
+  fetching: 'The server is fetching the file',
   chooseFolder: 'Choose a folder',
   visit: 'This visit',
   count: (kind, n) => `${{ fake: 'fake', real: 'real', inconclusive: 'inconclusive', not_applicable: 'no face', failed: 'not checked', open: 'in progress' }[kind] ?? 'all'} ${n}`,
@@ -153,6 +156,8 @@ export const words = {
   noKey: 'The server requires an API key. Enter it under Options, then try again.',
   advice: {
     unknown_format: 'Only pictures and videos can be checked. If this is one, it may be damaged: try the original.',
+    link: 'Open the link in your browser, save the picture or video, and drop it here.',
+    unreachable: 'Open the link in your browser, save the picture or video, and drop it here.',
     no_video: 'The file contains sound only. Voices are not examined.',
     no_frames: 'The file may be damaged or incomplete: try the original.',
     too_large: 'Try a smaller version.',

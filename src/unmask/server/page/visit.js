@@ -8,15 +8,17 @@ const pause = (seconds, signal) => new Promise(resolve => {
   signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
 });
 
+// a file, or a link: text. Of a link the browser has no file: url is null
 export class Item {
-  constructor(file, number) {
-    Object.assign(this, { file, number, state: 'waiting', note: words.inLine, share: 0, scores: [], progress: null });
-    this.url = URL.createObjectURL(file);
+  constructor(given, number) {
+    const [file, link] = given instanceof File ? [given, null] : [null, given];
+    Object.assign(this, { file, link, number, state: 'waiting', note: words.inLine, share: 0, scores: [], progress: null });
+    this.url = file && URL.createObjectURL(file);
     this.control = new AbortController();
   }
 
-  get video() { return this.file.type.startsWith('video/') || this.report?.media.kind === 'video'; }
-  get name() { return this.file.name || 'pasted'; }
+  get video() { return this.file?.type.startsWith('video/') || this.report?.media.kind === 'video'; }
+  get name() { return this.report?.media.path ?? (this.file ? this.file.name || 'pasted' : this.link); }
 }
 
 export class Visit extends EventTarget {
@@ -37,7 +39,7 @@ export class Visit extends EventTarget {
   remove(item) {
     this.stop(item);
     this.items = this.items.filter(other => other !== item);
-    URL.revokeObjectURL(item.url);
+    if (item.url) URL.revokeObjectURL(item.url);
     this.#tell(item, 'removed');
   }
 
@@ -100,6 +102,7 @@ export class Visit extends EventTarget {
   }
 
   #check(item) {
+    if (item.link) return;
     const most = this.limits?.upload_bytes;
     if (!item.file.size) throw new api.Problem(422, 'empty', words.emptyFile);
     if (most && item.file.size > most) {
@@ -113,9 +116,9 @@ export class Visit extends EventTarget {
   }
 
   async #upload(item, signal) {
-    this.#set(item, { state: 'uploading', share: 0, note: words.uploading(0) });
-    const scan = await api.send(item.file, this.options(), share => {
-      this.#set(item, { share, note: share < 1 ? words.uploading(share) : words.uploaded });
+    this.#set(item, { state: 'uploading', share: 0, note: item.link ? words.fetching : words.uploading(0) });
+    const scan = await api.send(item.file ?? item.link, this.options(), share => {
+      if (item.file) this.#set(item, { share, note: share < 1 ? words.uploading(share) : words.uploaded });
     }, signal);
     this.#set(item, { id: scan.id, state: 'judging', note: words.queued(scan.position), share: 0, scores: [] });
   }

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Sequence
+import tempfile
+from collections.abc import AsyncIterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from unmask._internal.text import on_one_line
 from unmask.detector.sampling import MOST_LOOKS
+from unmask.errors import MediaError
+from unmask.media.links import LinkLimits, fetch
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan, ScanJobs
 from unmask.server.limits import Limits
@@ -18,7 +23,7 @@ from unmask.server.requests import ScanRequest
 from unmask.server.routes.dependencies import UNKNOWN, Found, Jobs, problem
 from unmask.server.schema import ProblemShape, ScanShape
 from unmask.server.uploads import Upload
-from unmask.types import Settings
+from unmask.types import Fetched, Settings
 
 STATUS_OF = {"unknown_format": 415, "too_large": 413, "stopping": 503}
 """Of what went wrong; all other faults of a file are 422."""
@@ -56,7 +61,14 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
     async def judge(
         request: Request,
         jobs: Jobs,
-        file: Annotated[UploadFile, File(description="A picture or a video")],
+        file: Annotated[UploadFile | None, File(description="A picture or a video")] = None,
+        url: Annotated[
+            str | None,
+            Form(
+                max_length=4000,
+                description="Instead of a file: a link to one, where the server follows links",
+            ),
+        ] = None,
         model: Annotated[str, Form(description=f"One of: {', '.join(models)}")] = models[0],
         frames: Annotated[
             int | None,
@@ -83,25 +95,26 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
                 "unknown_model",
                 f"there is no model of that name; there are {', '.join(models)}",
             )
-        if len((await request.form()).getlist("file")) > 1:
-            # only the last one would be looked at
-            message = "one request is for one file, but has several: send each by itself"
-            raise ProblemError(422, "invalid_request", message)
-        size = file.size or 0
-        upload = await run_in_threadpool(Upload, file.file, size)
+        await _require_one_file(request)
+        if file is not None:
+            upload = await run_in_threadpool(Upload, file.file, file.size or 0)
+            name, fetched = base_name(file.filename), None
+        else:
+            upload, name, fetched = await _fetched(request, str(url), limits)
         scan_request = ScanRequest(
             path=upload.path,
-            name=base_name(file.filename),
+            name=name,
             model=model,
             frames=frames,
             explain=explain,
             stability=stability,
             prevalence=prevalence,
+            fetched=fetched,
         )
         scan = jobs.submit(request.scope["state"]["slot"], upload, scan_request)
         here = {"location": f"/v1/scans/{scan.id}"}
         if (
-            size > limits.answer_bytes
+            upload.size > limits.answer_bytes
             or wants_no_answer(prefer)
             or not await _answered(request, jobs, scan)
         ):
@@ -156,6 +169,39 @@ async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
     """
     async for name, words in jobs.follow(scan):
         yield ServerSentEvent(event=name, data=words)
+
+
+async def _require_one_file(request: Request) -> None:
+    """Of several, only the last would be looked at."""
+    form = await request.form()
+    given = len(form.getlist("file")) + len(form.getlist("url"))
+    if given != 1:
+        what = "has none" if not given else "has several: send each by itself"
+        message = f"one request is for one file or link, but this one {what}"
+        raise ProblemError(422, "invalid_request", message)
+
+
+async def _fetched(
+    request: Request, url: str, limits: Limits
+) -> tuple[Upload, str, Mapping[str, str]]:
+    """What lies at a public address; its name; and where it was found."""
+    if not limits.links:
+        message = "this server does not follow links; send the file itself"
+        raise ProblemError(422, "no_links", message)
+    rules = LinkLimits(limits.upload_bytes, limits.link_s, public_only=True)
+
+    def fetch_it() -> tuple[Upload, str, Fetched]:
+        with tempfile.TemporaryFile() as file:
+            name, fetched = fetch(url, file, rules)
+            return Upload(file, file.tell()), name, fetched
+
+    try:
+        upload, name, fetched = await to_thread.run_sync(
+            fetch_it, limiter=request.app.state.fetching
+        )
+    except MediaError as error:
+        raise ProblemError(422, error.kind, str(error)) from error
+    return upload, base_name(name), asdict(fetched)
 
 
 def base_name(sent: str | None) -> str:
