@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli import catalogue, data, ledger, report, scan, serve, training
+from unmask.cli import catalogue, data, examples, ledger, report, scan, serve, training
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
@@ -22,14 +22,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(scan.scan)
+app.command(epilog=examples.SCAN)(scan.scan)
 app.command()(scan.demo)
-app.command()(serve.serve)
-app.command()(training.evaluate)
-app.command()(training.train)
-app.command()(training.export)
-app.command()(training.explain)
+app.command(epilog=examples.SERVE)(serve.serve)
+app.command(epilog=examples.EVALUATE)(training.evaluate)
+app.command(epilog=examples.TRAIN)(training.train)
+app.command(epilog=examples.EXPORT)(training.export)
+app.command(epilog=examples.EXPLAIN)(training.explain)
 app.add_typer(report.app, name="report")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(data.app, name="data")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -125,13 +127,20 @@ def _require_accurate(name: str) -> None:
         raise typer.BadParameter(f"only 'accurate' is made from parts, not {name!r}")
 
 
+def _first_sentence(recipe: str) -> str:
+    """What a recipe is, by the comment that it begins with, without what is in brackets."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), recipe.splitlines())
+    comment = " ".join(line.lstrip("# ") for line in lines)
+    return re.sub(r" \([^)]*\)", "", re.split(r"(?<=\.) ", comment)[0])
+
+
 @recipes.command("list")
 def list_recipes() -> None:
     """List the recipes that come with unmask."""
     with lab():
         from unmask.lab.recipe import shipped_recipes
-    for name in shipped_recipes():
-        tell(name)
+    for name, path in shipped_recipes().items():
+        tell(f"{name:25}  {_first_sentence(path.read_text(encoding='utf-8'))}")
 
 
 @recipes.command("show")

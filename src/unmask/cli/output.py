@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unmask.bundle.card import Card
+    from unmask.detector.progress import Progress as ScanProgress
     from unmask.types import Failure, Report
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -131,6 +132,78 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
     with bar:
         task = bar.add_task("", total=total)
         yield lambda done=1: bar.advance(task, done)
+
+
+class ScanBar:
+    """A bar on stderr: files that are done, and how far the one that spoke last has come.
+
+    Its methods may be called from several threads.
+    """
+
+    def __init__(self, files: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._files, self._done, self._name = files, 0, ""
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[frames]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+            # results go where they were sent, not to the bar's terminal
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task("", total=1.0, frames="")
+        self._bar.start()
+
+    def __call__(self, path: str, progress: ScanProgress) -> None:
+        """As `Detector.scan_many` tells of a step."""
+        from unmask.cli.tables import printable
+
+        self._name = printable(path.rsplit("/", 1)[-1])[-40:]
+        share = progress.frames / max(progress.frames_asked, 1)
+        asked = progress.frames_asked
+        frames = f"frame {progress.frames} of {asked}" if asked > 1 else ""
+        self._show(share if self._files == 1 else self._done / self._files, frames)
+
+    def advance(self) -> None:
+        """A file is done."""
+        self._done += 1
+        self._show(self._done / self._files, "")
+
+    def _show(self, share: float, frames: str) -> None:
+        count = f"file {min(self._done + 1, self._files)} of {self._files}: "
+        words = (count if self._files > 1 else "") + self._name
+        self._bar.update(self._task, description=words, completed=share, frames=frames)
+
+    def stop(self) -> None:
+        """Take the bar away for good."""
+        self._bar.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while something is printed."""
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            if self._done < self._files:
+                self._bar.start()
+
+
+@contextmanager
+def scan_bar(files: int) -> Iterator[ScanBar | None]:
+    """A bar for a scan, where stderr is a terminal; else None."""
+    if not files or not sys.stderr.isatty():
+        yield None
+        return
+    bar = ScanBar(files)
+    try:
+        yield bar
+    finally:
+        bar.stop()
 
 
 @contextmanager

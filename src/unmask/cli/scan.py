@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from unmask.cli.output import (
     JobsOption,
     ModelOption,
     complain,
-    progress,
+    scan_bar,
     show,
     tell,
 )
@@ -266,17 +266,21 @@ def scan(
         counts["failed"] += 1
         show(failure, as_json)
     explain = explain or report is not None
-    results = detector.scan_many(
-        files, frames=frames, explain=explain, stability=stability, jobs=jobs
-    )
-    # on a terminal that shows each result as it comes, the results are the progress
-    with progress(len(files), quiet=sys.stdout.isatty()) as advance:
+    with scan_bar(len(files)) as bar:
+        results = detector.scan_many(
+            files, frames=frames, explain=explain, stability=stability, jobs=jobs, on_progress=bar
+        )
         for result in results:
-            advance()
+            if bar is not None:
+                bar.advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
-            show(result, as_json, prevalence, detector.bundle.card)
-            if write is not None and not isinstance(result, Failure):
-                write(result, detector.bundle.card)
+            with bar.aside() if bar is not None else nullcontext():
+                show(result, as_json, prevalence, detector.bundle.card)
+                if write is not None and not isinstance(result, Failure):
+                    written = write(result, detector.bundle.card)
+                    page = next(path for path in written if path.suffix == ".html")
+                    if not as_json:
+                        tell(f"  report: {page}")
     if not as_json and sum(counts.values()) > 1:
         tell(
             f"{sum(counts.values())} files: "
@@ -350,7 +354,7 @@ def _expand(paths: list[str]) -> tuple[list[str | Path], list[Failure]]:
 
 def _reporter(
     folder: Path | None, sign: Path | None, prevalence: float | None
-) -> Callable[[Report, Card], object] | None:
+) -> Callable[[Report, Card], list[Path]] | None:
     """What writes the report of a file; folder and key are tried before any work is done."""
     if folder is None:
         return None

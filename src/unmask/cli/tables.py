@@ -20,7 +20,7 @@ from unmask.report.phrases import (
     headline,
     number,
 )
-from unmask.report.why import why
+from unmask.report.why import percent, why
 from unmask.types import Label, Person, Reason, Report
 
 COLOURS: dict[Label, str] = {
@@ -53,7 +53,8 @@ def report_table(report: Report, card: Card, prevalence: float | None = None) ->
     table.add_row(
         "Verdict", Text.assemble((label, COLOURS[verdict.label]), f" — {headline(report)}")
     )
-    table.add_row("Why", Text(" ".join(why(report, card))))
+    # the table would break lines between a number and its sign
+    table.add_row("Why", Text(" ".join(why(report, card)).replace("\N{NO-BREAK SPACE}%", "%")))
     table.add_row("Probability of fake", _probability(verdict.probability_fake))
     if prevalence is not None and verdict.probability_fake is not None:
         known = at_prevalence(verdict.probability_fake, prevalence)
@@ -297,7 +298,8 @@ def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:
 
 
 def _probability(value: float | None) -> str:
-    return "none (nothing was judged)" if value is None else f"{value:.3f}"
+    """As people read it, and exactly."""
+    return "none (nothing was judged)" if value is None else f"{percent(value)} ({value:.3f})"
 
 
 def printable(path: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import islice
 
 from unmask._internal.concurrency import one_opencv_thread, ordered_map
@@ -14,7 +15,7 @@ from unmask.analysis.base import Analyzer
 from unmask.bundle import Scorer, load_scorer
 from unmask.bundle.session import MAX_BATCH
 from unmask.detector.further import installed_analyzers
-from unmask.detector.progress import OnProgress
+from unmask.detector.progress import OnProgress, Progress
 from unmask.detector.scan import Tools, scan_place
 from unmask.detector.scoring import PausedScan, run_alone, score_together
 from unmask.errors import MediaError, UnmaskError
@@ -93,11 +94,13 @@ class Detector:
         explain: bool = False,
         stability: bool = True,
         jobs: int | None = None,
+        on_progress: Callable[[str, Progress], None] | None = None,
     ) -> Iterator[Report | Failure]:
         """Judge many files, in order; one that cannot be judged is a Failure.
 
         - paths, frames: as in `scan`
         - jobs: how many files at a time; None: one a core
+        - on_progress: is told of each step of each file, in the thread that takes it
 
         Faces of several pictures are scored together. Closing the iterator stops at the next frame.
         """
@@ -109,7 +112,9 @@ class Detector:
         def begin(path: str | os.PathLike[str]) -> PausedScan | Report | Failure:
             """Run a video to its end, and a picture until its faces can be scored."""
             try:
-                scan = PausedScan(scan_place(path, self._tools, settings, stop=stop))
+                told = None if on_progress is None else partial(on_progress, os.fspath(path))
+                steps = scan_place(path, self._tools, settings, stop=stop, on_progress=told)
+                scan = PausedScan(steps)
                 if scan.request is not None and scan.request.may_wait:
                     return scan
                 return run_alone(scan, self.bundle, explain=explain)

@@ -33,11 +33,10 @@ def why(report: Report, card: Card) -> list[str]:
     """The reasons for the file's verdict, one sentence each, the most important first."""
     people = sorted(report.people, key=suspicion)
     sentences = [_no_face(report)] if not people else list(_of_person(people[0], report, card))
-    others = [
-        EXPLANATIONS[reason]
-        for reason in report.verdict.reasons
-        if reason not in THRESHOLD_REASONS and reason not in (Reason.NO_FACE, Reason.FAKE_SEGMENT)
-    ]
+    said = THRESHOLD_REASONS | {Reason.NO_FACE, Reason.FAKE_SEGMENT}
+    if people and people[0].stability:
+        said |= {Reason.UNSTABLE}  # with its numbers
+    others = [EXPLANATIONS[reason] for reason in report.verdict.reasons if reason not in said]
     if others:
         sentences.append(_sentence("; ".join(others)))
     sentences += _from_the_file(report)
