@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import json
 import re
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 
 from helpers.archives import run
-from unmask.archive import queries, read_ledger
+from unmask.archive import overview, queries, read_ledger
 from unmask.archive.overview import write_overview
 from unmask.errors import LedgerError, OutputError
 
@@ -125,12 +128,71 @@ def test_the_page(ledger: Path, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text()
     assert "&lt;b&gt;bold" in page
     assert "<b>bold" not in page
-    assert "<script" not in page
     assert "http" not in page.replace('http-equiv="Content', "")
-    assert "<a " not in page
-    assert re.findall(r'<a href="([^"]+)"', (tmp_path / "linked.html").read_text()) == [
+    # no script but the page's own: the browser is told its digest
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert not re.findall(r'<a href="([^"]+\.html)"', page)
+    assert re.findall(r'<a href="([^"]+\.html)"', (tmp_path / "linked.html").read_text()) == [
         f"reports/a.jpg-{row['sha256'][:8]}.html"
     ]
+
+
+def test_the_page_speaks_in_words(ledger: Path, tmp_path: Path) -> None:
+    with closing(read_ledger(ledger)) as database:
+        write_overview(database, str(ledger), tmp_path / "page.html", queries.Filter())
+    page = (tmp_path / "page.html").read_text()
+    assert "the score lies between the thresholds for real and fake" in page
+    assert not re.findall(r"<td>[^<]*\b[a-z]+_[a-z_]+", page)  # no codes
+    assert "0.0 GB" not in page
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(999, "999 bytes"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (4e12, "4.0 TB")]
+)
+def test_sizes_have_units_that_fit(count: float, words: str) -> None:
+    assert overview._size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(59, "59 seconds"), (150, "2.5 minutes"), (7200, "2.0 hours")]
+)
+def test_times_have_units_that_fit(seconds: float, words: str) -> None:
+    assert overview._duration(seconds) == words
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
+def test_the_page_in_a_browser(ledger: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    page_file = tmp_path / "page.html"
+    with closing(read_ledger(ledger)) as database:
+        write_overview(database, str(ledger), page_file, queries.Filter())
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        page.on("console", lambda line: faults.append(line.text))
+        page.goto(page_file.as_uri())
+        rows = page.locator("#files tbody tr:visible")
+        assert rows.count() == 8
+        page.get_by_label("Verdict").select_option("none")
+        assert 0 < rows.count() < 8
+        page.get_by_label("Verdict").select_option("")
+        page.get_by_role("button", name="probability of fake").click()
+        page.get_by_role("button", name="probability of fake").click()  # the other way round
+        numbers = [row.locator("td.number").inner_text() for row in rows.all()]
+        found = [float(number) for number in numbers if number != "–"]
+        assert found == sorted(found)
+        page.get_by_label("Path contains").fill("nothing like this")
+        assert rows.count() == 0
+        assert page.locator("#shown").inner_text() == "0 of 8 files"
+        browser.close()
+    assert not faults
 
 
 def test_one_file(ledger: Path, folder: Path) -> None:

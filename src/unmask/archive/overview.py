@@ -1,11 +1,17 @@
-"""An archive at a glance: one HTML page, without a script, without a picture of anybody."""
+"""An archive at a glance: one HTML page, without a picture of anybody.
+
+Its script sorts, searches and filters what the page holds; without it, all is there.
+"""
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,8 +22,9 @@ import unmask
 from unmask._internal.atomic import atomic_path
 from unmask.archive.queries import By, Filter, groups, histogram, rows, summary
 from unmask.report.palette import stylesheet
+from unmask.report.phrases import EXPLANATIONS
 
-SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 500, 25, 60
+SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 5000, 25, 60
 
 LABELS = ("fake", "inconclusive", "real", "not_applicable")
 
@@ -47,6 +54,10 @@ def write_overview(
     )
     environment.globals["palette"] = stylesheet()
     environment.filters["thousands"] = lambda value: f"{value:,}"
+    environment.filters["size"] = _size
+    environment.filters["duration"] = _duration
+    script = (files("unmask.archive") / "templates" / "overview.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     columns = (
         "path",
         "folder",
@@ -59,7 +70,12 @@ def write_overview(
         "reasons",
     )
     listed = [
-        {**row, "report": _report(row, reports, out)}
+        {
+            **row,
+            "report": _report(row, reports, out),
+            "link": _link(row["path"], out),
+            "why": _why(row),
+        }
         for row in rows(
             database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message")
         )
@@ -81,6 +97,8 @@ def write_overview(
         models=groups(database, name, By.MODEL, SHOWN_GROUPS),
         rows=listed,
         most=SHOWN_ROWS,
+        script=script,
+        script_digest=digest,
     )
     with atomic_path(out) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -93,6 +111,38 @@ def _report(row: Mapping[str, Any], reports: Path | None, out: Path) -> str | No
         return None
     page = reports / f"{os.path.basename(row['path'])}-{row['sha256'][:8]}.html"
     return quote(os.path.relpath(page, out.parent)) if page.is_file() else None
+
+
+def _link(path: str, out: Path) -> str | None:
+    """The link to a file that lies beside the page's machine; None for what lies elsewhere."""
+    if "://" in path or "::" in path or not os.path.isfile(path):
+        return None
+    return quote(os.path.relpath(path, out.parent))
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """The reasons of a verdict, or what was wrong with the file, in words."""
+    if row["error_message"]:
+        return str(row["error_message"])
+    words = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
+    codes = (row["reasons"] or "").split()
+    return "; ".join(words.get(code, code) for code in codes)  # a newer program may know more
+
+
+def _size(count: float) -> str:
+    """Bytes in a unit that fits."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def _duration(seconds: float) -> str:
+    """A time in a unit that fits."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _bars(counts: Sequence[int]) -> list[dict[str, Any]]:

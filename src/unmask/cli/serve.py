@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from unmask.server.middleware import Access
 
 MB = 1_000_000
+
+
+class LogFormat(StrEnum):
+    """The choices of --log-format."""
+
+    text = "text"
+    json = "json"
 
 
 def serve(
@@ -93,6 +101,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="The log on stderr: lines for people, or JSON for programs.")
+    ] = LogFormat.text,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in your browser.")
     ] = False,
@@ -103,6 +114,7 @@ def serve(
         from unmask.server.app import bind, create_app
         from unmask.server.app import serve as serve_app
         from unmask.server.limits import Limits
+        from unmask.server.logs import start_logging
         from unmask.server.middleware import is_loopback
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
@@ -131,7 +143,7 @@ def serve(
         engine=engine.value,
         signing_key=read_key(sign) if sign is not None else None,
     )
-    _log()
+    start_logging(as_json=log_format is LogFormat.json)
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{listening.getsockname()[1]}/"
 
@@ -178,11 +190,3 @@ def _access(keys: Path | None, hosts: list[str], origins: list[str]) -> Access:
     if not known:
         raise ServerError(f"{keys} holds no API key; write one a line")
     return Access(known, frozenset(hosts), frozenset(origins))
-
-
-def _log() -> None:
-    """What happens, on stderr: no name of a file, no address."""
-    import logging
-
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("unmask.server").setLevel(logging.INFO)

@@ -129,7 +129,7 @@ def create_app(
             allow_origins=list(access.origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "x-api-key", "prefer"],
-            expose_headers=["location", "retry-after"],
+            expose_headers=["location", "retry-after", "x-request-id"],
         )
     return app
 

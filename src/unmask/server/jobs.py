@@ -15,6 +15,7 @@ from typing import Any
 from unmask._internal.ipc import Message
 from unmask.server.errors import ProblemError
 from unmask.server.limits import Limits
+from unmask.server.logs import request_id
 from unmask.server.metrics import Metrics
 from unmask.server.requests import ScanRequest
 from unmask.server.uploads import Upload
@@ -40,7 +41,7 @@ class Status(StrEnum):
 class Scan:
     """One file on its way through the server.
 
-    parts: the result, as JSON texts and pictures by name.
+    parts: the result, as JSON texts and pictures by name; request: the id of the one that asked.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Scan:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     job: Job | None = None
     began: float = 0.0
+    request: str = ""
 
     @property
     def over(self) -> bool:
@@ -137,6 +139,7 @@ class ScanJobs:
         """A new scan of this upload, which belongs to the scan from now on, as its slot does."""
         slot.release()
         scan = Scan(secrets.token_urlsafe(16), slot.client, upload, upload.size)
+        scan.request = request_id.get()
         scan.job = Job(request, lambda message: self._on_message(scan, message))
         self._scans[scan.id] = scan
         self.count(scan.client, 1, scan.size)
@@ -231,7 +234,7 @@ class ScanJobs:
         if scan.began:
             self._mean_s += 0.1 * (seconds - self._mean_s)
         self.metrics.ended(outcome, seconds)
-        log.info("a scan ended: %s, %.2f s", outcome, seconds)
+        log.info("a scan ended: %s, %.2f s", outcome, seconds, extra={"request": scan.request})
         if scan.upload is not None:
             scan.upload.close()
             scan.upload = None

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import ScanJobs
 from unmask.server.limits import MB, Limits
+from unmask.server.logs import new_request_id, request_id
 
 log = logging.getLogger("unmask.server")
 
@@ -119,12 +120,15 @@ class GuardMiddleware:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         begun, state = False, scope.setdefault("state", {})
+        name = new_request_id()
+        request_id.set(name)
 
         async def reply(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message = {**message, "headers": _with_headers(message["headers"], scope["path"])}
+                named = [*message["headers"], (b"x-request-id", name.encode())]
+                message = {**message, "headers": _with_headers(named, scope["path"])}
             await send(message)
 
         try:

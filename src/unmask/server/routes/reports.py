@@ -31,6 +31,7 @@ def _gives(kind: str) -> Responses:
 
 @router.get(
     "/v1/scans/{scan_id}/report.json",
+    operation_id="get_report_json",
     summary="The report, as `unmask scan --report` writes it",
     responses=_gives("application/json"),
 )
@@ -44,6 +45,7 @@ async def report_json(request: Request, scan: Finished) -> Response:
 
 @router.get(
     "/v1/scans/{scan_id}/report.html",
+    operation_id="get_report_html",
     summary="The report as a page",
     response_class=Response,
     responses=_gives("text/html"),
@@ -61,6 +63,7 @@ async def report_html(request: Request, scan: Finished) -> Response:
 
 @router.get(
     "/v1/scans/{scan_id}/report.pdf",
+    operation_id="get_report_pdf",
     summary="The report as a PDF",
     response_class=Response,
     responses=_gives("application/pdf"),
@@ -73,6 +76,7 @@ async def report_pdf(request: Request, scan: Finished) -> Response:
 
 @router.get(
     "/v1/scans/{scan_id}/view",
+    operation_id="get_view",
     summary="The report in words, with the names of its pictures",
     responses=_gives("application/json"),
 )
@@ -83,6 +87,7 @@ async def view(scan: Finished) -> Response:
 
 @router.get(
     "/v1/scans/{scan_id}/pictures/{name}",
+    operation_id="get_picture",
     summary="A picture of the report",
     response_class=Response,
     responses=_gives("image/*"),

@@ -30,6 +30,9 @@ STATUS_OF = {"unknown_format": 415, "too_large": 413, "stopping": 503}
 
 NAME_LENGTH = 200
 
+FIELDS = frozenset({"file", "url", "model", "frames", "explain", "stability", "prevalence"})
+"""Of the form."""
+
 router = APIRouter()
 
 
@@ -41,6 +44,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
 
     @api.post(
         "/v1/scans",
+        operation_id="start_scan",
         summary="Judge a picture or a video",
         response_model=ScanShape,
         responses={
@@ -132,6 +136,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
 
 @router.get(
     "/v1/scans/{scan_id}",
+    operation_id="get_scan",
     summary="Get the state of a scan, and its result",
     response_model=ScanShape,
     responses=UNKNOWN,
@@ -143,6 +148,7 @@ async def show(scan: Found, jobs: Jobs) -> Response:
 
 @router.delete(
     "/v1/scans/{scan_id}",
+    operation_id="delete_scan",
     summary="Stop a scan and delete everything about it",
     status_code=204,
     responses=UNKNOWN,
@@ -154,6 +160,7 @@ async def forget(scan: Found, jobs: Jobs) -> None:
 
 @router.get(
     "/v1/scans/{scan_id}/events",
+    operation_id="follow_scan",
     summary="Progress, as server-sent events",
     response_class=EventSourceResponse,
     responses=UNKNOWN,
@@ -172,11 +179,15 @@ async def events(scan: Found, jobs: Jobs) -> AsyncIterable[ServerSentEvent]:
 
 
 async def _require_one_file(request: Request) -> None:
-    """Of several, only the last would be looked at."""
+    """Of several, only the last would be looked at; an unknown option would be ignored."""
     form = await request.form()
-    given = len(form.getlist("file")) + len(form.getlist("url"))
-    if given != 1:
-        what = "has none" if not given else "has several: send each by itself"
+    if unknown := sorted(form.keys() - FIELDS):
+        given, known = (", ".join(map(on_one_line, names)) for names in (unknown, sorted(FIELDS)))
+        message = f"unknown fields: {given}; there are {known}"
+        raise ProblemError(422, "invalid_request", message)
+    files = len(form.getlist("file")) + len(form.getlist("url"))
+    if files != 1:
+        what = "has none" if not files else "has several: send each by itself"
         message = f"one request is for one file or link, but this one {what}"
         raise ProblemError(422, "invalid_request", message)
 

@@ -23,6 +23,7 @@ async def palette() -> Response:
 
 @router.get(
     "/v1/models",
+    operation_id="list_models",
     summary="List the models, with their cards",
     response_model=ModelsShape,
 )
@@ -32,7 +33,7 @@ async def models(jobs: Jobs) -> Response:
     return Response(json.dumps({"models": known}), media_type="application/json")
 
 
-@router.get("/v1/limits", summary="Limits for uploads")
+@router.get("/v1/limits", operation_id="get_limits", summary="Limits for uploads")
 async def limits(jobs: Jobs) -> LimitsShape:
     """So that clients can check before they upload."""
     names = LimitsShape.model_fields.keys() - {"version"}
@@ -41,14 +42,17 @@ async def limits(jobs: Jobs) -> LimitsShape:
     )
 
 
-@router.get("/healthz", summary="Is the server running?")
+@router.get("/healthz", operation_id="is_alive", summary="Is the server running?")
 async def healthy() -> StateShape:
     """Answers whenever the server runs."""
     return StateShape(status="ok")
 
 
 @router.get(
-    "/readyz", summary="Can it judge files now?", responses={503: problem("Not at the moment")}
+    "/readyz",
+    operation_id="is_ready",
+    summary="Can it judge files now?",
+    responses={503: problem("Not at the moment")},
 )
 async def ready(jobs: Jobs) -> StateShape:
     """Yes, if at least one worker runs and the server is not being stopped."""
@@ -60,6 +64,7 @@ async def ready(jobs: Jobs) -> StateShape:
 
 @router.get(
     "/metrics",
+    operation_id="get_metrics",
     summary="Figures for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}, "description": "In its text format"}},
