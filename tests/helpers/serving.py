@@ -99,7 +99,10 @@ def main() -> None:
         frozenset(["127.0.0.1", "localhost"]),
         frozenset(asked.get("origins", [])),
     )
-    app = create_app(asked["models"], workers=asked["workers"], limits=limits, access=access)
+    beside = {name: Path(asked[name]) for name in ("ledger", "reports") if name in asked}
+    app = create_app(
+        asked["models"], workers=asked["workers"], limits=limits, access=access, **beside
+    )
     listening = bind("127.0.0.1", asked.get("port", 0))
     serve(
         app,

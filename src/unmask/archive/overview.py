@@ -10,7 +10,8 @@ import datetime
 import hashlib
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ from unmask.report.phrases import EXPLANATIONS
 
 SHOWN_ROWS, SHOWN_GROUPS, SHOWN_DAYS = 5000, 25, 60
 
+SHOWN_COLUMNS = (
+    "path",
+    "folder",
+    "sha256",
+    "state",
+    "kind",
+    "duration_s",
+    "label",
+    "probability_fake",
+    "reasons",
+    "error_kind",
+    "error_message",
+)
+
 LABELS = ("fake", "inconclusive", "real", "not_applicable")
 
 WORDS = {
@@ -34,6 +49,10 @@ WORDS = {
     "real": "real",
     "not_applicable": "no face",
 }
+
+
+LinkOf = Callable[[Mapping[str, Any]], str | None]
+"""The address that a row leads to, or None."""
 
 
 def write_overview(
@@ -46,6 +65,35 @@ def write_overview(
 
     Raises LedgerError, OutputError.
     """
+    text, count = overview_page(
+        database,
+        name,
+        chosen,
+        file_link=lambda row: _link(row["path"], out),
+        report_link=lambda row: _report(row, reports, out),
+        reports="DIR" if reports is None else str(reports),
+    )
+    with atomic_path(out) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return count
+
+
+def overview_page(
+    database: sqlite3.Connection,
+    name: str,
+    chosen: Filter,
+    *,
+    file_link: LinkOf,
+    report_link: LinkOf,
+    reports: str,
+) -> tuple[str, int]:
+    """The page as HTML, and how many files it shows.
+
+    - file_link, report_link: what a row's file and report lead to
+    - reports: the folder of reports, as its reader would name it
+
+    Raises LedgerError.
+    """
     environment = Environment(
         loader=PackageLoader("unmask.archive", "templates"),
         autoescape=True,
@@ -56,29 +104,9 @@ def write_overview(
     environment.filters["thousands"] = lambda value: f"{value:,}"
     environment.filters["size"] = _size
     environment.filters["duration"] = _duration
-    script = (files("unmask.archive") / "templates" / "overview.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    columns = (
-        "path",
-        "folder",
-        "sha256",
-        "state",
-        "kind",
-        "duration_s",
-        "label",
-        "probability_fake",
-        "reasons",
-    )
     listed = [
-        {
-            **row,
-            "report": _report(row, reports, out),
-            "link": _link(row["path"], out),
-            "why": _why(row),
-        }
-        for row in rows(
-            database, name, chosen, SHOWN_ROWS, (*columns, "error_kind", "error_message")
-        )
+        {**row, "report": report_link(row), "link": file_link(row), "why": _why(row)}
+        for row in rows(database, name, chosen, SHOWN_ROWS, SHOWN_COLUMNS)
     ]
     days = groups(database, name, By.DAY)[-SHOWN_DAYS:]
     text = environment.get_template("overview.html").render(
@@ -86,7 +114,7 @@ def write_overview(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         name=Path(name).name,
         ledger=name,
-        reports="DIR" if reports is None else str(reports),
+        reports=reports,
         total=summary(database, name),
         labels=LABELS,
         words=WORDS,
@@ -97,12 +125,21 @@ def write_overview(
         models=groups(database, name, By.MODEL, SHOWN_GROUPS),
         rows=listed,
         most=SHOWN_ROWS,
-        script=script,
-        script_digest=digest,
+        script=_script(),
+        policy=policy(),
     )
-    with atomic_path(out) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return len(listed)
+    return text, len(listed)
+
+
+def policy() -> str:
+    """The page's content security policy: nothing is fetched, no script runs but its own."""
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+@cache
+def _script() -> str:
+    return (files("unmask.archive") / "templates" / "overview.js").read_text(encoding="utf-8")
 
 
 def _report(row: Mapping[str, Any], reports: Path | None, out: Path) -> str | None:

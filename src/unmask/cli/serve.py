@@ -101,6 +101,19 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Show this archive at /archive, also while a scan writes it.", show_default=False
+        ),
+    ] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --ledger: the folder with its reports, to which rows lead.",
+            show_default=False,
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="The log on stderr: lines for people, or JSON for programs.")
     ] = LogFormat.text,
@@ -110,6 +123,7 @@ def serve(
 ) -> None:
     """Start the web page and the API; uploads are deleted as soon as they have been checked."""
     try:
+        from unmask.archive import read_ledger
         from unmask.report.signature import read_key
         from unmask.server.app import bind, create_app
         from unmask.server.app import serve as serve_app
@@ -121,6 +135,10 @@ def serve(
             raise
         raise MissingExtraError(f"the server ({error.name} is missing)", "web") from error
 
+    if reports is not None and ledger is None:
+        raise typer.BadParameter("--reports lies beside a ledger: it needs --ledger FILE")
+    if ledger is not None:
+        read_ledger(ledger).close()  # a wrong file is told now, not at the first visit
     limits = Limits(
         upload_bytes=round(max_upload_mb * MB),
         duration_s=max_duration,
@@ -142,6 +160,8 @@ def serve(
         faces=faces,
         engine=engine.value,
         signing_key=read_key(sign) if sign is not None else None,
+        ledger=ledger,
+        reports=reports,
     )
     start_logging(as_json=log_format is LogFormat.json)
     name = f"[{host}]" if ":" in host else host
@@ -149,6 +169,8 @@ def serve(
 
     def ready() -> None:
         say(f"unmask serves {address} (press Ctrl-C to stop)")
+        if ledger is not None:
+            say(f"the archive: {address}archive")
         if not local and keys is None:
             complain(
                 "anyone who can reach this machine can use this server; require a key with --keys"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -27,7 +28,9 @@ from unmask.server.limits import Limits
 from unmask.server.metrics import Metrics
 from unmask.server.middleware import Access, GuardMiddleware, SlowClientProtocol
 from unmask.server.requests import WorkerConfig
-from unmask.server.routes import reports, scans, system
+from unmask.server.routes import reports as report_routes
+from unmask.server.routes import scans, system
+from unmask.server.routes.archive import archive
 from unmask.server.routes.dependencies import COMMON
 from unmask.server.workers import WorkerPool
 
@@ -58,6 +61,8 @@ def create_app(
     faces: str = "yunet",
     engine: str = "onnxruntime",
     signing_key: Any = None,
+    ledger: Path | None = None,
+    reports: Path | None = None,
 ) -> FastAPI:
     """The web app and the API.
 
@@ -65,6 +70,7 @@ def create_app(
       default
     - workers: processes that judge
     - signing_key: Ed25519, signs the JSON reports
+    - ledger: an archive that is shown at /archive; reports: the folder with its reports
 
     Its lifespan starts the workers, and raises UnmaskError where they cannot load the models.
     """
@@ -112,12 +118,15 @@ def create_app(
     app.state.signing_key = signing_key
     app.state.drawing = CapacityLimiter(DRAWING)
     app.state.fetching = CapacityLimiter(FETCHING)
-    for router in (
+    routers = [
         scans.judging(limits, list(models)),
         scans.router,
-        reports.router,
+        report_routes.router,
         system.router,
-    ):
+    ]
+    if ledger is not None:
+        routers.append(archive(ledger, reports))
+    for router in routers:
         app.include_router(router, responses=COMMON)
     app.add_exception_handler(HTTPException, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -264,7 +264,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_api(path: str) -> bool:
-    return path.startswith("/v1/") or path == "/metrics"
+    return path.startswith(("/v1/", "/archive")) or path == "/metrics"
 
 
 def digest(text: str) -> bytes:
