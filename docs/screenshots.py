@@ -105,6 +105,7 @@ def _save(page: Page, path: Path, *, as_printed: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--readme", action="store_true", help="also write docs/page.webp")
     parser.add_argument("--only", nargs="*", help="states: empty, picture, real, …")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,9 @@ def main() -> None:
             if not asked.only or name in asked.only:
                 shoot(browser, url, asked.out, name, given)
         browser.close()
+    if asked.readme:
+        with Image.open(asked.out / "video-desktop.png") as whole:
+            whole.crop((0, 0, 1280, 1560)).save(Path(__file__).parent / "page.webp", quality=80)
 
 
 if __name__ == "__main__":

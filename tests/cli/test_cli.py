@@ -404,3 +404,16 @@ def test_recipes(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "2 fault(s)" in done.stderr
+
+
+def test_notes_go_into_reports(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    asked = [*COMMAND, "scan", "--model", str(tiny_bundle), str(demo / "2-generated.jpg")]
+    asked += ["--case-name", "Case 7", "--notes", "seen by me"]
+    alone = subprocess.run(asked, check=False, capture_output=True, text=True)
+    assert alone.returncode == 2
+    assert "--report" in alone.stderr
+    asked += ["--report", str(tmp_path)]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True)
+    (page,) = tmp_path.glob("*.html")
+    assert f"report: {page}" in done.stdout
+    assert "Case 7" in page.read_text()

@@ -17,7 +17,9 @@ from pypdf import PdfReader
 
 from unmask._internal import jpeg
 from unmask.bundle.card import parse_card
-from unmask.report.files import write_report
+from unmask.report.case import Case, with_case
+from unmask.report.files import complete, write_report
+from unmask.report.json import to_json
 from unmask.report.phrases import clip_sureness, sureness
 from unmask.report.render import html, pack, pdf, unpack
 from unmask.report.view import NAMED_SETS, _training_sets, build, command
@@ -343,3 +345,20 @@ def test_how_often_the_model_errs_in_words() -> None:
     )
     undecided = Verdict(Label.INCONCLUSIVE, 0.5, (Reason.BETWEEN_THRESHOLDS,))
     assert sureness(undecided, 0.01, 0.05) == clip_sureness(undecided, clip) == ""
+
+
+def test_the_words_of_a_reports_maker_are_theirs() -> None:
+    view = build(example(), CARD, DAY)
+    assert view["case"] is None
+    assert with_case(view, Case(" ", "\n")) == view
+    added = with_case(view, Case("Case 7", f"seen by me\n{EVIL}"))
+    shown = html(added).decode()
+    assert "Case 7" in shown
+    assert "Written by the maker of this report, not by unmask." in shown
+    assert "<p>seen by me</p>" in shown
+    assert EVIL not in shown  # escaped
+    assert pdf(added).startswith(b"%PDF")
+    whole = json.loads(complete(to_json(example()), added))
+    assert whole["case"]["name"] == "Case 7"
+    assert whole["case"]["notes"].startswith("seen by me\n")
+    assert "case" not in json.loads(complete(to_json(example()), view))

@@ -262,3 +262,22 @@ def test_openapi(client: httpx.Client) -> None:
     assert all(schema == {"$ref": "#/components/schemas/ProblemShape"} for schema in errors)
     assert "examples" in tree["components"]["schemas"]["ScanShape"]
     assert "HTTPValidationError" not in tree["components"]["schemas"]
+
+
+def test_reports_with_words_of_ones_own(client: httpx.Client, portrait: bytes) -> None:
+    place = send(client, portrait, explain="true").headers["location"]
+    form = {"case_name": "Case 7", "notes": "seen <b>twice</b>\nby me"}
+    page = client.post(f"{place}/report", data={"kind": "html", **form})
+    assert page.status_code == 200
+    assert "Case 7" in page.text
+    assert "seen &lt;b&gt;twice&lt;/b&gt;" in page.text
+    assert "sandbox" in page.headers["content-security-policy"]
+    assert client.post(f"{place}/report", data={"kind": "pdf", **form}).content[:4] == b"%PDF"
+    whole = client.post(f"{place}/report", data={"kind": "json", **form}).json()
+    assert whole["case"] == {"name": "Case 7", "notes": "seen <b>twice</b>\nby me"}
+    assert "Case 7" not in client.get(f"{place}/report.html").text  # not kept
+    plain = client.post(f"{place}/report", data={"kind": "html"}).content
+    assert plain == client.get(f"{place}/report.html").content
+    assert refused(client.post(f"{place}/report", data={"kind": "exe"})) == (422, "invalid_request")
+    too_long = {"kind": "html", "notes": "x" * 10_001}
+    assert refused(client.post(f"{place}/report", data=too_long)) == (422, "invalid_request")

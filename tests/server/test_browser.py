@@ -118,10 +118,14 @@ def test_a_picture(visit: Callable[..., Page], demo: Path) -> None:
         page.get_by_role("heading", name="File information and provenance (metadata)")
     ).to_be_visible()
     expect(page.locator("#live")).to_contain_text("2-generated.jpg")
+    page.get_by_text("Add a case name and notes").click()
+    page.get_by_label("Case").fill("Case 7")
     for kind, start in (("Web page (HTML)", b"<!doctype"), ("PDF", b"%PDF"), ("JSON", b"{")):
         with page.expect_download() as waiting:
             page.get_by_role("button", name=kind, exact=True).click()
-        assert waiting.value.path().read_bytes().lower().startswith(start.lower())
+        content = waiting.value.path().read_bytes()
+        assert content.lower().startswith(start.lower())
+        assert b"Case 7" in content or kind == "PDF"
 
 
 def eventually(page: Page, check: Callable[[], bool]) -> None:

@@ -109,6 +109,12 @@ def scan(
             help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
         ),
     ] = None,
+    case_name: Annotated[
+        str, typer.Option(help="Name of your case, for the reports.", show_default=False)
+    ] = "",
+    notes: Annotated[
+        str, typer.Option(help="Your own words, for the reports.", show_default=False)
+    ] = "",
     faces: FacesOption = "yunet",
     prevalence: Annotated[
         float | None,
@@ -216,6 +222,8 @@ def scan(
         raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
     if sign is not None and report is None:
         raise typer.BadParameter("--sign signs reports: it needs --report DIR")
+    if (case_name or notes) and (report is None or ledger is not None):
+        raise typer.BadParameter("--case-name and --notes go into the files of --report DIR")
     runner, ray = _engine_and_cluster(engine or [], executor)
     if ledger is not None:
         run_archive(
@@ -249,7 +257,7 @@ def scan(
             )
         )
     _require_ledger(context)
-    write = _reporter(report, sign, prevalence)
+    write = _reporter(report, sign, prevalence, case_name, notes)
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
@@ -353,14 +361,21 @@ def _expand(paths: list[str]) -> tuple[list[str | Path], list[Failure]]:
 
 
 def _reporter(
-    folder: Path | None, sign: Path | None, prevalence: float | None
+    folder: Path | None, sign: Path | None, prevalence: float | None, case_name: str, notes: str
 ) -> Callable[[Report, Card], list[Path]] | None:
     """What writes the report of a file; folder and key are tried before any work is done."""
     if folder is None:
         return None
     from unmask._internal.atomic import output_folder
+    from unmask.report.case import Case
     from unmask.report.files import write_report
     from unmask.report.signature import read_key
 
     key = read_key(sign) if sign is not None else None
-    return partial(write_report, folder=output_folder(folder), prevalence=prevalence, key=key)
+    return partial(
+        write_report,
+        folder=output_folder(folder),
+        prevalence=prevalence,
+        key=key,
+        case=Case(case_name, notes),
+    )

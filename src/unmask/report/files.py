@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unmask._internal.atomic import write_atomically
 from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
+from unmask.report.case import Case, with_case
 from unmask.report.json import to_json
 from unmask.report.render import html, pdf
 from unmask.report.signature import sign
@@ -29,14 +30,18 @@ def write_report(
     prevalence: float | None = None,
     key: Ed25519PrivateKey | None = None,
     made_on: datetime.date | None = None,
+    case: Case | None = None,
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all.
 
     A report of the same file is replaced.
 
-    - made_on: by default today, in UTC. Raises OutputError
+    - made_on: by default today, in UTC
+    - case: words of the report's maker
+
+    Raises OutputError.
     """
-    made = documents(report, card, prevalence=prevalence, key=key, made_on=made_on)
+    made = documents(report, card, prevalence=prevalence, key=key, made_on=made_on, case=case)
     return [write_atomically(folder / name, content, make_folder=True) for name, content in made]
 
 
@@ -47,9 +52,10 @@ def documents(
     prevalence: float | None = None,
     key: Ed25519PrivateKey | None = None,
     made_on: datetime.date | None = None,
+    case: Case | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The names and contents of what `write_report` writes, each made when it is asked for."""
-    view = view_of(report, card, prevalence, made_on)
+    view = with_case(view_of(report, card, prevalence, made_on), case)
     name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
     yield f"{name}.json", complete(to_json(report, prevalence), view, key)
     yield f"{name}.html", html(view)
@@ -76,6 +82,8 @@ def complete(
     """The JSON of a report as it is written: with how it was made, and signed if there is a key."""
     made = {"by": f"unmask {view['version']}", "command": view["command"], "date": view["date"]}
     whole = {**tree, "made": made}
+    if view["case"] is not None:
+        whole["case"] = {**view["case"], "notes": "\n".join(view["case"]["notes"])}
     if key is not None:
         whole = sign(whole, key)
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False).encode()

@@ -127,7 +127,7 @@ def build(
         "version": unmask.__version__,
         "date": made_on.isoformat(),
     }
-    return {**view, "summary": summary(view)}
+    return {**view, "summary": summary(view), "case": None}
 
 
 def _sureness(verdict: Verdict, thresholds: Thresholds, card: Card) -> str:

@@ -17,7 +17,8 @@ export function nextSteps(item, act) {
   const fetchReport = async kind => {
     told.textContent = '';
     try {
-      save(await api.blob(`/v1/scans/${item.id}/report.${kind}`), `${item.name}-report.${kind}`);
+      const added = { case_name: item.caseName ?? '', notes: item.notes ?? '' };
+      save(await api.report(item.id, kind, added), `${item.name}-report.${kind}`);
     } catch (error) {
       if (error instanceof api.Problem && error.status === 404) told.replaceChildren(words.forgotten, ' ', button(words.judgeAgain, () => act.again(item)));
       else told.textContent = error instanceof api.Problem ? error.message : words.away;
@@ -26,10 +27,20 @@ export function nextSteps(item, act) {
   const reports = Object.entries(words.formats).map(([kind, text]) => button(text, () => fetchReport(kind), kind === 'html' ? 'primary' : ''));
   const links = SEARCHES.map(([name, href]) => h('a', { href, target: '_blank', rel: 'noopener noreferrer' }, name));
   return h('section', { class: 'panel next' }, h('h3', {}, words.next),
-    h('h4', {}, words.report), h('p', { class: 'row' }, reports),
+    h('h4', {}, words.report), notes(item), h('p', { class: 'row' }, reports),
     h('h4', {}, words.passOn), h('p', { class: 'row' }, button(words.copy, () => copy(item.view.summary, told)), button(words.print, () => print())), told,
     h('h4', {}, words.search), h('p', { class: 'small' }, words.searchHelp), h('p', { class: 'row links' }, links),
     h('p', { class: 'row' }, button(words.remove, () => act.remove(item))));
+}
+
+// a person's own words, for the reports
+function notes(item) {
+  const name = h('input', { type: 'text', maxlength: 200, autocomplete: 'off', value: item.caseName ?? '' });
+  const text = h('textarea', { rows: 3, maxlength: 10_000 }, item.notes ?? '');
+  name.addEventListener('input', () => { item.caseName = name.value; });
+  text.addEventListener('input', () => { item.notes = text.value; });
+  return h('details', { open: Boolean(item.caseName || item.notes) }, h('summary', {}, words.addNotes),
+    h('div', { class: 'notes' }, h('label', {}, words.caseName, name), h('label', {}, words.notes, text)));
 }
 
 // the report's pictures, each fetched once

@@ -139,6 +139,9 @@ export const words = {
   note: 'Note',
 
   next: 'Next steps',
+  addNotes: 'Add a case name and notes',
+  caseName: 'Case',
+  notes: 'Notes, in your own words. They go into the report that you download, and are not kept.',
   passOn: 'Pass on the result',
   copy: 'Copy a summary',
   copied: 'The summary is in the clipboard.',

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Form, Path, Request, Response
 
+from unmask.report.case import LONGEST_NAME, LONGEST_NOTES, Case, with_case
 from unmask.report.files import complete
 from unmask.report.render import html, pdf, unpack
 from unmask.server.errors import ProblemError
@@ -72,6 +73,36 @@ async def report_pdf(request: Request, scan: Finished) -> Response:
     """PDF/UA-1, for screen readers."""
     body = await to_thread.run_sync(pdf, _whole_view(scan), limiter=request.app.state.drawing)
     return Response(body, media_type="application/pdf")
+
+
+@router.post(
+    "/v1/scans/{scan_id}/report",
+    operation_id="make_report",
+    summary="A report with your own words in it",
+    response_class=Response,
+    responses=_gives("text/html"),
+)
+async def report_with_notes(
+    request: Request,
+    scan: Finished,
+    kind: Annotated[Literal["html", "pdf", "json"], Form(description="Which form of the report")],
+    case_name: Annotated[str, Form(max_length=LONGEST_NAME, description="Name of your case")] = "",
+    notes: Annotated[
+        str, Form(max_length=LONGEST_NOTES, description="Your own words, in lines")
+    ] = "",
+) -> Response:
+    """As the reports above, with the name of a case and notes. Neither is kept."""
+    case = Case(case_name, notes)
+    if kind == "json":
+        view = with_case(json.loads(scan.parts["view"]), case)
+        tree = json.loads(scan.parts["report"])
+        body = complete(tree, view, request.app.state.signing_key)
+        return Response(body, media_type="application/json")
+    view = with_case(_whole_view(scan), case)
+    make, media = (html, "text/html; charset=utf-8") if kind == "html" else (pdf, "application/pdf")
+    body = await to_thread.run_sync(make, view, limiter=request.app.state.drawing)
+    headers = {"content-security-policy": POLICY} if kind == "html" else {}
+    return Response(body, headers=headers, media_type=media)
 
 
 @router.get(
