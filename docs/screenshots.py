@@ -98,7 +98,8 @@ def _save(page: Page, path: Path, *, as_printed: bool) -> None:
         page.emulate_media(media="print")
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=path, full_page=True)
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert page.viewport_size is not None
+    wide = page.evaluate("document.documentElement.scrollWidth") - page.viewport_size["width"]
     print(f"{path.name}{f'  {wide} pixels too wide' if wide > 0 else ''}")
 
 

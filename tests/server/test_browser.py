@@ -551,6 +551,30 @@ def test_accessible_and_fitting(
         assert wide[0] <= wide[1], state
 
 
+def test_a_group_on_a_phone(visit: Callable[..., Page], demo: Path, tmp_path: Path) -> None:
+    """Twelve people: eight as cards, the others in a table of five columns."""
+    face = Image.open(demo / "2-generated.jpg").convert("RGB").resize((240, 240))
+    sheet = Image.new("RGB", (4 * 240, 3 * 240))
+    for place in range(12):
+        sheet.paste(face, (place % 4 * 240, place // 4 * 240))
+    sheet.save(tmp_path / "group.jpg")
+    page = visit(width=360, height=740, is_mobile=True, has_touch=True)
+    give(page, tmp_path / "group.jpg")
+    judged(page)
+    expect(page.locator(".people li").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_no_face_and_no_rest(visit: Callable[..., Page], demo: Path) -> None:
+    page = visit()
+    give(page, demo / "6-no-face.jpg")
+    judged(page)
+    texts = page.locator("article.done").evaluate(
+        "e => [...e.childNodes].filter(n => n.nodeType === Node.TEXT_NODE).map(n => n.data)"
+    )
+    assert texts == []
+
+
 def test_less_motion(visit: Callable[..., Page]) -> None:
     page = visit(reduced_motion="reduce")
     assert page.locator("#drop").evaluate("e => getComputedStyle(e).transitionDuration") in (

@@ -61,7 +61,7 @@ export function result(item, act) {
     item.expiring && expiry(item, act), verdict(item), view.contradictions.map(text => h('p', { class: 'warn', role: 'note' }, h('strong', {}, words.contradiction), ' ', text)),
     otherFindings(view),
     evidence?.element ?? (item.url && h('section', { class: 'panel' }, h('div', { class: 'stage' }, h('img', { src: item.url, alt: item.name })))),
-    (report.people.length > 1 || (report.people.length && moments.video)) && peopleCards(item, people, evidence, pictures),
+    (report.people.length > 1 || (report.people.length === 1 && moments.video)) && peopleCards(item, people, evidence, pictures),
     h('div', { class: 'two' },
       h('section', { class: 'panel' }, h('h3', {}, words.means), h('p', {}, view.means)),
       h('section', { class: 'panel' }, h('h3', {}, words.meansNot), h('p', {}, view.means_not))),
