@@ -14,9 +14,10 @@ from PIL import Image
 
 from helpers.lab import encoded
 from unmask.errors import ManifestError
-from unmask.lab.audit.audit import audit, measure_shortcut
+from unmask.lab.audit.audit import _leak_to_show, audit, measure_shortcut
 from unmask.lab.audit.file_features import item_facts
 from unmask.lab.audit.identities import cluster, embed
+from unmask.lab.audit.leakage import Leak
 from unmask.lab.data.manifest import Item, read_manifest
 from unmask.lab.data.near_duplicates import SAME_BITS, near_duplicates, perceptual_hash
 from unmask.lab.data.samples import find_samples
@@ -208,3 +209,9 @@ def test_what_is_known_of_the_sets_at_hand(shared: Path, tmp_path: Path) -> None
     (shortcut,) = audit(different, tmp_path / "b", identities=False).shortcuts
     assert shortcut.data == "all together"
     assert shortcut.wrapping[1] > 0.99
+
+
+def test_likenesses_are_possible_leaks_and_contents_are_leaks() -> None:
+    for kind, possible in (("lookalike", True), ("near_duplicate", False), ("group", False)):
+        shown = _leak_to_show(Leak(kind, 1, ()), ())
+        assert shown["possible"] is possible

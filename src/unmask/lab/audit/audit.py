@@ -273,7 +273,13 @@ def _as_json(result: Audit) -> dict[str, Any]:
 def _leak_to_show(leak: Leak, items: Sequence[Item]) -> dict[str, Any]:
     """A leak with pictures of its first examples."""
     examples = [[_exhibit(items[row]) for row in pair] for pair in leak.examples[:6]]
-    return {"name": NAMES[leak.kind], "count": leak.count, "examples": examples}
+    # a likeness is no proof, equal content is
+    return {
+        "name": NAMES[leak.kind],
+        "count": leak.count,
+        "examples": examples,
+        "possible": leak.kind == "lookalike",
+    }
 
 
 def _shortcut_to_show(
