@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from helpers.archives import run
-from unmask.archive import overview, queries, read_ledger
+from unmask.archive import queries, read_ledger
 from unmask.archive.overview import write_overview
 from unmask.errors import LedgerError, OutputError
 
@@ -146,20 +146,6 @@ def test_the_page_speaks_in_words(ledger: Path, tmp_path: Path) -> None:
     assert "the score lies between the thresholds for real and fake" in page
     assert not re.findall(r"<td>[^<]*\b[a-z]+_[a-z_]+", page)  # no codes
     assert "0.0 GB" not in page
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(999, "999 bytes"), (1500, "1.5 kB"), (2.5e9, "2.5 GB"), (4e12, "4.0 TB")]
-)
-def test_sizes_have_units_that_fit(count: float, words: str) -> None:
-    assert overview._size(count) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(59, "59 seconds"), (150, "2.5 minutes"), (7200, "2.0 hours")]
-)
-def test_times_have_units_that_fit(seconds: float, words: str) -> None:
-    assert overview._duration(seconds) == words
 
 
 @pytest.mark.slow

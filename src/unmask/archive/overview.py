@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import unmask
 from unmask._internal.atomic import atomic_path
+from unmask._internal.units import duration_words, size_words
 from unmask.archive.queries import By, Filter, groups, histogram, rows, summary
 from unmask.report.palette import stylesheet
 from unmask.report.phrases import EXPLANATIONS
@@ -102,8 +103,8 @@ def overview_page(
     )
     environment.globals["palette"] = stylesheet()
     environment.filters["thousands"] = lambda value: f"{value:,}"
-    environment.filters["size"] = _size
-    environment.filters["duration"] = _duration
+    environment.filters["size"] = size_words
+    environment.filters["duration"] = duration_words
     listed = [
         {**row, "report": report_link(row), "link": file_link(row), "why": _why(row)}
         for row in rows(database, name, chosen, SHOWN_ROWS, SHOWN_COLUMNS)
@@ -164,22 +165,6 @@ def _why(row: Mapping[str, Any]) -> str:
     words = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
     codes = (row["reasons"] or "").split()
     return "; ".join(words.get(code, code) for code in codes)  # a newer program may know more
-
-
-def _size(count: float) -> str:
-    """Bytes in a unit that fits."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} bytes"
-
-
-def _duration(seconds: float) -> str:
-    """A time in a unit that fits."""
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _bars(counts: Sequence[int]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unmask._internal.text import valid_unicode
+from unmask._internal.units import duration_words, size_words
 from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
 from unmask.report.file_words import file_words
@@ -186,23 +187,23 @@ def ledger_lines(total: Mapping[str, Any]) -> Iterator[str]:
 
     - total: of `unmask.archive.queries.summary`
     """
-    video = f", {total['video_s'] / 3600:.1f} hours of video" if total["video_s"] else ""
+    video = f", {duration_words(total['video_s'])} of video" if total["video_s"] else ""
     gone = f"; {total['gone']:,} more are no longer there" if total["gone"] else ""
     yield (
-        f"{total['files']:,} files, {total['contents']:,} contents, {total['bytes'] / 1e9:.2f}"
-        f" GB{video}{gone}"
+        f"{total['files']:,} files, {total['contents']:,} different contents,"
+        f" {size_words(total['bytes'])}{video}{gone}"
     )
     for key in (*Label, "failed", "postponed", "pending"):
         if total[key] or key in tuple(Label):
             yield f"  {key.replace('_', ' '):16} {total[key]:10,}"
     for run in total["runs"][:3]:
         ended = (
-            f"{run['how']}, {run['ended_at']}"
+            f"{run['how']}, {_utc(run['ended_at'])}"
             if run["ended_at"]
             else "still running, or was killed"
         )
         yield (
-            f"run {run['id']}, {run['started_at']}: {run['judged']:,} judged of"
+            f"run {run['id']}, {_utc(run['started_at'])}: {run['judged']:,} judged of"
             f" {', '.join(run['roots'])} ({ended})"
         )
         passed_over = run["passed_over"]
@@ -218,12 +219,20 @@ def ledger_table(by: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """
     table = Table()
     table.add_column(by, overflow="fold")
-    columns = ("files", *Label, "failed", "postponed", "pending")
+    # what no row has is left out: the table is to be read at 80 columns
+    rare = [name for name in ("failed", "postponed", "pending") if any(row[name] for row in rows)]
+    columns = ("files", *Label, *rare)
     for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
+        heading = "no face" if column == Label.NOT_APPLICABLE else column
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(Text(printable(row["name"])), *(f"{row[column]:,}" for column in columns))
     return table
+
+
+def _utc(time: str) -> str:
+    """A time of a ledger, to the second."""
+    return f"{time[:19].replace('T', ' ')} UTC"
 
 
 def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
