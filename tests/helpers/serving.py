@@ -88,6 +88,7 @@ def main() -> None:
     from unmask.server.app import bind, create_app, serve
     from unmask.server.limits import Limits
     from unmask.server.middleware import Access, digest
+    from unmask.server.webhooks import Webhooks
 
     logging.basicConfig(level=logging.INFO)
     asked = json.loads(sys.argv[1])
@@ -100,8 +101,18 @@ def main() -> None:
         frozenset(asked.get("origins", [])),
     )
     beside = {name: Path(asked[name]) for name in ("ledger", "reports") if name in asked}
+    webhooks = (
+        Webhooks(asked["webhook_key"].encode(), waits_s=(0, 0.2))
+        if "webhook_key" in asked
+        else None
+    )
     app = create_app(
-        asked["models"], workers=asked["workers"], limits=limits, access=access, **beside
+        asked["models"],
+        workers=asked["workers"],
+        limits=limits,
+        access=access,
+        webhooks=webhooks,
+        **beside,
     )
     listening = bind("127.0.0.1", asked.get("port", 0))
     serve(

@@ -19,6 +19,9 @@ def web_site() -> Iterator[Callable[[str, Answer], str]]:
         def do_GET(self) -> None:
             answers.get(self.path.partition("?")[0], lambda h: h.send_error(404))(self)
 
+        def do_POST(self) -> None:
+            self.do_GET()
+
         def do_HEAD(self) -> None:
             self.do_GET()
 

@@ -114,6 +114,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    webhook_key: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "File with a key that you share with those who receive: requests may then name an"
+                " address that is told when a scan has ended."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="The log on stderr: lines for people, or JSON for programs.")
     ] = LogFormat.text,
@@ -130,6 +140,7 @@ def serve(
         from unmask.server.limits import Limits
         from unmask.server.logs import start_logging
         from unmask.server.middleware import is_loopback
+        from unmask.server.webhooks import Webhooks, read_webhook_key
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("unmask"):
             raise
@@ -162,6 +173,7 @@ def serve(
         signing_key=read_key(sign) if sign is not None else None,
         ledger=ledger,
         reports=reports,
+        webhooks=Webhooks(read_webhook_key(webhook_key)) if webhook_key is not None else None,
     )
     start_logging(as_json=log_format is LogFormat.json)
     name = f"[{host}]" if ":" in host else host

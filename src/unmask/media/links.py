@@ -14,7 +14,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -90,6 +90,16 @@ def fetch(url: str, into: BinaryIO, limits: LinkLimits | None = None) -> tuple[s
     raise LinkError(f"the link leads on more than {MOST_REDIRECTS} times")
 
 
+def post(url: str, body: bytes, headers: Mapping[str, str], limits: LinkLimits) -> int:
+    """Send this to an address; returns the status of the answer. Redirects are not followed.
+
+    Raises LinkError and UnreachableError as `fetch` does.
+    """
+    deadline = time.monotonic() + limits.seconds
+    with _asked(_parts(url), limits, deadline, body, headers) as answer:
+        return answer.status
+
+
 @contextmanager
 def fetched_file(url: str, limits: LinkLimits | None = None) -> Iterator[tuple[Path, Fetched]]:
     """What lies at this address, as a file that is deleted afterwards.
@@ -139,9 +149,13 @@ def _parts(url: str) -> SplitResult:
 
 @contextmanager
 def _asked(
-    parts: SplitResult, limits: LinkLimits, deadline: float
+    parts: SplitResult,
+    limits: LinkLimits,
+    deadline: float,
+    body: bytes | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """The answer to GET.
+    """The answer to GET, or to POST where there is a body.
 
     The connection goes to the very address that was checked: a name that leads elsewhere a moment
     later (DNS rebinding) gains nothing.
@@ -159,7 +173,8 @@ def _asked(
         with closing(connection):
             agent = f"unmask/{unmask.__version__}"
             headers = {"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity"}
-            connection.request("GET", path, headers=headers)
+            method = "GET" if body is None else "POST"
+            connection.request(method, path, body, {**headers, **(more or {})})
             yield connection.getresponse()
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -32,6 +32,7 @@ from unmask.server.routes import reports as report_routes
 from unmask.server.routes import scans, system
 from unmask.server.routes.archive import archive
 from unmask.server.routes.dependencies import COMMON
+from unmask.server.webhooks import Webhooks
 from unmask.server.workers import WorkerPool
 
 CONNECTIONS = 1000
@@ -63,6 +64,7 @@ def create_app(
     signing_key: Any = None,
     ledger: Path | None = None,
     reports: Path | None = None,
+    webhooks: Webhooks | None = None,
 ) -> FastAPI:
     """The web app and the API.
 
@@ -71,6 +73,7 @@ def create_app(
     - workers: processes that judge
     - signing_key: Ed25519, signs the JSON reports
     - ledger: an archive that is shown at /archive; reports: the folder with its reports
+    - webhooks: tell addresses that requests name
 
     Its lifespan starts the workers, and raises UnmaskError where they cannot load the models.
     """
@@ -86,7 +89,7 @@ def create_app(
         memory_bytes=limits.memory_bytes,
     )
     metrics = Metrics()
-    jobs = ScanJobs(WorkerPool(workers, config), limits, metrics)
+    jobs = ScanJobs(WorkerPool(workers, config), limits, metrics, webhooks)
     metrics.gauge("unmask_waiting", "Files waiting for a worker", lambda: jobs.pool.waiting)
     metrics.gauge("unmask_open", "Files being uploaded, waiting or being judged", lambda: jobs.open)
     metrics.gauge("unmask_workers", "Workers running", lambda: jobs.pool.alive)

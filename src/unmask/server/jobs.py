@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import time
@@ -19,6 +20,7 @@ from unmask.server.logs import request_id
 from unmask.server.metrics import Metrics
 from unmask.server.requests import ScanRequest
 from unmask.server.uploads import Upload
+from unmask.server.webhooks import Webhooks
 from unmask.server.workers import Job, WorkerPool
 
 log = logging.getLogger("unmask.server")
@@ -41,7 +43,8 @@ class Status(StrEnum):
 class Scan:
     """One file on its way through the server.
 
-    parts: the result, as JSON texts and pictures by name; request: the id of the one that asked.
+    parts: the result, as JSON texts and pictures by name; request: the id of the one that
+    asked; callback: what is told when it has ended.
     """
 
     id: str
@@ -58,6 +61,7 @@ class Scan:
     job: Job | None = None
     began: float = 0.0
     request: str = ""
+    callback: str | None = None
 
     @property
     def over(self) -> bool:
@@ -94,8 +98,10 @@ class UploadSlot:
 class ScanJobs:
     """Accepts scans, queues them for the workers, keeps their results for a while."""
 
-    def __init__(self, pool: WorkerPool, limits: Limits, metrics: Metrics) -> None:
-        self.pool, self.limits, self.metrics = pool, limits, metrics
+    def __init__(
+        self, pool: WorkerPool, limits: Limits, metrics: Metrics, webhooks: Webhooks | None = None
+    ) -> None:
+        self.pool, self.limits, self.metrics, self.webhooks = pool, limits, metrics, webhooks
         self._scans: dict[str, Scan] = {}  # in the order in which they were asked for
         self._open: Counter[str] = Counter()  # of each client
         self.closing = False
@@ -135,17 +141,33 @@ class ScanJobs:
         if not self._open[client]:
             del self._open[client]
 
-    def submit(self, slot: UploadSlot, upload: Upload, request: ScanRequest) -> Scan:
+    def submit(
+        self, slot: UploadSlot, upload: Upload, request: ScanRequest, callback: str | None = None
+    ) -> Scan:
         """A new scan of this upload, which belongs to the scan from now on, as its slot does."""
         slot.release()
         scan = Scan(secrets.token_urlsafe(16), slot.client, upload, upload.size)
-        scan.request = request_id.get()
+        scan.request, scan.callback = request_id.get(), callback
         scan.job = Job(request, lambda message: self._on_message(scan, message))
         self._scans[scan.id] = scan
         self.count(scan.client, 1, scan.size)
         self.metrics.uploaded.inc(upload.size)
         self.pool.submit(scan.job)
         return scan
+
+    def describe(self, scan: Scan) -> bytes:
+        """The state of a scan and its result, as JSON."""
+        tree: dict[str, Any] = {
+            "id": scan.id,
+            "status": scan.status,
+            "position": self.position(scan),
+            "progress": scan.progress or None,
+            "error": scan.error,
+        }
+        body = json.dumps({key: value for key, value in tree.items() if value is not None}).encode()
+        if "report" not in scan.parts:
+            return body
+        return body[:-1] + b', "report": ' + scan.parts["report"] + b"}"  # it is JSON already
 
     def find(self, name: str) -> Scan | None:
         """The scan with this id, or None."""
@@ -242,6 +264,8 @@ class ScanJobs:
         if scan.id not in self._scans:
             scan.parts = {}  # dropped while it ran
             return
+        if scan.callback is not None and self.webhooks is not None:
+            self.webhooks.tell(scan.callback, self.describe(scan), scan.request)
         asyncio.get_running_loop().call_later(self.limits.keep_s, self.discard, scan)
         self._kept[scan.id] = scan.kept_bytes
         self.kept_bytes += scan.kept_bytes

@@ -1,11 +1,10 @@
 """/v1/scans: start a scan, follow it, delete it."""
 
 import asyncio
-import json
 import tempfile
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, File, Form, Header, Request, Response, UploadFile
@@ -30,7 +29,9 @@ STATUS_OF = {"unknown_format": 415, "too_large": 413, "stopping": 503}
 
 NAME_LENGTH = 200
 
-FIELDS = frozenset({"file", "url", "model", "frames", "explain", "stability", "prevalence"})
+FIELDS = frozenset(
+    {"file", "url", "model", "frames", "explain", "stability", "prevalence", "callback"}
+)
 """Of the form."""
 
 router = APIRouter()
@@ -89,6 +90,14 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
         prevalence: Annotated[
             float | None, Form(gt=0, lt=1, description="Prior share of fakes in your material")
         ] = None,
+        callback: Annotated[
+            str | None,
+            Form(
+                max_length=2000,
+                description="Address that is told of the end by a signed POST, where the server"
+                " has webhooks",
+            ),
+        ] = None,
         prefer: Annotated[
             str | None, Header(description="`respond-async`: be answered 202 at once")
         ] = None,
@@ -100,6 +109,10 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
                 f"there is no model of that name; there are {', '.join(models)}",
             )
         await _require_one_file(request)
+        if callback is not None and jobs.webhooks is None:
+            raise ProblemError(
+                422, "no_webhooks", "this server sends no webhooks: ask for the scan"
+            )
         if file is not None:
             upload = await run_in_threadpool(Upload, file.file, file.size or 0)
             name, fetched = base_name(file.filename), None
@@ -115,7 +128,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
             prevalence=prevalence,
             fetched=fetched,
         )
-        scan = jobs.submit(request.scope["state"]["slot"], upload, scan_request)
+        scan = jobs.submit(request.scope["state"]["slot"], upload, scan_request, callback)
         here = {"location": f"/v1/scans/{scan.id}"}
         if (
             upload.size > limits.answer_bytes
@@ -123,13 +136,13 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
             or not await _answered(request, jobs, scan)
         ):
             return Response(
-                _json(jobs, scan), 202, {**here, "retry-after": "1"}, "application/json"
+                jobs.describe(scan), 202, {**here, "retry-after": "1"}, "application/json"
             )
         if scan.error is not None:
             jobs.discard(scan)
             kind = scan.error["kind"]
             raise ProblemError(STATUS_OF.get(kind, 422), kind, scan.error["message"])
-        return Response(_json(jobs, scan), 200, here, "application/json")
+        return Response(jobs.describe(scan), 200, here, "application/json")
 
     return api
 
@@ -143,7 +156,7 @@ def judging(limits: Limits, models: Sequence[str]) -> APIRouter:
 )
 async def show(scan: Found, jobs: Jobs) -> Response:
     """The report is included once the status is `done`."""
-    return Response(_json(jobs, scan), media_type="application/json")
+    return Response(jobs.describe(scan), media_type="application/json")
 
 
 @router.delete(
@@ -242,12 +255,3 @@ async def _left(request: Request) -> None:
     """Returns once the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _json(jobs: ScanJobs, scan: Scan) -> bytes:
-    tree: dict[str, Any] = {"id": scan.id, "status": scan.status, "position": jobs.position(scan)}
-    tree |= {"progress": scan.progress or None, "error": scan.error}
-    body = json.dumps({key: value for key, value in tree.items() if value is not None}).encode()
-    if "report" not in scan.parts:
-        return body
-    return body[:-1] + b', "report": ' + scan.parts["report"] + b"}"  # it is JSON already
