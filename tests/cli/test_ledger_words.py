@@ -44,5 +44,5 @@ def test_sizes_and_times_are_those_that_people_use() -> None:
     }
     totals = {**ROW, "contents": 7, "bytes": 506_400, "video_s": 3.0, "gone": 0, "runs": [run]}
     words = list(ledger_lines(totals))
-    assert words[0] == "1,234,567 files, 7 different contents, 506.4 kB, 3 seconds of video"
+    assert words[0] == "1,234,567 files, 7 contents, 506.4 kB, 3 seconds of video"
     assert words[-1].startswith("run 1, 2026-11-26 14:53:31 UTC: 3 judged of in")

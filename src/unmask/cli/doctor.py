@@ -17,6 +17,7 @@ PURPOSES = {
     "openvino": "scoring by OpenVINO (--engine openvino)",
     "web": "the page and the API (unmask serve)",
     "large": "the accurate bundle (models make accurate)",
+    "links": "videos on platforms' pages (scan https://…)",
     "archive": "buckets, web listings, Parquet (scan --ledger)",
     "ray": "many machines (scan --ledger --executor ray)",
     "train": "train, evaluate and export",

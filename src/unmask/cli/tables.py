@@ -190,7 +190,7 @@ def ledger_lines(total: Mapping[str, Any]) -> Iterator[str]:
     video = f", {duration_words(total['video_s'])} of video" if total["video_s"] else ""
     gone = f"; {total['gone']:,} more are no longer there" if total["gone"] else ""
     yield (
-        f"{total['files']:,} files, {total['contents']:,} different contents,"
+        f"{total['files']:,} files, {total['contents']:,} contents,"
         f" {size_words(total['bytes'])}{video}{gone}"
     )
     for key in (*Label, "failed", "postponed", "pending"):
