@@ -356,7 +356,7 @@ def test_the_api_has_a_page(visit: Callable[..., Page], served: Served) -> None:
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="API").click()
     described = opened.value
-    expect(described.get_by_role("heading", name="POST /v1/scans")).to_be_visible()
+    expect(described.get_by_role("heading", name="POST /v1/scans", exact=True)).to_be_visible()
     paths = httpx.get(f"{served.url}openapi.json").json()["paths"]
     expect(described.locator("#operations > section")).to_have_count(
         sum(len(methods) for methods in paths.values())
