@@ -55,7 +55,7 @@ def group(folder: Path) -> Path:
     faces = [Image.open(DEMO / name).convert("RGB").resize((320, 320)) for name in names]
     sheet = Image.new("RGB", (6 * 320, 3 * 320))
     for place in range(18):
-        face = faces[2] if place % 18 in (1, 4, 7, 9, 12, 14, 17) else faces[place % 2]
+        face = faces[2] if place in (1, 4, 7, 9, 12, 14, 17) else faces[place % 2]
         sheet.paste(face, (place % 6 * 320, place // 6 * 320))
     path = folder / "eighteen people.jpg"
     sheet.save(path, quality=92)

@@ -110,12 +110,9 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def progress(total: int, *, quiet: bool = False) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what moves it on by one.
-
-    - quiet: no bar
-    """
-    if total < 2 or quiet or not sys.stderr.isatty():
+def progress(total: int) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields what moves it on by one."""
+    if total < 2 or not sys.stderr.isatty():
         yield lambda done=1: None
         return
     from rich.console import Console

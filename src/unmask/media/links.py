@@ -72,7 +72,7 @@ def fetch(url: str, into: BinaryIO, limits: LinkLimits | None = None) -> tuple[s
     """
     limits = limits or LinkLimits()
     deadline = time.monotonic() + limits.seconds
-    fetched_at = datetime.datetime.now(datetime.UTC)
+    at = _now()
     here = url
     for _ in range(MOST_REDIRECTS + 1):
         with _asked(_parts(here), limits, deadline) as answer:
@@ -85,7 +85,6 @@ def fetch(url: str, into: BinaryIO, limits: LinkLimits | None = None) -> tuple[s
                 )
             _copy(answer, into, limits, deadline)
             name = _file_name(answer.getheader("content-disposition"), here)
-            at = fetched_at.isoformat(timespec="seconds").replace("+00:00", "Z")
             return name, Fetched(url, here, at)
     raise LinkError(f"the link leads on more than {MOST_REDIRECTS} times")
 
@@ -108,7 +107,7 @@ def fetched_file(url: str, limits: LinkLimits | None = None) -> Iterator[tuple[P
     """
     limits = limits or LinkLimits()
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
-        unnamed = Path(folder) / "fetched"
+        unnamed, at = Path(folder) / "fetched", _now()
         try:
             with unnamed.open("wb") as into:
                 name, fetched = fetch(url, into, limits)
@@ -116,7 +115,8 @@ def fetched_file(url: str, limits: LinkLimits | None = None) -> Iterator[tuple[P
         except PageError:
             if limits.public_only or not platforms.can_fetch():
                 raise
-            path, fetched = platforms.fetch(url, Path(folder), limits.bytes)
+            path, page = platforms.fetch(url, Path(folder), limits.bytes)
+            fetched = Fetched(url, page, at)
         yield path, fetched
 
 
@@ -130,6 +130,10 @@ def is_public(address: str) -> bool:
         if wrapped is not None:
             return is_public(str(wrapped))
     return found.is_global and not found.is_multicast
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _parts(url: str) -> SplitResult:

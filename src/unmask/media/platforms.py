@@ -7,14 +7,12 @@ the server never uses it.
 
 from __future__ import annotations
 
-import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from unmask._internal.text import on_one_line
 from unmask.errors import LinkError
-from unmask.types import Fetched
 
 ADVICE = "For pages of platforms, install yt-dlp: the extra `links`"
 """What to do about a page that is no file."""
@@ -25,8 +23,8 @@ def can_fetch() -> bool:
     return find_spec("yt_dlp") is not None
 
 
-def fetch(url: str, folder: Path, most_bytes: int) -> tuple[Path, Fetched]:
-    """The first video of a page. Raises LinkError."""
+def fetch(url: str, folder: Path, most_bytes: int) -> tuple[Path, str]:
+    """The first video of a page, and the page's own address. Raises LinkError."""
     import yt_dlp
 
     options: Any = {
@@ -42,7 +40,6 @@ def fetch(url: str, folder: Path, most_bytes: int) -> tuple[Path, Fetched]:
         "socket_timeout": 30,
         "logger": _Silent(),
     }
-    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
         with yt_dlp.YoutubeDL(options) as downloader:
             found: Any = downloader.extract_info(url, download=True)
@@ -60,7 +57,7 @@ def fetch(url: str, folder: Path, most_bytes: int) -> tuple[Path, Fetched]:
     )
     if path is None or not path.is_file():
         raise LinkError("yt-dlp found no video on this page that is small enough")
-    return path, Fetched(url, str(found.get("webpage_url") or url), at)
+    return path, str(found.get("webpage_url") or url)
 
 
 class _Silent:

@@ -185,7 +185,8 @@ function overall() {
 }
 
 $('sort').addEventListener('change', list);
-$('csv').addEventListener('click', () => save(csv(listed().filter(item => item.state === 'done' || item.state === 'failed')), 'unmask.csv'));
+const ended = () => listed().filter(item => item.state === 'done' || item.state === 'failed');
+$('csv').addEventListener('click', () => save(csv(ended()), 'unmask.csv'));
 $('zip').addEventListener('click', async () => {
   const done = listed().filter(item => item.state === 'done');
   const [files, lost] = [[], []];
@@ -193,12 +194,12 @@ $('zip').addEventListener('click', async () => {
     $('overall-told').textContent = words.zipping(number + 1, done.length);
     try {
       for (const kind of ['html', 'json']) {
-        const data = await (await api.blob(`/v1/scans/${item.id}/report.${kind}`)).arrayBuffer();
+        const data = await (await api.report(item, kind)).arrayBuffer();
         files.push([`${String(number + 1).padStart(3, '0')}-${item.name.replaceAll('/', '_')}-report.${kind}`, new Uint8Array(data)]);
       }
     } catch { lost.push(item.name); }
   }
-  files.push(['unmask.csv', new Uint8Array(await csv(listed().filter(item => item.state === 'done' || item.state === 'failed')).arrayBuffer())]);
+  files.push(['unmask.csv', new Uint8Array(await csv(ended()).arrayBuffer())]);
   save(zip(files), 'unmask-reports.zip');
   $('overall-told').textContent = lost.length ? words.zipLost(lost.join(', ')) : words.zipped(done.length);
 });

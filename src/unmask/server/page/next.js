@@ -17,8 +17,7 @@ export function nextSteps(item, act) {
   const fetchReport = async kind => {
     told.textContent = '';
     try {
-      const added = { case_name: item.caseName ?? '', notes: item.notes ?? '' };
-      save(await api.report(item.id, kind, added), `${item.name}-report.${kind}`);
+      save(await api.report(item, kind), `${item.name}-report.${kind}`);
     } catch (error) {
       if (error instanceof api.Problem && error.status === 404) told.replaceChildren(words.forgotten, ' ', button(words.judgeAgain, () => act.again(item)));
       else told.textContent = error instanceof api.Problem ? error.message : words.away;

@@ -19,6 +19,9 @@ POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 )
 
+Kind = Literal["html", "pdf", "json"]
+"""Forms of a report."""
+
 router = APIRouter()
 
 
@@ -38,10 +41,7 @@ def _gives(kind: str) -> Responses:
 )
 async def report_json(request: Request, scan: Finished) -> Response:
     """Signed, if the server has a key."""
-    view, tree = json.loads(scan.parts["view"]), json.loads(scan.parts["report"])
-    return Response(
-        complete(tree, view, request.app.state.signing_key), media_type="application/json"
-    )
+    return await _rendered(request, scan, "json")
 
 
 @router.get(
@@ -56,10 +56,7 @@ async def report_html(request: Request, scan: Finished) -> Response:
 
     Ask for the scan with `explain` to have pictures in it.
     """
-    body = await to_thread.run_sync(html, _whole_view(scan), limiter=request.app.state.drawing)
-    return Response(
-        body, headers={"content-security-policy": POLICY}, media_type="text/html; charset=utf-8"
-    )
+    return await _rendered(request, scan, "html")
 
 
 @router.get(
@@ -71,8 +68,7 @@ async def report_html(request: Request, scan: Finished) -> Response:
 )
 async def report_pdf(request: Request, scan: Finished) -> Response:
     """PDF/UA-1, for screen readers."""
-    body = await to_thread.run_sync(pdf, _whole_view(scan), limiter=request.app.state.drawing)
-    return Response(body, media_type="application/pdf")
+    return await _rendered(request, scan, "pdf")
 
 
 @router.post(
@@ -85,24 +81,14 @@ async def report_pdf(request: Request, scan: Finished) -> Response:
 async def report_with_notes(
     request: Request,
     scan: Finished,
-    kind: Annotated[Literal["html", "pdf", "json"], Form(description="Which form of the report")],
+    kind: Annotated[Kind, Form(description="Which form of the report")],
     case_name: Annotated[str, Form(max_length=LONGEST_NAME, description="Name of your case")] = "",
     notes: Annotated[
         str, Form(max_length=LONGEST_NOTES, description="Your own words, in lines")
     ] = "",
 ) -> Response:
     """As the reports above, with the name of a case and notes. Neither is kept."""
-    case = Case(case_name, notes)
-    if kind == "json":
-        view = with_case(json.loads(scan.parts["view"]), case)
-        tree = json.loads(scan.parts["report"])
-        body = complete(tree, view, request.app.state.signing_key)
-        return Response(body, media_type="application/json")
-    view = with_case(_whole_view(scan), case)
-    make, media = (html, "text/html; charset=utf-8") if kind == "html" else (pdf, "application/pdf")
-    body = await to_thread.run_sync(make, view, limiter=request.app.state.drawing)
-    headers = {"content-security-policy": POLICY} if kind == "html" else {}
-    return Response(body, headers=headers, media_type=media)
+    return await _rendered(request, scan, kind, Case(case_name, notes))
 
 
 @router.get(
@@ -130,6 +116,21 @@ async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) ->
         raise ProblemError(404, "unknown_picture", "the report has no such picture")
     kind = name.rsplit(".", 1)[-1]
     return Response(data, media_type="image/svg+xml" if kind == "svg" else f"image/{kind}")
+
+
+async def _rendered(request: Request, scan: Scan, kind: Kind, case: Case | None = None) -> Response:
+    """The report in one of its forms; pages and PDFs are drawn in a thread."""
+    if kind == "json":
+        view, tree = json.loads(scan.parts["view"]), json.loads(scan.parts["report"])
+        body = complete(tree, with_case(view, case), request.app.state.signing_key)
+        return Response(body, media_type="application/json")
+    draw, media_type = (
+        (html, "text/html; charset=utf-8") if kind == "html" else (pdf, "application/pdf")
+    )
+    view = with_case(_whole_view(scan), case)
+    body = await to_thread.run_sync(draw, view, limiter=request.app.state.drawing)
+    headers = {"content-security-policy": POLICY} if kind == "html" else {}
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def _whole_view(scan: Scan) -> dict[str, Any]:
