@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint const
 
 PARTS := src/unmask/weights
 
-.PHONY: scan serve accurate test test-slow lint reference bench clean
+.PHONY: scan serve accurate test test-slow lint reference languages bench clean
 
 scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
@@ -27,6 +27,9 @@ lint: $(VENV)/.dev
 
 reference: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
+
+languages: $(VENV)/.dev
+	$(BIN)/python docs/languages.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(WHAT)

@@ -15,10 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 import unmask.demo
 
@@ -29,6 +30,8 @@ DEVICES: Mapping[str, Mapping[str, object]] = {
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "print": {"viewport": {"width": 800, "height": 1100}},
+    "german": {"viewport": {"width": 1280, "height": 900}, "locale": "de-DE"},
+    "spanish": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "locale": "es-ES"},
 }
 
 
@@ -93,6 +96,30 @@ def shoot(browser: Browser, url: str, out: Path, name: str, given: list[Path]) -
         context.close()
 
 
+def shoot_between(browser: Browser, url: str, out: Path, clip: Path) -> None:
+    """What is seen only for a while: sending, judging, and a result that has expired."""
+    for device, options in DEVICES.items():
+        context = browser.new_context(**options)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.clock.install()
+        page.goto(url)
+        expect(page.locator("#server[data-state=ready]")).to_be_visible(timeout=60_000)
+        # the upload waits until it is let on
+        held: list[Route] = []
+        page.route("**/v1/scans", partial(list.append, held))
+        page.locator("#files").set_input_files(str(clip))
+        expect(page.locator("#list .state")).not_to_be_empty()
+        _save(page, out / f"sending-{device}.png", as_printed=False)
+        held[0].continue_()
+        expect(page.locator(".judging .peek")).to_be_visible(timeout=60_000)
+        _save(page, out / f"judging-{device}.png", as_printed=False)
+        expect(page.locator("#list .pill")).to_have_count(1, timeout=180_000)
+        page.clock.fast_forward("11:00")
+        expect(page.locator(".result .warn").first).to_be_visible()
+        _save(page, out / f"expired-{device}.png", as_printed=device == "print")
+        context.close()
+
+
 def _save(page: Page, path: Path, *, as_printed: bool) -> None:
     if as_printed:
         page.emulate_media(media="print")
@@ -107,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--readme", action="store_true", help="also write docs/page.webp")
-    parser.add_argument("--only", nargs="*", help="states: empty, picture, real, …")
+    parser.add_argument("--only", nargs="*", help="states: empty, picture, real, …, between")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -116,6 +143,8 @@ def main() -> None:
         for name, given in files(Path(folder)).items():
             if not asked.only or name in asked.only:
                 shoot(browser, url, asked.out, name, given)
+        if not asked.only or "between" in asked.only:
+            shoot_between(browser, url, asked.out, DEMO / "5-generated.mp4")
         browser.close()
     if asked.readme:
         with Image.open(asked.out / "video-desktop.png") as whole:

@@ -20,9 +20,10 @@ from unmask.bundle.card import parse_card
 from unmask.report.case import Case, with_case
 from unmask.report.files import complete, write_report
 from unmask.report.json import to_json
+from unmask.report.method_view import NAMED_SETS, _training_sets
 from unmask.report.phrases import clip_sureness, sureness
 from unmask.report.render import html, pack, pdf, unpack
-from unmask.report.view import NAMED_SETS, _training_sets, build, command
+from unmask.report.view import build, command
 from unmask.testing import example_card
 from unmask.types import (
     Credentials,

@@ -104,6 +104,19 @@ def test_the_report_in_every_form(client: httpx.Client, portrait: bytes) -> None
     assert refused(client.get(f"{place}/pictures/none.jpeg")) == (404, "unknown_picture")
 
 
+def test_reports_in_the_language_of_the_reader(client: httpx.Client, portrait: bytes) -> None:
+    place = send(client, portrait, "face.jpg", explain="true").headers["location"]
+    wish = {"accept-language": "es-AR, en;q=0.5"}
+    assert client.get(f"{place}/view", headers=wish).json()["language"] == "es"
+    assert client.get(f"{place}/view?language=de", headers=wish).json()["language"] == "de"
+    assert client.get(f"{place}/view", headers={"accept-language": "fr"}).json()["language"] == "en"
+    assert '<html lang="es">' in client.get(f"{place}/report.html", headers=wish).text
+    assert client.get(f"{place}/report.pdf?language=de").status_code == 200
+    english, german = (client.get(f"{place}/report.json?language={c}").json() for c in ("en", "de"))
+    assert english == german
+    assert refused(client.get(f"{place}/view?language=xx")) == (422, "unknown_language")
+
+
 def test_credentials_survive_the_server(client: httpx.Client, tmp_path: Path) -> None:
     """What needs the file itself works without its name and its ending."""
     found = send(client, signed(as_bytes(picture())), "no ending").json()["report"]["provenance"]

@@ -598,3 +598,33 @@ def test_leaving_the_page_leaves_nothing_on_the_server(
     assert server.metric("unmask_kept_bytes") > 0
     page.goto("about:blank")
     eventually(page, lambda: server.metric("unmask_kept_bytes") == 0)
+
+
+def test_the_page_speaks_the_language_of_its_reader(
+    visit: Callable[..., Page], two_people: Path
+) -> None:
+    page = visit(locale="de-AT")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page.locator("#choose")).to_have_text("Dateien wählen")
+    give(page, two_people)
+    judged(page)
+    result = page.locator("#result")
+    expect(result).to_contain_text("Personen")
+    expect(result).not_to_contain_text("What this means")
+    # drawn by numbers, not by words with a comma in them
+    for zone in page.locator(".ruler .zone").all():
+        assert float(zone.get_attribute("width") or 0) > 0
+    # a switch, and what is there is said anew
+    page.locator("#language").select_option("es")
+    expect(page.locator("#choose")).to_have_text("Elegir archivos")
+    expect(result).to_contain_text("Lo que significa")
+    expect(page.locator("#list li")).to_have_count(1)
+    assert not re.search(r"\b(Was das|Personen|gefälscht|echt)\b", page.inner_text("body"))
+    with page.expect_download() as download:
+        result.get_by_role("button", name="Página web (HTML)").click()
+    assert '<html lang="es">' in download.value.path().read_text()
+    # the choice is kept
+    page.reload()
+    expect(page.locator("#choose")).to_have_text("Elegir archivos")
+    page.locator("#language").select_option("en")
+    expect(page.locator("#choose")).to_have_text("Choose files")

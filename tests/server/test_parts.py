@@ -16,6 +16,7 @@ import typer
 import unmask.server
 from unmask._internal.ipc import Message, receive, receive_async
 from unmask.cli.serve import _models
+from unmask.report.language import LANGUAGES
 from unmask.server.errors import ProblemError
 from unmask.server.middleware import Access, is_loopback
 from unmask.server.routes.scans import base_name, wants_no_answer
@@ -176,7 +177,7 @@ PAGE = Path(unmask.server.__file__).parent / "page"
 def test_the_words_of_the_page_stand_in_one_file() -> None:
     text = (PAGE / "index.html").read_text()
     body = re.sub(r"<noscript>.*?</noscript>", "", text[text.index("<body>") :], flags=re.DOTALL)
-    assert set(re.sub(r"<[^>]+>", " ", body).split()) == {"unmask", "API"}
+    assert set(re.sub(r"<[^>]+>", " ", body).split()) == {"unmask", "API", *LANGUAGES.values()}
     keys = set(re.findall(r"^  (\w+):", (PAGE / "strings.js").read_text(), flags=re.MULTILINE))
     code = "".join(path.read_text() for path in PAGE.glob("*.js") if path.name != "strings.js")
     used = set(re.findall(r"\bwords\.(\w+)", code)) | set(re.findall(r'data-words="(\w+)"', text))

@@ -14,6 +14,7 @@ import numpy as np
 
 from unmask._internal import jpeg
 from unmask._internal.resizing import scaled_down
+from unmask._internal.words import Words
 from unmask.analysis.timeline import log_odds, sigmoid
 from unmask.analysis.verdict import label_of
 from unmask.bundle import Thresholds
@@ -91,11 +92,13 @@ def _moved(patch: Patch, scale: float = 1.0, turn_deg: float = 0.0, shift: float
 
 
 PERTURBATIONS: Mapping[str, Callable[[Patch], Patch]] = {
-    "saved again (JPEG 80)": lambda patch: _saved(patch, 80),
-    "saved again (JPEG 50)": lambda patch: _saved(patch, 50),
-    "made smaller (70 %)": lambda patch: _resized(patch, 0.7),
-    "cut closer and shifted": lambda patch: _moved(patch, scale=0.95, shift=0.08),
-    "cut wider and turned": lambda patch: _moved(patch, scale=1.05, turn_deg=3.0, shift=-0.05),
+    Words("saved again (JPEG 80)"): lambda patch: _saved(patch, 80),
+    Words("saved again (JPEG 50)"): lambda patch: _saved(patch, 50),
+    Words("made smaller (70 %)"): lambda patch: _resized(patch, 0.7),
+    Words("cut closer and shifted"): lambda patch: _moved(patch, scale=0.95, shift=0.08),
+    Words("cut wider and turned"): lambda patch: _moved(
+        patch, scale=1.05, turn_deg=3.0, shift=-0.05
+    ),
 }
 
 

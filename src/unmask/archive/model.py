@@ -154,6 +154,7 @@ class ScanJob:
     - spool: folder for files of other machines while they are judged
     - documents: whether to make what `--report` writes, of files judged in full
     - prevalence: the user's share of fakes, or None
+    - language: of the reports, one of `unmask.report.language.LANGUAGES`
     - signing_key: file of the key that signs reports, or None
     - memory_bytes: that a worker may take for a file, beyond its models
     - time_s: for judging one file
@@ -164,6 +165,7 @@ class ScanJob:
     spool: Path
     documents: bool = False
     prevalence: float | None = None
+    language: str = "en"
     signing_key: Path | None = None
     memory_bytes: int = 4_000_000_000
     time_s: float = 1800.0
@@ -190,7 +192,7 @@ class ScanJob:
         )
 
 
-_PLAIN_JOB_FIELDS = ("max_pixels", "documents", "prevalence", "memory_bytes", "time_s")
+_PLAIN_JOB_FIELDS = ("max_pixels", "documents", "prevalence", "language", "memory_bytes", "time_s")
 
 
 def _pass_from_json(row: Mapping[str, Any]) -> ScanPass:

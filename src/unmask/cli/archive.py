@@ -53,6 +53,7 @@ class Asked:
     report: Path | None
     sign: Path | None
     prevalence: float | None
+    language: str
     again: str
     include: Sequence[str]
     exclude: Sequence[str]
@@ -155,6 +156,7 @@ def _job(asked: Asked, passes: dict[str, ScanPass]) -> ScanJob:
         spool=spool_of(asked.ledger),
         documents=asked.report is not None,
         prevalence=asked.prevalence,
+        language=asked.language,
         signing_key=asked.sign,
         time_s=asked.max_time,
     )

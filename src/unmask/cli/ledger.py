@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unmask.cli.output import complain, print_table, tell
+from unmask.cli.output import Language, LanguageOption, complain, print_table, tell
 
 app = typer.Typer(
     help="What an archive scan has found: summary, list, export, report.",
@@ -181,6 +181,7 @@ def report(
     model: Annotated[
         str, typer.Option(help="The bundle that judged it: the name of a shipped one, or a file.")
     ] = "default",
+    language: LanguageOption = Language.en,
 ) -> None:
     """Write the full report on one file, which is judged once more with the same bundle."""
     from unmask._internal.atomic import output_folder
@@ -191,7 +192,7 @@ def report(
     with closing(open_ledger(ledger)) as database:
         row = queries.find(database, str(ledger), file)
     result, card = rescan(row, model)
-    for path in write_report(result, card, output_folder(out)):
+    for path in write_report(result, card, output_folder(out), language=language.value):
         tell(f"written: {path}")
 
 

@@ -41,6 +41,22 @@ FramesOption = Annotated[
 ]
 
 
+class Language(StrEnum):
+    """The choices of --language."""
+
+    en = "en"
+    de = "de"
+    es = "es"
+
+
+LanguageOption = Annotated[
+    Language,
+    typer.Option(
+        help="Language of verdicts and reports; JSON stays English.", envvar="UNMASK_LANGUAGE"
+    ),
+]
+
+
 class Engine(StrEnum):
     """The choices of --engine."""
 

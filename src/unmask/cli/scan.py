@@ -21,6 +21,8 @@ from unmask.cli.output import (
     FacesOption,
     FramesOption,
     JobsOption,
+    Language,
+    LanguageOption,
     ModelOption,
     complain,
     scan_bar,
@@ -125,6 +127,7 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    language: LanguageOption = Language.en,
     jobs: JobsOption = 0,
     engine: Annotated[
         list[ScanEngine] | None,
@@ -216,6 +219,7 @@ def scan(
     some files could not be judged because of a problem with the file.
     """
     from unmask.detector import load_detector
+    from unmask.report.language import speaking
     from unmask.types import Failure
 
     if prevalence is not None and not 0 < prevalence < 1:
@@ -242,6 +246,7 @@ def scan(
                 report=report,
                 sign=sign,
                 prevalence=prevalence,
+                language=language.value,
                 again=again,
                 include=include or (),
                 exclude=exclude or (),
@@ -257,7 +262,7 @@ def scan(
             )
         )
     _require_ledger(context)
-    write = _reporter(report, sign, prevalence, case_name, notes)
+    write = _reporter(report, sign, prevalence, language.value, case_name, notes)
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
@@ -282,7 +287,7 @@ def scan(
             if bar is not None:
                 bar.advance()
             counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
-            with bar.aside() if bar is not None else nullcontext():
+            with speaking(language.value), bar.aside() if bar is not None else nullcontext():
                 show(result, as_json, prevalence, detector.bundle.card)
                 if write is not None and not isinstance(result, Failure):
                     written = write(result, detector.bundle.card)
@@ -325,16 +330,18 @@ def _require_ledger(context: typer.Context) -> None:
         raise typer.BadParameter(f"{', '.join(given)}: only possible with --ledger FILE")
 
 
-def demo() -> None:
+def demo(language: LanguageOption = Language.en) -> None:
     """Scan the sample pictures and clip that come with unmask, and say what each really is."""
     from unmask.demo import demo_media
     from unmask.detector import load_detector
+    from unmask.report.language import speaking
 
     samples = demo_media()
     detector = load_detector()
     results = detector.scan_many([sample.path for sample in samples])
     for sample, result in zip(samples, results, strict=True):
-        show(result, as_json=False, card=detector.bundle.card)
+        with speaking(language.value):
+            show(result, as_json=False, card=detector.bundle.card)
         tell(f"  truth: {sample.truth}. {sample.origin}\n")
 
 
@@ -361,7 +368,12 @@ def _expand(paths: list[str]) -> tuple[list[str | Path], list[Failure]]:
 
 
 def _reporter(
-    folder: Path | None, sign: Path | None, prevalence: float | None, case_name: str, notes: str
+    folder: Path | None,
+    sign: Path | None,
+    prevalence: float | None,
+    language: str,
+    case_name: str,
+    notes: str,
 ) -> Callable[[Report, Card], list[Path]] | None:
     """What writes the report of a file; folder and key are tried before any work is done."""
     if folder is None:
@@ -378,4 +390,5 @@ def _reporter(
         prevalence=prevalence,
         key=key,
         case=Case(case_name, notes),
+        language=language,
     )

@@ -11,18 +11,21 @@ from rich.text import Text
 
 from unmask._internal.text import valid_unicode
 from unmask._internal.units import duration_words, size_words
+from unmask._internal.words import Words
 from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
 from unmask.report.file_words import file_words
+from unmask.report.language import fixed, in_language, say, say_many
 from unmask.report.phrases import (
     CREDENTIAL_WORDS,
-    EXPLANATIONS,
     IDENTITY_UNCHECKED,
+    explanation,
     headline,
+    label_words,
     number,
 )
 from unmask.report.why import percent, why
-from unmask.types import Label, Person, Reason, Report
+from unmask.types import Label, Media, Person, Reason, Report
 
 COLOURS: dict[Label, str] = {
     Label.FAKE: "bold red",
@@ -48,62 +51,86 @@ def report_table(report: Report, card: Card, prevalence: float | None = None) ->
     table = Table(
         title=Text(printable(media.path)), title_justify="left", show_header=False, min_width=60
     )
-    table.add_column(no_wrap=True)
+    table.add_column(max_width=19)
     table.add_column()
-    label = verdict.label.replace("_", " ").upper()
+    label = label_words(verdict.label).upper()
     table.add_row(
-        "Verdict", Text.assemble((label, COLOURS[verdict.label]), f" — {headline(report)}")
+        say("Verdict"), Text.assemble((label, COLOURS[verdict.label]), f" — {headline(report)}")
     )
     # the table would break lines between a number and its sign
-    table.add_row("Why", Text(" ".join(why(report, card)).replace("\N{NO-BREAK SPACE}%", "%")))
-    table.add_row("Probability of fake", _probability(verdict.probability_fake))
+    table.add_row(say("Why"), Text(" ".join(why(report, card)).replace("\N{NO-BREAK SPACE}%", "%")))
+    table.add_row(say("Probability of fake"), _probability(verdict.probability_fake))
     if prevalence is not None and verdict.probability_fake is not None:
         known = at_prevalence(verdict.probability_fake, prevalence)
-        table.add_row("", f"{known:.3f} if {prevalence:g} of the files you check are fakes")
+        at_share = Words("{known:.3f} if {share:g} of the files you check are fakes")
+        table.add_row("", say(at_share, known=float(known), share=float(prevalence)))
     brief = [person for person in report.people if Reason.FEW_FRAMES in person.verdict.reasons]
     for person in report.people:
         if person not in brief or len(brief) == len(report.people):
-            table.add_row(f"Person {person.id}", Text.assemble(*_person(person, media.frames_read)))
+            name = say("Person {id}", id=person.id)
+            table.add_row(name, Text.assemble(*_person(person, media.frames_read)))
     if brief and len(brief) < len(report.people):
-        table.add_row("", f"and {len(brief)} more, seen too briefly to be judged")
-    length = (
-        f", {media.duration_s:.1f} s, {media.frames_read} frames checked"
-        if media.kind == "video" and media.duration_s
-        else ""
-    )
-    table.add_row("File", f"{media.kind}, {media.width}×{media.height}{length}")
+        table.add_row("", say("and {n} more, seen too briefly to be judged", n=len(brief)))
+    table.add_row(say("File"), _shape(media))
     if media.fetched is not None:
-        table.add_row("", Text(f"fetched from {media.fetched.url} at {media.fetched.at}"))
+        words = say("fetched from {url} at {time}", url=media.fetched.url, time=media.fetched.at)
+        table.add_row("", Text(words))
     for note in media.notes:
-        table.add_row("", note)
+        table.add_row("", in_language(note))
     for name, words in _provenance(report):
         table.add_row(name, Text(words))
     timing = report.timing_s
-    work = f"decode {timing.decode:.2f}, find faces {timing.find:.2f}, score {timing.score:.2f}"
-    stages = f"{work}, evidence {timing.evidence:.2f}; they overlap"
-    table.add_row("Time", f"{timing.total:.2f} s ({stages})")
+    stages = Words(
+        "{total:.2f} s (decode {decode:.2f}, find faces {find:.2f}, score {score:.2f}, evidence"
+        " {evidence:.2f}; they overlap)"
+    )
+    seconds = {
+        "total": timing.total,
+        "decode": timing.decode,
+        "find": timing.find,
+        "score": timing.score,
+        "evidence": timing.evidence,
+    }
+    table.add_row(say("Time"), say(stages, **seconds))
     table.add_row(
-        "Model", f"{report.model.name} {report.model.version}, sha-256 {report.model.sha256[:12]}…"
+        say("Model"),
+        f"{report.model.name} {report.model.version}, sha-256 {report.model.sha256[:12]}…",
     )
     return table
+
+
+def _shape(media: Media) -> str:
+    size = {"width": media.width, "height": media.height}
+    if media.kind != "video":
+        return say("picture, {width}×{height}", **size)
+    if not media.duration_s:
+        return say("video, {width}×{height}", **size)
+    return say_many(
+        "video, {width}×{height}, {seconds:.1f} s, {n} frame checked",
+        "video, {width}×{height}, {seconds:.1f} s, {n} frames checked",
+        media.frames_read,
+        seconds=float(media.duration_s),
+        **size,
+    )
 
 
 def _provenance(report: Report) -> Iterator[tuple[str, str]]:
     claims = report.provenance
     if claims.said:
         rows = file_words(claims.said, report.media.path)
-        yield "The file says", "; ".join(f"{name}: {words}" for name, words in rows)
+        yield say("The file says"), "; ".join(f"{name}: {words}" for name, words in rows)
     for words in claims.traces.values():
-        yield "", words
+        yield "", in_language(words)
     if claims.credentials.state != "absent":
-        signer = f" Signed by: {claims.credentials.signer}." if claims.credentials.signer else ""
-        yield "Credentials", CREDENTIAL_WORDS[claims.credentials.state] + signer
+        signer = claims.credentials.signer
+        signed = f" {say('Signed by')}: {signer}." if signer else ""
+        yield say("Credentials"), say(CREDENTIAL_WORDS[claims.credentials.state]) + signed
     if claims.credentials.unchecked:
-        yield "", f"Not checked: {IDENTITY_UNCHECKED}."
+        yield "", f"{say('Not checked')}: {say(IDENTITY_UNCHECKED)}."
     for words in report.contradictions:
-        yield "Contradiction", words
+        yield say("Contradiction"), in_language(words)
     for finding in report.further_findings:
-        yield finding.analyzer.capitalize(), finding.summary
+        yield finding.analyzer.capitalize(), in_language(finding.summary)
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
@@ -284,31 +311,44 @@ def _figures(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _person(person: Person, frames_read: int) -> list[str | tuple[str, str]]:
     verdict, scores = person.verdict, person.scores
-    parts: list[str | tuple[str, str]] = [(verdict.label.replace("_", " "), COLOURS[verdict.label])]
+    parts: list[str | tuple[str, str]] = [(label_words(verdict.label), COLOURS[verdict.label])]
     if verdict.probability_fake is not None:
-        parts.append(f", probability of fake {verdict.probability_fake:.3f}")
+        probability = fixed(verdict.probability_fake, 3)
+        parts.append(f", {say('probability of fake {probability}', probability=probability)}")
     if frames_read > 1:
-        first, last = scores[0].face.time_s, scores[-1].face.time_s
-        parts.append(f"; seen in {len(scores)} of {frames_read} frames, {first:.1f}–{last:.1f} s")
-        judged = sum(score.probability_fake is not None for score in scores)
-        parts += [f", judged in {judged}"] if judged < len(scores) else []
-    if Reason.FAKE_SEGMENT in verdict.reasons:
-        parts.append(
-            "; looks fake at "
-            + ", ".join(f"{s.start_s:.1f}–{s.end_s:.1f} s" for s in person.segments)
+        seen = say(
+            "seen in {seen} of {frames} frames, {start:.1f}–{end:.1f} s",
+            seen=len(scores),
+            frames=frames_read,
+            start=float(scores[0].face.time_s),
+            end=float(scores[-1].face.time_s),
         )
+        judged = sum(score.probability_fake is not None for score in scores)
+        of_them = f", {say('judged in {n}', n=judged)}" if judged < len(scores) else ""
+        parts.append(f"; {seen}{of_them}")
+    if Reason.FAKE_SEGMENT in verdict.reasons:
+        times = ", ".join(
+            f"{fixed(segment.start_s, 1)}–{fixed(segment.end_s, 1)} s"
+            for segment in person.segments
+        )
+        parts.append(f"; {say('looks fake at {times}', times=times)}")
     if person.stability:
         low, high = (end(v.probability_fake for v in person.stability) for end in (min, max))
-        parts.append(f"; {low:.3f}–{high:.3f} after small edits")
+        span = f"{fixed(low, 3)}–{fixed(high, 3)}"
+        parts.append(f"; {say('{span} after small edits', span=span)}")
     sizes = sorted({round(score.face.quality.size_px) for score in scores if score.face.quality})
-    parts += [f"; face {'–'.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} px"] if sizes else []
-    limits = [EXPLANATIONS[reason] for reason in verdict.reasons if reason not in THRESHOLD_REASONS]
+    if sizes:
+        span = "–".join(map(str, sizes[:: max(1, len(sizes) - 1)]))
+        parts.append(f"; {say('face {span} px', span=span)}")
+    limits = [explanation(reason) for reason in verdict.reasons if reason not in THRESHOLD_REASONS]
     return [*parts, *(f"; {limit}" for limit in limits)]
 
 
 def _probability(value: float | None) -> str:
     """As people read it, and exactly."""
-    return "none (nothing was judged)" if value is None else f"{percent(value)} ({value:.3f})"
+    if value is None:
+        return say("none (nothing was judged)")
+    return f"{percent(value)} ({fixed(value, 3)})"
 
 
 def printable(path: str) -> str:

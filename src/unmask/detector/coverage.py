@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from unmask._internal.words import Words
 from unmask.detector.extract import MAX_JUDGED
 from unmask.types import Media, Part, Unseen
 
@@ -21,11 +22,17 @@ def with_coverage(media: Media, *, crowded_frames: int) -> Media:
     """
     unseen = list(media.unseen)
     if media.read_share < 1:
-        note = f"only {media.read_share:.0%} of the file could be read"
+        note = Words("only {share:.0%} of the file could be read", share=media.read_share)
         unseen.append(Unseen(Part.REST, None, note))
     if crowded_frames:
-        where = "" if media.kind == "image" else f" in {crowded_frames} of its frames"
-        note = f"more than {MAX_JUDGED} faces{where}; the largest were judged"
+        most = {"most": MAX_JUDGED, "frames": crowded_frames}
+        note = (
+            Words("more than {most} faces; the largest were judged", **most)
+            if media.kind == "image"
+            else Words(
+                "more than {most} faces in {frames} of its frames; the largest were judged", **most
+            )
+        )
         unseen.append(Unseen(Part.FACES, None, note))
     notes = (*media.notes, *(one.note for one in unseen))
     return replace(media, notes=notes, unseen=tuple(unseen))

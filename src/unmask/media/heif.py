@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import ExifTags
 from PIL import Image as Pillow
 
+from unmask._internal.words import Words
 from unmask.media.base import require_pixels
 from unmask.media.broken import broken_as
 from unmask.types import Part, Unseen
@@ -70,7 +71,10 @@ def read_heif(path: Path, max_pixels: int) -> tuple[Pillow.Image, tuple[Unseen, 
     others = len(file) - 1
     if not others:
         return picture, ()
-    note = f"only the main picture was judged; {others} more in the file were not looked at"
+    note = Words(
+        "only the main picture was judged; {others} more in the file were not looked at",
+        others=others,
+    )
     return picture, (Unseen(Part.PICTURES, others, note),)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
+from unmask._internal.words import Words
 from unmask.errors import NoFramesError, TooLargeError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.broken import broken_as
@@ -89,7 +90,9 @@ def _behind_a_break(picture: Pillow.Image, path: Path) -> tuple[Unseen, ...]:
     """The frames of a GIF that a break in the file may hide."""
     if picture.format != "GIF" or not is_interrupted(path):
         return ()
-    note = "the file is damaged behind one of its frames; what follows there was not looked at"
+    note = Words(
+        "the file is damaged behind one of its frames; what follows there was not looked at"
+    )
     return (Unseen(Part.FRAMES, 1, note),)
 
 
@@ -98,14 +101,17 @@ def _further(picture: Pillow.Image, count: int) -> tuple[Unseen, ...]:
     if count < 2:
         return ()
     if picture.format != "MPO":
-        note = f"only the first of {count} pages was judged"
+        note = Words("only the first of {count} pages was judged", count=count)
         return (Unseen(Part.PAGES, count - 1, note),)
     others = sum(not _is_made_from_first(picture, number) for number in range(1, count))
     with broken_as("a broken picture"):
         picture.seek(0)
     if not others:
         return ()
-    note = f"only the first picture was judged; {others} more in the file were not looked at"
+    note = Words(
+        "only the first picture was judged; {others} more in the file were not looked at",
+        others=others,
+    )
     return (Unseen(Part.PICTURES, others, note),)
 
 
@@ -128,9 +134,10 @@ def _clip_inside(path: Path, behind: Trailing) -> tuple[Unseen, ...]:
     if behind.clip_at is None:
         return ()
     megabytes = (path.stat().st_size - behind.clip_at) / 1e6
-    note = (
-        f"the clip inside of this picture ({megabytes:.1f} MB, a motion photo) was not looked at;"
-        " save it as a file of its own to have it judged"
+    note = Words(
+        "the clip inside of this picture ({megabytes:.1f} MB, a motion photo) was not looked at;"
+        " save it as a file of its own to have it judged",
+        megabytes=megabytes,
     )
     return (Unseen(Part.CLIP, 1, note),)
 
@@ -221,7 +228,7 @@ class Animation(Closing):
         if not (yield from self._show(choose_frames(self._times, self._end, count, every_s))):
             raise NoFramesError("not one frame of the animation can be decoded")
         if self._broken:
-            note = f"{self._broken} frames could not be decoded"
+            note = Words("{broken} frames could not be decoded", broken=self._broken)
             unseen = Unseen(Part.FRAMES, self._broken, note)
             self.media = replace(self.media, unseen=(*self.media.unseen, unseen))
 

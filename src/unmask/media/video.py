@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import Colorspace
 
+from unmask._internal.words import Words
 from unmask.errors import NoFramesError, NoVideoError, UnknownFormatError
 from unmask.media.base import Closing, choose_frames, require_pixels
 from unmask.media.hdr import TRANSFERS, to_srgb
@@ -125,7 +126,11 @@ class Video(Closing):
         if not read:
             raise NoFramesError("the video has no frame that can be decoded")
         if read < (requested := len(chosen)) and self._broken:
-            note = f"{self._broken} of {requested} frames could not be decoded"
+            note = Words(
+                "{broken} of {frames} frames could not be decoded",
+                broken=self._broken,
+                frames=requested,
+            )
             unseen = Unseen(Part.FRAMES, self._broken, note)
             self.media = replace(self.media, unseen=(*self.media.unseen, unseen))
 
@@ -296,7 +301,7 @@ class Video(Closing):
     def _to_rgb(self, frame: Any) -> Image:
         """The frame as `_to_rgb`; a note says where HDR was brought to an ordinary screen."""
         name = TRANSFERS.get(frame.color_trc)
-        note = f"HDR ({name}): shown as on an ordinary screen"
+        note = Words("HDR ({name}): shown as on an ordinary screen", name=name)
         if name and note not in self.media.notes:
             self.media = replace(self.media, notes=(*self.media.notes, note))
         return _to_rgb(frame, self._shape)
@@ -368,7 +373,11 @@ def _pixel_shape(stream: Any) -> tuple[Fraction, tuple[str, ...]]:
         return shape, ()
     if shape <= 0:
         return Fraction(1), ()
-    note = f"a pixel shape of {shape.numerator}:{shape.denominator} was taken as square"
+    note = Words(
+        "a pixel shape of {across}:{down} was taken as square",
+        across=shape.numerator,
+        down=shape.denominator,
+    )
     return Fraction(1), (note,)
 
 
@@ -379,10 +388,10 @@ def _further_streams(container: Any, stream: Any) -> tuple[Unseen, ...]:
     videos = len(others) - covers
     unseen = []
     if videos:
-        note = f"only the first of {videos + 1} video streams was judged"
+        note = Words("only the first of {count} video streams was judged", count=videos + 1)
         unseen.append(Unseen(Part.STREAMS, videos, note))
     if covers:
-        note = f"attached pictures (a cover) were not looked at: {covers}"
+        note = Words("attached pictures (a cover) were not looked at: {count}", count=covers)
         unseen.append(Unseen(Part.PICTURES, covers, note))
     return tuple(unseen)
 

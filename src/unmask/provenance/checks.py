@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from unmask._internal.plugins import load_plugins
+from unmask._internal.words import Words
 from unmask.provenance.base import Check, FileUnderCheck
 from unmask.provenance.credentials import check_credentials
 from unmask.provenance.double_jpeg import check_double_jpeg
@@ -93,7 +94,7 @@ class ProvenanceAnalysis:
                 Finding(
                     analyzer="provenance",
                     code=f"credentials_{credentials.state}",
-                    summary=f"Content Credentials: {credentials.state}",
+                    summary=Words("Content Credentials: {state}", state=credentials.state),
                     points_to=Label.FAKE if credentials.ai_generated else None,
                 )
             )

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unmask._internal.words import Words
 from unmask.provenance.base import FileUnderCheck
 from unmask.types import Floats, Image, Provenance
 
@@ -41,7 +42,7 @@ def check_double_jpeg(file: FileUnderCheck) -> Provenance:
     # a step of 0 stands in broken files only
     if len(table) != 64 or min(table) < 1 or (roughness(file.image, table) or 0.0) < TWICE:
         return Provenance()
-    words = "saved as JPEG at least twice, with a lower quality before: edited, or passed on"
+    words = Words("saved as JPEG at least twice, with a lower quality before: edited, or passed on")
     return Provenance(traces={"saved_twice": words})
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from unmask._internal.words import Words
 from unmask.provenance.base import FileUnderCheck
 from unmask.provenance.tags import plain
 from unmask.types import Provenance
@@ -36,36 +37,44 @@ def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     with path.open("rb") as file:
         head = file.read(SEARCHED_BYTES)
     if match := _X264.search(head):
-        quality = f", crf {match[2].decode()}" if match[2] else f", {match[3].decode()} kbit/s"
+        quality = f"crf {match[2].decode()}" if match[2] else f"{match[3].decode()} kbit/s"
         yield (
             "encoder",
-            (
-                f"encoded with x264 (core {match[1].decode()}{quality}): typical of editing"
-                " software and social networks, not of a camera"
+            Words(
+                "encoded with x264 (core {core}, {quality}): typical of editing software and"
+                " social networks, not of a camera",
+                core=match[1].decode(),
+                quality=quality,
             ),
         )
     elif match := _X265.search(head):
         yield (
             "encoder",
-            f"encoded with x265 (build {match[1].decode()}): typical of editing software and social"
-            " networks, not of a camera",
+            Words(
+                "encoded with x265 (build {build}): typical of editing software and social"
+                " networks, not of a camera",
+                build=match[1].decode(),
+            ),
         )
     writer = tags.get("encoder", "") or tags.get("software", "")
     if _REMUXED.search(writer):
         yield (
             "written_by",
-            f"written by {plain(writer, 80)}: copied, converted or edited after it was recorded",
+            Words(
+                "written by {writer}: copied, converted or edited after it was recorded",
+                writer=plain(writer, 80),
+            ),
         )
 
 
 def _picture(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if quality := tags.get("jpeg_quality"):
-        yield "saved_by", f"saved as JPEG with tables of {quality}"
+        yield "saved_by", Words("saved as JPEG with tables of {quality}", quality=quality)
     link = re.search(r"dcterms:provenance(?:=\"|>)([^\"<]{1,300})", tags.get("xmp", ""))
     if link:
         yield (
             "credentials_elsewhere",
-            f"says that its credentials lie at {plain(link[1])}; not fetched",
+            Words("says that its credentials lie at {place}; not fetched", place=plain(link[1])),
         )
     width, height = tags.get("ExifImageWidth", ""), tags.get("ExifImageHeight", "")
     size = tags.get("stored_size", "")
@@ -77,5 +86,10 @@ def _picture(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     ):
         yield (
             "size_differs",
-            f"was {width}×{height} pixels by its tags, but has {size}: made smaller, or cut",
+            Words(
+                "was {width}×{height} pixels by its tags, but has {size}: made smaller, or cut",
+                width=width,
+                height=height,
+                size=size,
+            ),
         )

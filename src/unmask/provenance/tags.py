@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from unmask._internal.words import Words
 from unmask.provenance.base import FileUnderCheck
 from unmask.types import Provenance
 
@@ -152,26 +153,37 @@ def _traces(
             yield "generator_settings", "a ComfyUI workflow in its text"
     for key in ("Dream", "invokeai_metadata", "sd-metadata", "generation_data"):
         if tags.get(key):
-            yield "generator_settings", f"settings of an image generator in its text ({key})"
+            yield (
+                "generator_settings",
+                Words("settings of an image generator in its text ({key})", key=key),
+            )
     # comments and credits are people's words: photographs of runways and fireflies are not
     # generated
     signed = "; ".join(said.get(key, "") for key in ("software", "created_with", "edited_with"))
     credit = said.get("credit", "") + "; " + _xmp_value(xmp, "photoshop:Credit")
     if generator := GENERATORS.search(signed) or _GOOGLE.search(credit):
-        yield "generator_named", f"names a generator: {generator.group(0)}"
+        yield "generator_named", Words("names a generator: {name}", name=generator.group(0))
     if (source := said.get("digital_source_type", "")) in AI_SOURCES:
         yield (
             "digital_source_ai",
-            f"digital source type {source}: made, or in part made, by a generator",
+            Words(
+                "digital source type {source}: made, or in part made, by a generator",
+                source=source,
+            ),
         )
     if steps := len(re.findall(r"stEvt:action", xmp)):
         yield (
             "edit_history",
-            f"a history of {steps} steps"
-            + (f" with {said['edited_with']}" if "edited_with" in said else ""),
+            Words(
+                "a history of {steps} steps with {program}",
+                steps=steps,
+                program=said["edited_with"],
+            )
+            if "edited_with" in said
+            else Words("a history of {steps} steps", steps=steps),
         )
     if "DerivedFrom" in xmp:
-        yield "derived", "says that it was derived from another file"
+        yield "derived", Words("says that it was derived from another file")
     taken, saved = said.get("taken"), said.get("created")
     if taken and saved and taken != saved:
-        yield "saved_later", f"taken {taken}, written {saved}"
+        yield "saved_later", Words("taken {taken}, written {saved}", taken=taken, saved=saved)

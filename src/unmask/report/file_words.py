@@ -6,22 +6,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from unmask._internal.text import on_one_line
+from unmask._internal.words import Words
+from unmask.report.language import say
 
 NAMES: Mapping[str, str] = {
-    "place": "Place (latitude, longitude)",
-    "taken": "Taken",
-    "created": "Saved",
-    "camera": "Camera",
-    "maker": "Maker",
-    "lens": "Lens",
-    "exposure": "Exposure",
-    "created_with": "Created with",
-    "edited_with": "Edited with",
-    "software": "Software",
-    "generator": "Settings of a generator",
-    "digital_source_type": "Digital source type",
-    "credit": "Credit",
-    "comment": "Comment",
+    "place": Words("Place (latitude, longitude)"),
+    "taken": Words("Taken"),
+    "created": Words("Saved"),
+    "camera": Words("Camera"),
+    "maker": Words("Maker"),
+    "lens": Words("Lens"),
+    "exposure": Words("Exposure"),
+    "created_with": Words("Created with"),
+    "edited_with": Words("Edited with"),
+    "software": Words("Software"),
+    "generator": Words("Settings of a generator"),
+    "digital_source_type": Words("Digital source type"),
+    "credit": Words("Credit"),
+    "comment": Words("Comment"),
 }
 """What a report shows, in its order; what is not named here follows."""
 
@@ -75,9 +77,13 @@ def file_words(said: Mapping[str, str], path: str) -> Iterator[tuple[str, str]]:
     """Rows of a table: what is said, in words, and what it is."""
     for name in (*NAMES, *(other for other in said if other not in NAMES)):
         if name in said and name not in ("format", "codec"):
-            yield NAMES.get(name, name.replace("_", " ").capitalize()), on_one_line(said[name])
+            yield _name(name), on_one_line(said[name])
     if found := format_words(said, path):
-        yield "Format", found
+        yield say("Format"), found
+
+
+def _name(key: str) -> str:
+    return say(NAMES[key]) if key in NAMES else key.replace("_", " ").capitalize()
 
 
 def format_words(said: Mapping[str, str], path: str) -> str:

@@ -13,6 +13,8 @@ from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
 from unmask.report.case import Case, with_case
 from unmask.report.json import to_json
+from unmask.report.language import ENGLISH, say, speaking
+from unmask.report.people_view import Drawings
 from unmask.report.render import html, pdf
 from unmask.report.signature import sign
 from unmask.report.view import build
@@ -31,6 +33,7 @@ def write_report(
     key: Ed25519PrivateKey | None = None,
     made_on: datetime.date | None = None,
     case: Case | None = None,
+    language: str = ENGLISH,
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all.
 
@@ -38,10 +41,19 @@ def write_report(
 
     - made_on: by default today, in UTC
     - case: words of the report's maker
+    - language: of page and PDF, one of `unmask.report.language.LANGUAGES`; JSON stays English
 
     Raises OutputError.
     """
-    made = documents(report, card, prevalence=prevalence, key=key, made_on=made_on, case=case)
+    made = documents(
+        report,
+        card,
+        prevalence=prevalence,
+        key=key,
+        made_on=made_on,
+        case=case,
+        language=language,
+    )
     return [write_atomically(folder / name, content, make_folder=True) for name, content in made]
 
 
@@ -53,9 +65,10 @@ def documents(
     key: Ed25519PrivateKey | None = None,
     made_on: datetime.date | None = None,
     case: Case | None = None,
+    language: str = ENGLISH,
 ) -> Iterator[tuple[str, bytes]]:
     """The names and contents of what `write_report` writes, each made when it is asked for."""
-    view = with_case(view_of(report, card, prevalence, made_on), case)
+    view = with_case(view_of(report, card, prevalence, made_on, language), case)
     name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
     yield f"{name}.json", complete(to_json(report, prevalence), view, key)
     yield f"{name}.html", html(view)
@@ -67,13 +80,18 @@ def view_of(
     card: Card,
     prevalence: float | None = None,
     made_on: datetime.date | None = None,
+    language: str = ENGLISH,
+    drawings: Drawings | None = None,
 ) -> dict[str, Any]:
     """What a reader of the report is shown.
 
     - made_on: by default today, in UTC
+    - language: one of `unmask.report.language.LANGUAGES`
+    - drawings: pictures of this report that are drawn already; new ones are added
     """
     day = made_on or datetime.datetime.now(datetime.UTC).date()
-    return build(report, card, day, _at_prevalence(report, prevalence))
+    with speaking(language):
+        return build(report, card, day, _at_prevalence(report, prevalence), drawings)
 
 
 def complete(
@@ -93,4 +111,8 @@ def _at_prevalence(report: Report, prevalence: float | None) -> str:
     if prevalence is None or report.verdict.probability_fake is None:
         return ""
     known = at_prevalence(report.verdict.probability_fake, prevalence)
-    return f"Where {prevalence:g} of all files are fake, the probability is {known:.3f}."
+    return say(
+        "Where {share:g} of all files are fake, the probability is {known:.3f}.",
+        share=float(prevalence),
+        known=float(known),
+    )

@@ -17,15 +17,17 @@ from typing import Any
 
 from unmask.errors import OutputError
 from unmask.report.figures import fixed_colours
+from unmask.report.language import say, speaking
 from unmask.report.palette import LIGHT, stylesheet
-from unmask.report.view import Picture
+from unmask.report.people_view import Picture
 
 _TEMPLATES = "templates"
 
 
 def html(view: Mapping[str, Any]) -> bytes:
     """The page: no script, nothing fetched."""
-    return str(_template().render(**view)).encode("utf-8", "backslashreplace")
+    with speaking(view["language"]):
+        return str(_template().render(**view)).encode("utf-8", "backslashreplace")
 
 
 def pdf(view: Mapping[str, Any]) -> bytes:
@@ -39,6 +41,8 @@ def pdf(view: Mapping[str, Any]) -> bytes:
 
     tree, pictures = pack(view)
     tree["palette"] = dict(LIGHT)
+    with speaking(view["language"]):
+        tree["words"] = {sentence: say(sentence) for sentence in typst_sentences()}
     values = json.dumps(tree, ensure_ascii=False)
     made = datetime.datetime.fromisoformat(view["date"]).replace(tzinfo=datetime.UTC)
     # files in memory must be text: a picture is a list of its bytes. Nothing of it touches a disk
@@ -124,9 +128,16 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.globals["palette"] = stylesheet()
+    environment.globals["_"] = say
     environment.filters["source"] = _source
     environment.filters["drawing"] = lambda picture: picture.data.decode()
     return environment.get_template("report.html")
+
+
+def typst_sentences() -> list[str]:
+    """What the PDF's template says, in English."""
+    template = (_folder() / "report.typ").read_text(encoding="utf-8")
+    return re.findall(r'\bt\("([^"]+)"\)', template)
 
 
 def _source(picture: Picture) -> str:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FETCHED = ("Fetched from", "Which led to", "Fetched at")
-"""The facts that say where a file came from."""
+from unmask.report.language import say
 
 
 def summary(view: Mapping[str, Any]) -> str:
@@ -15,21 +14,26 @@ def summary(view: Mapping[str, Any]) -> str:
 
     - view: as `unmask.report.view.build` makes it
     """
-    digests = dict(view["digests"])
+    came_from = {say("Fetched from"), say("Which led to"), say("Fetched at")}
     lines = [
         f"{view['name']}: {view['label_words']}",
         view["headline"],
-        f"Why: {' '.join(view['reasons'])}",
+        f"{say('Why:')} {' '.join(view['reasons'])}",
     ]
     if view["percent"]:
-        lines.append(f"Probability of fake: {view['percent']} ({view['probability']})")
-        lines.append(f"That is {view['base_rates']}")
+        probability = say("Probability of fake: {probability}", probability=view["percent"])
+        lines.append(f"{probability} ({view['probability']})")
+        lines.append(say("That is {odds}", odds=view["base_rates"]))
     lines += [
-        f"Not covered: {view['not_covered']}",
-        *(f"Note: {note}." for note in view["notes"]),
-        *(f"{name}: {words}" for name, words in view["facts"] if name in FETCHED),
-        f"sha-256 of the file: {digests['file']}",
-        f"Checked by unmask {view['version']} with {view['method']['model']} on {view['date']}. A"
-        " screening aid, not proof.",
+        f"{say('Not covered:')} {view['not_covered']}",
+        *(f"{say('Note')}: {note}." for note in view["notes"]),
+        *(f"{name}: {words}" for name, words in view["facts"] if name in came_from),
+        ": ".join(view["digests"][0]),
+        say(
+            "Checked by unmask {version} with {model} on {date}. A screening aid, not proof.",
+            version=view["version"],
+            model=view["method"]["model"],
+            date=view["date"],
+        ),
     ]
     return "\n".join(re.sub(r"\.\.$", ".", line) for line in lines)

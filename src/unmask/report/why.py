@@ -17,7 +17,8 @@ from unmask.analysis.verdict import (
     suspicion,
 )
 from unmask.bundle.card import Card, Thresholds
-from unmask.report.phrases import EXPLANATIONS
+from unmask.report.language import in_language, say, say_many
+from unmask.report.phrases import explanation, label_words
 from unmask.types import Label, Person, Reason, Report, Score
 
 LARGE_FACE_PX = 120
@@ -36,7 +37,7 @@ def why(report: Report, card: Card) -> list[str]:
     said = THRESHOLD_REASONS | {Reason.NO_FACE, Reason.FAKE_SEGMENT}
     if people and people[0].stability:
         said |= {Reason.UNSTABLE}  # with its numbers
-    others = [EXPLANATIONS[reason] for reason in report.verdict.reasons if reason not in said]
+    others = [explanation(reason) for reason in report.verdict.reasons if reason not in said]
     if others:
         sentences.append(_sentence("; ".join(others)))
     sentences += _from_the_file(report)
@@ -53,9 +54,9 @@ def percent(probability: float | None) -> str:
     if probability is None:
         return ""
     if probability >= 0.995:
-        words = "more than 99 %"
+        words = say("more than 99 %")
     elif probability < 0.005:
-        words = "less than 1 %"
+        words = say("less than 1 %")
     else:
         words = f"{100 * probability:.0f} %"
     return words.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -65,20 +66,23 @@ def by_base_rate(probability: float | None) -> str:
     """What the probability comes to where fakes are rarer: a reader knows his own material."""
     if probability is None:
         return ""
-    rarer = [
-        f"{percent(at_prevalence(probability, 1 / count))} if 1 in {count} is"
-        for count in (10, 100)
-    ]
-    return f"{percent(probability)} if half of the files you check are fakes, {', '.join(rarer)}."
+    return say(
+        "{even} if half of the files you check are fakes, {tenth} if 1 in 10 is, {hundredth} if 1"
+        " in 100 is.",
+        even=percent(probability),
+        tenth=percent(at_prevalence(probability, 1 / 10)),
+        hundredth=percent(at_prevalence(probability, 1 / 100)),
+    )
 
 
 def not_covered(kind: str, card: Card) -> str:
     """What a verdict does not cover, by the kind of file and the bundle's card."""
-    beside = {
-        "image": "Only faces were checked, not the rest of the picture.",
-        "video": "Only faces were checked, not sound, speech or the rest of the picture.",
-    }[kind]
-    return " ".join([beside, *(str(limit) for limit in card.text["limits"])])
+    beside = (
+        say("Only faces were checked, not the rest of the picture.")
+        if kind == "image"
+        else say("Only faces were checked, not sound, speech or the rest of the picture.")
+    )
+    return " ".join([beside, *(say(str(limit)) for limit in card.text["limits"])])
 
 
 def _sentence(words: str) -> str:
@@ -87,8 +91,12 @@ def _sentence(words: str) -> str:
 
 def _no_face(report: Report) -> str:
     if report.media.kind == "image":
-        return "No face was found in the picture."
-    return f"No face was found in any of the {report.media.frames_read} frames that were checked."
+        return say("No face was found in the picture.")
+    return say_many(
+        "No face was found in the one frame that was checked.",
+        "No face was found in any of the {n} frames that were checked.",
+        report.media.frames_read,
+    )
 
 
 def _of_person(person: Person, report: Report, card: Card) -> Iterator[str]:
@@ -97,14 +105,17 @@ def _of_person(person: Person, report: Report, card: Card) -> Iterator[str]:
     if not judged:
         yield from _unusable(person, card)
         return
-    name = f"Person {person.id}" if len(report.people) > 1 else ""
+    name = say("Person {id}", id=person.id) if len(report.people) > 1 else ""
     thresholds = card.thresholds.over(judged_faces(person))
     yield _evidence(name, person, judged, thresholds, is_video=report.media.kind == "video")
     segment = strongest(person.segments)
     if segment is not None and segment.share < 1:
-        yield (
-            f"From {segment.start_s:.1f} to {segment.end_s:.1f} s the face looks fake"
-            f" ({percent(segment.probability_fake)} over {segment.faces} frames)."
+        yield say(
+            "From {start:.1f} to {end:.1f} s the face looks fake ({percent} over {faces} frames).",
+            start=segment.start_s,
+            end=segment.end_s,
+            percent=percent(segment.probability_fake),
+            faces=segment.faces,
         )
     if person.stability:
         yield _after_edits(person)
@@ -118,23 +129,50 @@ def _evidence(
     segment = strongest(person.segments)
     in_segment = segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons
     together = person.verdict.probability_fake or 0.0
-    real, fake = percent(thresholds.real), percent(thresholds.fake)
-    limits = {
-        Label.FAKE: f"{fake} is enough for a fake",
-        Label.REAL: f"up to {real} counts as real",
-    }.get(person.verdict.label, f"up to {real} would count as real, from {fake} on as fake")
+    limits = _limits(person.verdict.label, thresholds)
     if not is_video or len(judged) == 1:
-        return f"{name or 'The face'} scores {percent(together)}; {limits}."
-    lowest, highest = (f(judged, key=_probability) for f in (min, max))
+        scored = {"percent": percent(together), "limits": limits}
+        if name:
+            return say("{name} scores {percent}; {limits}.", name=name, **scored)
+        return say("The face scores {percent}; {limits}.", **scored)
     fakes = sum(p > 0.5 for p in probabilities)
-    points_to_fake = fakes * 2 >= len(judged)
-    count, what = (fakes, "a fake") if points_to_fake else (len(judged) - fakes, "a real face")
-    return (
-        f"{name}{': ' if name else ''}{count} of {len(judged)} frames point to {what}"
-        f" ({percent(_probability(lowest))} at {lowest.face.time_s:.1f} s to"
-        f" {percent(_probability(highest))} at {highest.face.time_s:.1f} s)"
-        + ("." if in_segment else f"; together {percent(together)}; {limits}.")
+    points = (
+        say_many(
+            "{n} of {of} frames points to a fake",
+            "{n} of {of} frames point to a fake",
+            fakes,
+            of=len(judged),
+        )
+        if fakes * 2 >= len(judged)
+        else say_many(
+            "{n} of {of} frames points to a real face",
+            "{n} of {of} frames point to a real face",
+            len(judged) - fakes,
+            of=len(judged),
+        )
     )
+    lowest, highest = (f(judged, key=_probability) for f in (min, max))
+    span = say(
+        "{lowest} at {lowest_at:.1f} s to {highest} at {highest_at:.1f} s",
+        lowest=percent(_probability(lowest)),
+        lowest_at=float(lowest.face.time_s),
+        highest=percent(_probability(highest)),
+        highest_at=float(highest.face.time_s),
+    )
+    counted = f"{name}{': ' if name else ''}{points} ({span})"
+    if in_segment:
+        return f"{counted}."
+    return f"{counted}; {say('together {percent}', percent=percent(together))}; {limits}."
+
+
+def _limits(label: Label, thresholds: Thresholds) -> str:
+    """Against what the score was held."""
+    real, fake = percent(thresholds.real), percent(thresholds.fake)
+    if label is Label.FAKE:
+        return say("{fake} is enough for a fake", fake=fake)
+    if label is Label.REAL:
+        return say("up to {real} counts as real", real=real)
+    return say("up to {real} would count as real, from {fake} on as fake", real=real, fake=fake)
 
 
 def _probability(score: Score) -> float:
@@ -147,23 +185,27 @@ def _after_edits(person: Person) -> str:
     differing = [v for v in person.stability if v.label is not person.verdict.label]
     unstable = Reason.UNSTABLE in person.verdict.reasons
     if not differing and not unstable:
-        span = " to ".join(dict.fromkeys((percent(min(values)), percent(max(values)))))
-        return f"Recompressing, resizing and cropping do not change that ({span})."
+        ends = list(dict.fromkeys((percent(min(values)), percent(max(values)))))
+        span = (
+            say("{lowest} to {highest}", lowest=ends[0], highest=ends[1]) if ends[1:] else ends[0]
+        )
+        return say("Recompressing, resizing and cropping do not change that ({span}).", span=span)
     shown = differing if not unstable else person.stability
     words = ", ".join(
-        f"{on_one_line(variant.change)}: {percent(variant.probability_fake)}"
+        f"{on_one_line(in_language(variant.change))}: {percent(variant.probability_fake)}"
         for variant in shown[:3]
     )
-    return f"Some small edits change the result ({words})."
+    return say("Some small edits change the result ({edits}).", edits=words)
 
 
 def _unusable(person: Person, card: Card) -> Iterator[str]:
     """Why no face of the person could be judged."""
     sizes = [score.face.quality.size_px for score in person.scores if score.face.quality]
     if Reason.FACE_TOO_SMALL in person.verdict.reasons and sizes:
-        yield (
-            f"The largest face is {max(sizes):.0f} pixels wide;"
-            f" {card.gates.min_size_px:.0f} are needed."
+        yield say(
+            "The largest face is {size:.0f} pixels wide; {needed:.0f} are needed.",
+            size=float(max(sizes)),
+            needed=float(card.gates.min_size_px),
         )
 
 
@@ -171,35 +213,48 @@ def _from_the_file(report: Report) -> Iterator[str]:
     """Which other findings agree with the verdict, or contradict it."""
     label = report.verdict.label
     if report.provenance.ai_generated:
-        but = "But the" if label is Label.REAL else "The"
-        yield f"{but} file itself says that a generator made it."
+        yield (
+            say("But the file itself says that a generator made it.")
+            if label is Label.REAL
+            else say("The file itself says that a generator made it.")
+        )
     for finding in report.further_findings:
-        if finding.points_to in (Label.FAKE, Label.REAL):
-            agrees = "agrees" if finding.points_to is label else f"points to {finding.points_to}"
-            yield f"Another check ({on_one_line(finding.analyzer)}) {agrees}."
+        name = on_one_line(finding.analyzer)
+        if finding.points_to is None or finding.points_to not in (Label.FAKE, Label.REAL):
+            continue
+        if finding.points_to is label:
+            yield say("Another check ({name}) agrees.", name=name)
+        else:
+            found = label_words(finding.points_to)
+            yield say("Another check ({name}) points to {verdict}.", name=name, verdict=found)
 
 
 def _what_could_decide(person: Person, report: Report) -> str:
     """What would settle an open case."""
     reasons = {*person.verdict.reasons, *report.verdict.reasons}
     if Reason.FACE_UNFAMILIAR in reasons and not judged_faces(person):
-        return (
+        return say(
             "This model cannot decide it: the face is unlike those it was trained on. Ask a person"
             " or another detector."
         )
     helpful = []
     sizes = [score.face.quality.size_px for score in person.scores if score.face.quality]
     if sizes and max(sizes) < LARGE_FACE_PX:
-        helpful.append(f"a copy in which the face is larger (here {max(sizes):.0f} pixels)")
-    if Reason.FEW_FRAMES in reasons:
-        seen = judged_faces(person)
-        frames = "one frame" if seen == 1 else f"{seen} frames"
         helpful.append(
-            f"a longer stretch (the face can be judged in {frames}; {MIN_FACES} are needed)"
+            say("a copy in which the face is larger (here {size:.0f} pixels)", size=max(sizes))
+        )
+    if Reason.FEW_FRAMES in reasons:
+        helpful.append(
+            say_many(
+                "a longer stretch (the face can be judged in one frame; {needed} are needed)",
+                "a longer stretch (the face can be judged in {n} frames; {needed} are needed)",
+                judged_faces(person),
+                needed=MIN_FACES,
+            )
         )
     if Reason.MEDIA_TRUNCATED in reasons:
-        helpful.append("the whole file")
+        helpful.append(say("the whole file"))
     if Reason.UNSTABLE in reasons or Reason.BETWEEN_THRESHOLDS in reasons:
-        helpful.append("the original file, before it was compressed or resized")
-    helpful.append("other footage of the same scene")
-    return f"What could decide it: {'; '.join(helpful)}."
+        helpful.append(say("the original file, before it was compressed or resized"))
+    helpful.append(say("other footage of the same scene"))
+    return say("What could decide it: {help}.", help="; ".join(helpful))

@@ -17,6 +17,8 @@ from unmask.detector import Detector, Progress, load_detector
 from unmask.errors import MediaError, UnmaskError
 from unmask.report import to_json
 from unmask.report.files import view_of
+from unmask.report.language import LANGUAGES
+from unmask.report.people_view import Drawings
 from unmask.report.render import pack
 from unmask.server.requests import ScanRequest, WorkerConfig
 from unmask.types import Fetched, Report
@@ -135,12 +137,20 @@ class ScanWorker:
 
 
 def _result(report: Report, detector: Detector, prevalence: float | None) -> Message:
-    """The report as JSON, and the view of it that pages and PDFs are made of, with its pictures."""
-    view, pictures = pack(view_of(report, detector.bundle.card, prevalence))
-    view["frames"] = sorted(report.pictures)
-    for number, data in report.pictures.items():
-        pictures[f"frame{number}.jpeg"] = data
-    parts = {"report": _json(to_json(report, prevalence)), "view": _json(view)}
+    """The report as JSON, and what pages and PDFs are made of.
+
+    That is its words in every language, and its pictures, which are the same in all of them.
+    """
+    parts = {"report": _json(to_json(report, prevalence))}
+    pictures = {f"frame{number}.jpeg": data for number, data in report.pictures.items()}
+    drawings = Drawings()
+    for language in LANGUAGES:
+        view, shown = pack(
+            view_of(report, detector.bundle.card, prevalence, language=language, drawings=drawings)
+        )
+        view["frames"] = sorted(report.pictures)
+        parts[f"view/{language}"] = _json(view)
+        pictures |= shown
     for name, data in pictures.items():
         parts[f"picture/{name}"] = data
     return Message("done", {"label": report.verdict.label}, parts)

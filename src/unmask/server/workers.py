@@ -251,7 +251,7 @@ def _validated(message: Message) -> Message:
     """
     if not ALLOWED_MESSAGES.get(message.kind, {""}) <= message.words.keys():
         raise ValueError(f"a worker says {message.kind!r} without its words")
-    if message.kind == "done" and not {"report", "view"} <= message.parts.keys():
+    if message.kind == "done" and not {"report", "view/en"} <= message.parts.keys():
         raise ValueError("a worker is done without a report")
     return message
 

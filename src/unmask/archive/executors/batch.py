@@ -109,7 +109,11 @@ class BatchScanner:
         from unmask.report.files import documents
 
         return documents(
-            report, detector.bundle.card, prevalence=self._job.prevalence, key=self._key
+            report,
+            detector.bundle.card,
+            prevalence=self._job.prevalence,
+            key=self._key,
+            language=self._job.language,
         )
 
     def _load(self, scan_pass: ScanPass, scorers: Mapping[str, Scorer] | None) -> Detector:

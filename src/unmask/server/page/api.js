@@ -1,4 +1,6 @@
 // The server, as the page calls it. Errors are Problem (the server said no) or TypeError (nobody answered).
+import { language } from './language.js';
+
 export class Problem extends Error {
   constructor(status, kind, message, retry) {
     super(message);
@@ -8,7 +10,7 @@ export class Problem extends Error {
 
 let key = '';
 export function useKey(text) { key = text.trim(); }
-const headers = () => (key ? { authorization: `Bearer ${key}` } : {});
+const headers = () => ({ 'accept-language': language(), ...(key && { authorization: `Bearer ${key}` }) });
 
 function problem(status, text, retry) {
   let error = {};

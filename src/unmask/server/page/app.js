@@ -2,12 +2,24 @@
 import * as api from './api.js';
 import { zip } from './binary.js';
 import { $, h } from './dom.js';
+import { keep, speak, wished } from './language.js';
 import { failed, pill, result, waiting } from './result.js';
 import { csv, save } from './save.js';
-import { words } from './strings.js';
+import { translate, words } from './strings.js';
 import { Visit } from './visit.js';
 
-for (const element of document.querySelectorAll('[data-words]')) element.textContent = words[element.dataset.words];
+// ---- the language
+
+const languages = $('language');
+
+async function speakIn(code) {
+  await speak(code).catch(() => {}); // without the server the page stays in English
+  languages.value = document.documentElement.lang;
+  translate();
+  for (const element of document.querySelectorAll('[data-words]')) element.textContent = words[element.dataset.words];
+}
+
+await speakIn(wished([...languages.options].map(({ value }) => value)));
 
 const visit = new Visit();
 const act = {
@@ -222,6 +234,16 @@ function draw(anew = false) {
   shown = { kind, ...(looked.state === 'done' ? result(looked, act) : kind === 'failed' ? { element: failed(looked, act) } : waiting(looked, act)) };
   $('result').replaceChildren(shown.element);
 }
+
+languages.addEventListener('change', async () => {
+  keep(languages.value);
+  await speakIn(languages.value);
+  await Promise.all([greet(), visit.translate()]);
+  for (const { element } of entries.values()) element.remove();
+  entries.clear();
+  list();
+  draw(true);
+});
 
 const say = text => { $('live').textContent = text; };
 

@@ -95,7 +95,7 @@ function verdict({ name, view, report }) {
 }
 
 function scale(p, view) {
-  const [real, fake] = [Number(view.real_threshold), Number(view.fake_threshold)];
+  const [real, fake] = [view.thresholds.real, view.thresholds.fake];
   const x = value => 1000 * value;
   const zone = (name, from, to) => s('rect', { class: `zone ${name}`, x: x(from), width: x(to - from), y: 0, height: 14 });
   const needle = h('span', { class: 'needle' });
@@ -121,8 +121,8 @@ class Evidence {
       .filter(person => person.faces.some(face => face.probability_fake !== null)).slice(0, SHOWN_LANES);
     if (moments.video && moments.all.length > 1 && lanes.length) {
       const limits = {
-        fake: { p: Number(view.fake_threshold), words: words.limitFake(view.fake_percent) },
-        real: { p: Number(view.real_threshold), words: words.limitReal(view.real_percent) },
+        fake: { p: view.thresholds.fake, words: words.limitFake(view.fake_percent) },
+        real: { p: view.thresholds.real, words: words.limitReal(view.real_percent) },
       };
       const portraits = new Map(view.people.filter(person => person.faces.length).map(({ id, faces }) => [id, pictures.load(faces[0].picture.file)]));
       this.timeline = new Timeline(moments, limits, lanes, portraits);
@@ -150,10 +150,10 @@ class Evidence {
     const both = this.stage.snapshot();
     if (!both) return;
     const { moment } = this.stage.now();
-    const time = this.moments.video ? (moment?.time ?? this.stage.time).toFixed(2) : null;
-    const text = [time && words.frameOf(name, time), view.summary].filter(Boolean).join('\n');
-    const file = `${name.replace(/\.[^.]*$/, '')}${time ? `-${time}s` : ''}-unmask.png`;
-    lookCloser({ ...both, name: file, title: time ? words.frameOf(name, time) : name, text });
+    const time = this.moments.video ? moment?.time ?? this.stage.time : null;
+    const text = [time !== null && words.frameOf(name, time), view.summary].filter(Boolean).join('\n');
+    const file = `${name.replace(/\.[^.]*$/, '')}${time === null ? '' : `-${time.toFixed(2)}s`}-unmask.png`;
+    lookCloser({ ...both, name: file, title: time !== null ? words.frameOf(name, time) : name, text });
   }
 
   #moved() {
@@ -193,7 +193,7 @@ function peopleCards(item, people, evidence, pictures) {
         h('div', { class: 'looks' }, person.faces.map(face => look(face, evidence, pictures))),
         person.reasons.length > 0 && h('p', { class: 'small' }, `${words.sentence(person.reasons.join('; '))}`),
         person.seen && h('p', { class: 'small soft' }, words.sentence(person.seen)),
-        person.segments.map(text => h('p', { class: 'small' }, `${words.looksFake(text)}.`)),
+        person.segments.map(text => h('p', { class: 'small' }, text)),
         evidence?.moments.video && found && toVideo(item, found, evidence)));
   });
   const title = people.length > 1 ? words.people : words.faceOverTime;
@@ -204,7 +204,7 @@ function peopleCards(item, people, evidence, pictures) {
 
 // one of the strongest, the middle and the weakest of a person's faces
 function look(face, evidence, pictures) {
-  const caption = [face.role && words.sentence(face.role).slice(0, -1), face.role ? `${face.percent}, ${face.time_s.toFixed(1)} s` : face.percent];
+  const caption = [face.role && words.sentence(face.role).slice(0, -1), face.role ? `${face.percent}, ${words.at(face.time_s)}` : face.percent];
   const picture = pictures.portrait(face.picture);
   const shown = evidence?.moments.video
     ? h('button', { type: 'button', class: 'look', onclick: () => evidence.seek(face.time_s), 'aria-label': `${words.showFrame}: ${caption.filter(Boolean).join(', ')}` }, picture)
@@ -226,7 +226,7 @@ function toVideo(item, person, evidence) {
 function sureness(view) {
   const tested = view.people.filter(person => person.stability.length);
   return h('section', { class: 'panel' }, h('h3', {}, words.sure), view.sureness && h('p', {}, view.sureness),
-    tested.map(person => [h('h4', {}, `${words.person(person.id)}: ${words.stability.toLowerCase()}`),
+    tested.map(person => [h('h4', {}, `${words.person(person.id)}: ${words.stability}`),
       h('p', { class: 'small' }, person.unstable ? words.unstable : words.stable),
       table(words.changes, person.stability.map(([change, p, mark, label]) => [change, p, `${mark} ${label}`]))]),
     h('details', {}, h('summary', {}, words.limits), h('p', { class: 'small' }, view.method.intended_use), h('ul', { class: 'small' }, view.method.limits.map(text => h('li', {}, text)))),
@@ -239,5 +239,5 @@ function provenance(view) {
     view.ai_generated && h('p', {}, h('strong', {}, words.saysGenerated)),
     h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words), rows.length > 0 && table(null, rows),
     h('details', {}, h('summary', {}, words.file), table(null, [...view.facts, ...view.notes.map(text => [words.note, text]), [words.model, view.method.model],
-      ...view.digests.map(([name, digest]) => [words.digest(name), h('code', {}, digest)])])));
+      ...view.digests.map(([name, digest]) => [name, h('code', {}, digest)])])));
 }

@@ -24,8 +24,8 @@ export async function faceSheet(place, item, person, moments, seek) {
       const arrived = happens(video, 'seeked');
       video.currentTime = face.time_s + moments.half; // the middle of the frame
       await arrived;
-      list.append(h('li', {}, h('button', { type: 'button', class: 'look', onclick: () => seek(face.time_s), 'aria-label': words.dot(person.id, face.time_s.toFixed(2), said(face)) }, cut(video, face, item.report.media)),
-        h('span', { class: 'small soft' }, `${face.time_s.toFixed(1)} s`, h('br', {}), said(face))));
+      list.append(h('li', {}, h('button', { type: 'button', class: 'look', onclick: () => seek(face.time_s), 'aria-label': words.dot(person.id, face.time_s, said(face)) }, cut(video, face, item.report.media)),
+        h('span', { class: 'small soft' }, words.at(face.time_s), h('br', {}), said(face))));
     }
   } catch {
     place.replaceChildren(h('p', { class: 'small soft' }, words.noSheet));

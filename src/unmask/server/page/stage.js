@@ -1,6 +1,7 @@
 // The picture or the player, with what was found drawn over it.
 import { h } from './dom.js';
 import { drawHeat } from './heat.js';
+import { fixed } from './language.js';
 import { words } from './strings.js';
 
 export const MARKS = { fake: '▲', real: '●', inconclusive: '◆', not_applicable: '○' };
@@ -121,7 +122,7 @@ export class Stage extends EventTarget {
     context.setLineDash([]);
     const p = face.probability_fake;
     const room = (x1 - x0) / pixel > 60; // in a crowd the numbers would hide the faces
-    const text = `${MARKS[label]} ${face.person.id}${exact && room && p !== null ? ` · ${p.toFixed(2)}` : ''}`;
+    const text = `${MARKS[label]} ${face.person.id}${exact && room && p !== null ? ` · ${fixed(p, 2)}` : ''}`;
     context.font = `600 ${13 * pixel}px system-ui, sans-serif`;
     const wide = context.measureText(text).width + 12 * pixel;
     const top = Math.max(y0 - 22 * pixel, 0);

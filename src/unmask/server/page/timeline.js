@@ -1,6 +1,7 @@
 // The probability over time, a lane for each person; a slider for the keyboard.
 import { h, s } from './dom.js';
 import { MARKS } from './stage.js';
+import { fixed } from './language.js';
 import { words } from './strings.js';
 
 const [LEFT, FOOT] = [92, 24];
@@ -60,13 +61,13 @@ export class Timeline extends EventTarget {
       course.length > 1 && s('polygon', { class: 'band', points: [...points(m => m.ci95[1]), ...points(m => m.ci95[0]).reverse()].join(' ') }),
       course.length > 1 && s('polyline', { class: 'course', points: points(m => m.probability_fake).join(' ') }),
       spots.map(face => s('circle', { class: 'dot', cx: this.#x(face.time_s), cy: y(face.probability_fake), r: 4 },
-        s('title', {}, words.dot(person.id, face.time_s.toFixed(2), words.percent(face.probability_fake))))));
+        s('title', {}, words.dot(person.id, face.time_s, words.percent(face.probability_fake))))));
   }
 
   #ticks() {
     const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600].find(size => this.duration / size <= this.width / 80) ?? 3600;
     return Array.from({ length: Math.floor(this.duration / step) + 1 }, (_, i) => +(i * step).toFixed(3))
-      .map(time => s('text', { class: 'tick', x: this.#x(time), y: this.height - 6, 'text-anchor': 'middle' }, words.at(time)));
+      .map(time => s('text', { class: 'tick', x: this.#x(time), y: this.height - 6, 'text-anchor': 'middle' }, words.tick(time)));
   }
 
   #go(moment) { if (moment) this.dispatchEvent(new CustomEvent('seek', { detail: moment.time })); }
@@ -93,8 +94,8 @@ export class Timeline extends EventTarget {
     this.head.setAttribute('x1', this.#x(time));
     this.head.setAttribute('x2', this.#x(time));
     const faces = this.moments.at(time).faces;
-    const said = faces.map(face => words.faceHere(face.person.id, face.probability_fake?.toFixed(2) ?? words.notJudged)).join('; ');
+    const said = faces.map(face => words.faceHere(face.person.id, face.probability_fake === null ? words.notJudged : fixed(face.probability_fake, 2))).join('; ');
     this.element.setAttribute('aria-valuenow', time.toFixed(2));
-    this.element.setAttribute('aria-valuetext', words.moment(time.toFixed(1), said || words.noFaceHere));
+    this.element.setAttribute('aria-valuetext', words.moment(time, said || words.noFaceHere));
   }
 }

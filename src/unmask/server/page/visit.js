@@ -136,6 +136,14 @@ export class Visit extends EventTarget {
     this.#expire(item, item.id);
   }
 
+  // the results in the language that the page speaks now; one that the server no longer has stays as it is
+  async translate() {
+    await Promise.all(this.items.filter(item => item.state === 'done').map(async item => {
+      const view = await api.json(`/v1/scans/${item.id}/view`).catch(() => item.view);
+      Object.assign(item, { view, note: view.label_words });
+    }));
+  }
+
   // the server deletes results after a while: a warning comes before that, and a word when it has happened
   #expire(item, id) {
     const keep = this.limits?.keep_s ?? 600;

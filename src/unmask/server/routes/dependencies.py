@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Query, Request
 
+from unmask.report.language import LANGUAGES, best_of
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan, ScanJobs, Status
 from unmask.server.schema import ProblemShape
@@ -62,3 +63,21 @@ def _finished(scan: Found) -> Scan:
 
 
 Finished: TypeAlias = Annotated[Scan, Depends(_finished)]
+
+
+def _reader(
+    language: Annotated[
+        str | None, Query(description=f"Of the words: {', '.join(LANGUAGES)}", max_length=10)
+    ] = None,
+    accept_language: Annotated[
+        str | None, Header(description="Where `language` is not given: the reader's wishes")
+    ] = None,
+) -> str:
+    if language is not None and language not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise ProblemError(422, "unknown_language", f"the languages are {known}")
+    return language or best_of(accept_language)
+
+
+Reader: TypeAlias = Annotated[str, Depends(_reader)]
+"""The language that an answer is written in."""

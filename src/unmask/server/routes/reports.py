@@ -13,7 +13,7 @@ from unmask.report.files import complete
 from unmask.report.render import html, pdf, unpack
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan
-from unmask.server.routes.dependencies import UNKNOWN, Finished, Responses, problem
+from unmask.server.routes.dependencies import UNKNOWN, Finished, Reader, Responses, problem
 
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
@@ -39,9 +39,9 @@ def _gives(kind: str) -> Responses:
     summary="The report, as `unmask scan --report` writes it",
     responses=_gives("application/json"),
 )
-async def report_json(request: Request, scan: Finished) -> Response:
+async def report_json(request: Request, scan: Finished, language: Reader) -> Response:
     """Signed, if the server has a key."""
-    return await _rendered(request, scan, "json")
+    return await _rendered(request, scan, language, "json")
 
 
 @router.get(
@@ -51,12 +51,12 @@ async def report_json(request: Request, scan: Finished) -> Response:
     response_class=Response,
     responses=_gives("text/html"),
 )
-async def report_html(request: Request, scan: Finished) -> Response:
+async def report_html(request: Request, scan: Finished, language: Reader) -> Response:
     """Complete in itself: it can be stored and passed on.
 
     Ask for the scan with `explain` to have pictures in it.
     """
-    return await _rendered(request, scan, "html")
+    return await _rendered(request, scan, language, "html")
 
 
 @router.get(
@@ -66,9 +66,9 @@ async def report_html(request: Request, scan: Finished) -> Response:
     response_class=Response,
     responses=_gives("application/pdf"),
 )
-async def report_pdf(request: Request, scan: Finished) -> Response:
+async def report_pdf(request: Request, scan: Finished, language: Reader) -> Response:
     """PDF/UA-1, for screen readers."""
-    return await _rendered(request, scan, "pdf")
+    return await _rendered(request, scan, language, "pdf")
 
 
 @router.post(
@@ -81,6 +81,7 @@ async def report_pdf(request: Request, scan: Finished) -> Response:
 async def report_with_notes(
     request: Request,
     scan: Finished,
+    language: Reader,
     kind: Annotated[Kind, Form(description="Which form of the report")],
     case_name: Annotated[str, Form(max_length=LONGEST_NAME, description="Name of your case")] = "",
     notes: Annotated[
@@ -88,7 +89,7 @@ async def report_with_notes(
     ] = "",
 ) -> Response:
     """As the reports above, with the name of a case and notes. Neither is kept."""
-    return await _rendered(request, scan, kind, Case(case_name, notes))
+    return await _rendered(request, scan, language, kind, Case(case_name, notes))
 
 
 @router.get(
@@ -97,9 +98,9 @@ async def report_with_notes(
     summary="The report in words, with the names of its pictures",
     responses=_gives("application/json"),
 )
-async def view(scan: Finished) -> Response:
+async def view(scan: Finished, language: Reader) -> Response:
     """What the page and the PDF are made of: for other pages."""
-    return Response(scan.parts["view"], media_type="application/json")
+    return Response(scan.parts[f"view/{language}"], media_type="application/json")
 
 
 @router.get(
@@ -118,26 +119,28 @@ async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) ->
     return Response(data, media_type="image/svg+xml" if kind == "svg" else f"image/{kind}")
 
 
-async def _rendered(request: Request, scan: Scan, kind: Kind, case: Case | None = None) -> Response:
+async def _rendered(
+    request: Request, scan: Scan, language: str, kind: Kind, case: Case | None = None
+) -> Response:
     """The report in one of its forms; pages and PDFs are drawn in a thread."""
     if kind == "json":
-        view, tree = json.loads(scan.parts["view"]), json.loads(scan.parts["report"])
+        view, tree = json.loads(scan.parts[f"view/{language}"]), json.loads(scan.parts["report"])
         body = complete(tree, with_case(view, case), request.app.state.signing_key)
         return Response(body, media_type="application/json")
     draw, media_type = (
         (html, "text/html; charset=utf-8") if kind == "html" else (pdf, "application/pdf")
     )
-    view = with_case(_whole_view(scan), case)
+    view = with_case(_whole_view(scan, language), case)
     body = await to_thread.run_sync(draw, view, limiter=request.app.state.drawing)
     headers = {"content-security-policy": POLICY} if kind == "html" else {}
     return Response(body, headers=headers, media_type=media_type)
 
 
-def _whole_view(scan: Scan) -> dict[str, Any]:
+def _whole_view(scan: Scan, language: str) -> dict[str, Any]:
     """The view with its pictures put back."""
     pictures = {
         name.removeprefix("picture/"): data
         for name, data in scan.parts.items()
         if name.startswith("picture/")
     }
-    return unpack(json.loads(scan.parts["view"]), pictures)
+    return unpack(json.loads(scan.parts[f"view/{language}"]), pictures)
