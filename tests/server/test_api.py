@@ -20,6 +20,7 @@ from helpers.clips import write_sound, write_video
 from helpers.provenance_files import as_bytes, picture, signed
 from helpers.serving import TINY, Served
 from unmask._internal import jpeg
+from unmask.analysis.verdict import at_prevalence
 from unmask.detector import load_detector
 from unmask.report import to_json
 from unmask.server.schema import ScanShape
@@ -115,6 +116,20 @@ def test_reports_in_the_language_of_the_reader(client: httpx.Client, portrait: b
     english, german = (client.get(f"{place}/report.json?language={c}").json() for c in ("en", "de"))
     assert english == german
     assert refused(client.get(f"{place}/view?language=xx")) == (422, "unknown_language")
+
+
+def test_a_report_for_the_readers_share_of_fakes(client: httpx.Client, portrait: bytes) -> None:
+    place = send(client, portrait, "face.jpg").headers["location"]
+    plain = client.get(f"{place}/report.json").json()["verdict"]
+    asked = {"kind": "json", "prevalence": "0.01"}
+    verdict = client.post(f"{place}/report", data=asked).json()["verdict"]
+    assert verdict["prevalence"] == 0.01
+    known = at_prevalence(plain["probability_fake"], 0.01)
+    assert verdict["probability_fake_at_prevalence"] == pytest.approx(known, abs=1e-3)
+    page = client.post(f"{place}/report", data={**asked, "kind": "html"}).text
+    assert f"Where 0.01 of all files are fake, the probability is {known:.3f}." in page
+    assert client.post(f"{place}/report", data={**asked, "prevalence": "1"}).status_code == 422
+    assert "prevalence" not in client.get(f"{place}/report.json").json()["verdict"]
 
 
 def test_credentials_survive_the_server(client: httpx.Client, tmp_path: Path) -> None:

@@ -600,6 +600,24 @@ def test_leaving_the_page_leaves_nothing_on_the_server(
     eventually(page, lambda: server.metric("unmask_kept_bytes") == 0)
 
 
+def test_the_share_of_fakes_that_only_the_reader_knows(
+    visit: Callable[..., Page], demo: Path
+) -> None:
+    page = visit()
+    give(page, demo / "2-generated.jpg", demo / "1-photograph.jpg")
+    judged(page, 2)
+    asked = page.get_by_label("How common are fakes")
+    asked.select_option("1 in 100")
+    told = page.locator(".base-rate strong")
+    expect(told).to_have_text(re.compile(r"^(more|less)?.*%$"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Web page (HTML)").click()
+    assert "Where 0.01 of all files are fake" in download.value.path().read_text()
+    # it holds for the other files of the visit too
+    page.locator("#list li button").nth(1).click()
+    expect(page.get_by_label("How common are fakes")).to_have_value("0.01")
+
+
 def test_the_page_speaks_the_language_of_its_reader(
     visit: Callable[..., Page], two_people: Path
 ) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask._internal.atomic import write_atomically
-from unmask.analysis.verdict import at_prevalence
 from unmask.bundle.card import Card
 from unmask.report.case import Case, with_case
 from unmask.report.json import to_json
-from unmask.report.language import ENGLISH, say, speaking
+from unmask.report.language import ENGLISH, speaking
 from unmask.report.people_view import Drawings
 from unmask.report.render import html, pdf
 from unmask.report.signature import sign
 from unmask.report.view import build
+from unmask.report.why import at_share
 from unmask.types import Report
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def view_of(
     """
     day = made_on or datetime.datetime.now(datetime.UTC).date()
     with speaking(language):
-        return build(report, card, day, _at_prevalence(report, prevalence), drawings)
+        return build(
+            report, card, day, at_share(report.verdict.probability_fake, prevalence), drawings
+        )
 
 
 def complete(
@@ -105,14 +107,3 @@ def complete(
     if key is not None:
         whole = sign(whole, key)
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _at_prevalence(report: Report, prevalence: float | None) -> str:
-    if prevalence is None or report.verdict.probability_fake is None:
-        return ""
-    known = at_prevalence(report.verdict.probability_fake, prevalence)
-    return say(
-        "Where {share:g} of all files are fake, the probability is {known:.3f}.",
-        share=float(prevalence),
-        known=float(known),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 from unmask._internal.text import valid_unicode
@@ -151,6 +152,20 @@ def _verdict(verdict: Verdict) -> VerdictJson:
         "probability_fake": _rounded_or_none(verdict.probability_fake),
         "reasons": list(verdict.reasons),
     }
+
+
+def with_prevalence(tree: Mapping[str, Any], prevalence: float) -> dict[str, Any]:
+    """A report's JSON for a reader who knows how common fakes are in what he checks.
+
+    - prevalence: their share, 0–1
+    """
+    probability = tree["verdict"]["probability_fake"]
+    there = None if probability is None else at_prevalence(probability, prevalence)
+    known = {
+        "prevalence": prevalence,
+        "probability_fake_at_prevalence": _rounded_or_none(there),
+    }
+    return {**tree, "verdict": {**tree["verdict"], **known}}
 
 
 def _verdict_at(verdict: Verdict, prevalence: float | None) -> VerdictJson:

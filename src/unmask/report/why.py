@@ -75,6 +75,20 @@ def by_base_rate(probability: float | None) -> str:
     )
 
 
+def at_share(probability: float | None, prevalence: float | None) -> str:
+    """The probability where the reader knows how common fakes are in what he checks.
+
+    - prevalence: their share, 0–1; without it, nothing is said
+    """
+    if probability is None or prevalence is None:
+        return ""
+    return say(
+        "Where {share:g} of all files are fake, the probability is {known:.3f}.",
+        share=float(prevalence),
+        known=float(at_prevalence(probability, prevalence)),
+    )
+
+
 def not_covered(kind: str, card: Card) -> str:
     """What a verdict does not cover, by the kind of file and the bundle's card."""
     beside = (

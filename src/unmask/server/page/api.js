@@ -27,9 +27,9 @@ async function ask(path, options = {}) {
 export const json = async path => (await ask(path)).json();
 export const blob = async path => (await ask(path)).blob();
 // with the words that the page's reader has added
-export async function report({ id, caseName = '', notes = '' }, kind) {
+export async function report({ id, caseName = '', notes = '' }, kind, prevalence) {
   const form = new FormData();
-  for (const [name, value] of Object.entries({ kind, case_name: caseName, notes })) form.append(name, value);
+  for (const [name, value] of Object.entries({ kind, case_name: caseName, notes, ...(prevalence && { prevalence }) })) form.append(name, value);
   return (await ask(`/v1/scans/${id}/report`, { method: 'POST', body: form })).blob();
 }
 export const forget = id => ask(`/v1/scans/${id}`, { method: 'DELETE', keepalive: true }).catch(() => {});

@@ -3,6 +3,7 @@ import * as api from './api.js';
 import { zip } from './binary.js';
 import { $, h } from './dom.js';
 import { keep, speak, wished } from './language.js';
+import { share } from './prevalence.js';
 import { failed, pill, result, waiting } from './result.js';
 import { csv, save } from './save.js';
 import { translate, words } from './strings.js';
@@ -206,7 +207,7 @@ $('zip').addEventListener('click', async () => {
     $('overall-told').textContent = words.zipping(number + 1, done.length);
     try {
       for (const kind of ['html', 'json']) {
-        const data = await (await api.report(item, kind)).arrayBuffer();
+        const data = await (await api.report(item, kind, share.value)).arrayBuffer();
         files.push([`${String(number + 1).padStart(3, '0')}-${item.name.replaceAll('/', '_')}-report.${kind}`, new Uint8Array(data)]);
       }
     } catch { lost.push(item.name); }

@@ -2,6 +2,7 @@
 import * as api from './api.js';
 import { h } from './dom.js';
 import { copy, save } from './save.js';
+import { share } from './prevalence.js';
 import { words } from './strings.js';
 
 const button = (text, onclick, kind = '') => h('button', { type: 'button', class: kind, onclick }, text);
@@ -17,7 +18,7 @@ export function nextSteps(item, act) {
   const fetchReport = async kind => {
     told.textContent = '';
     try {
-      save(await api.report(item, kind), `${item.name}-report.${kind}`);
+      save(await api.report(item, kind, share.value), `${item.name}-report.${kind}`);
     } catch (error) {
       if (error instanceof api.Problem && error.status === 404) told.replaceChildren(words.forgotten, ' ', button(words.judgeAgain, () => act.again(item)));
       else told.textContent = error instanceof api.Problem ? error.message : words.away;

@@ -5,6 +5,7 @@ import { lookCloser } from './closer.js';
 import { Moments } from './moments.js';
 import { faceSheet, MOST_FACES } from './sheet.js';
 import { MARKS, Stage } from './stage.js';
+import { baseRate } from './prevalence.js';
 import { words } from './strings.js';
 import { Timeline } from './timeline.js';
 
@@ -90,7 +91,8 @@ function verdict({ name, view, report }) {
     h('p', {}, h('strong', {}, `${words.why}: `), view.reasons.join(' ')),
     p === null ? h('p', {}, words.noProbability) : [
       scale(p, view),
-      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.percent}`), ` — ${view.base_rates} ${view.sureness} ${view.prevalence}`)],
+      h('p', { class: 'small' }, h('strong', {}, `${words.probability}: ${view.percent}`), ` — ${view.base_rates} ${view.sureness} ${view.prevalence}`),
+      baseRate(p)],
     h('p', { class: 'soft small' }, h('strong', {}, `${words.notCovered}: `), view.not_covered));
 }
 

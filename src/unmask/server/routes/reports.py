@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -10,7 +11,10 @@ from fastapi import APIRouter, Form, Path, Request, Response
 
 from unmask.report.case import LONGEST_NAME, LONGEST_NOTES, Case, with_case
 from unmask.report.files import complete
+from unmask.report.json import with_prevalence
+from unmask.report.language import speaking
 from unmask.report.render import html, pdf, unpack
+from unmask.report.why import at_share
 from unmask.server.errors import ProblemError
 from unmask.server.jobs import Scan
 from unmask.server.routes.dependencies import UNKNOWN, Finished, Reader, Responses, problem
@@ -18,6 +22,21 @@ from unmask.server.routes.dependencies import UNKNOWN, Finished, Reader, Respons
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What only the reader of a report knows.
+
+    - case: his words
+    - prevalence: the share of fakes in what he checks, 0–1, or None
+    """
+
+    case: Case | None = None
+    prevalence: float | None = None
+
+
+NOTHING = Own()
 
 Kind = Literal["html", "pdf", "json"]
 """Forms of a report."""
@@ -74,7 +93,7 @@ async def report_pdf(request: Request, scan: Finished, language: Reader) -> Resp
 @router.post(
     "/v1/scans/{scan_id}/report",
     operation_id="make_report",
-    summary="A report with your own words in it",
+    summary="A report with your own words, and your share of fakes",
     response_class=Response,
     responses=_gives("text/html"),
 )
@@ -87,9 +106,13 @@ async def report_with_notes(
     notes: Annotated[
         str, Form(max_length=LONGEST_NOTES, description="Your own words, in lines")
     ] = "",
+    prevalence: Annotated[
+        float | None, Form(gt=0, lt=1, description="Prior share of fakes in your material")
+    ] = None,
 ) -> Response:
-    """As the reports above, with the name of a case and notes. Neither is kept."""
-    return await _rendered(request, scan, language, kind, Case(case_name, notes))
+    """As the reports above, with what only you know. Nothing of it is kept."""
+    own = Own(Case(case_name, notes), prevalence)
+    return await _rendered(request, scan, language, kind, own)
 
 
 @router.get(
@@ -120,17 +143,24 @@ async def picture(scan: Finished, name: Annotated[str, Path(max_length=100)]) ->
 
 
 async def _rendered(
-    request: Request, scan: Scan, language: str, kind: Kind, case: Case | None = None
+    request: Request, scan: Scan, language: str, kind: Kind, own: Own = NOTHING
 ) -> Response:
     """The report in one of its forms; pages and PDFs are drawn in a thread."""
+    tree = json.loads(scan.parts["report"])
+    if own.prevalence is not None:
+        tree = with_prevalence(tree, own.prevalence)
     if kind == "json":
-        view, tree = json.loads(scan.parts[f"view/{language}"]), json.loads(scan.parts["report"])
-        body = complete(tree, with_case(view, case), request.app.state.signing_key)
+        view = with_case(json.loads(scan.parts[f"view/{language}"]), own.case)
+        body = complete(tree, view, request.app.state.signing_key)
         return Response(body, media_type="application/json")
     draw, media_type = (
         (html, "text/html; charset=utf-8") if kind == "html" else (pdf, "application/pdf")
     )
-    view = with_case(_whole_view(scan, language), case)
+    view = with_case(_whole_view(scan, language), own.case)
+    if own.prevalence is not None:
+        with speaking(language):
+            known = at_share(tree["verdict"]["probability_fake"], own.prevalence)
+        view["prevalence"] = known
     body = await to_thread.run_sync(draw, view, limiter=request.app.state.drawing)
     headers = {"content-security-policy": POLICY} if kind == "html" else {}
     return Response(body, headers=headers, media_type=media_type)
