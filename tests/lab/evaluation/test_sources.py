@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from unmask.lab.data.manifest import Item
-from unmask.lab.evaluation.sources import SMALLEST, by_source, summary
+from unmask.lab.evaluation.sources import SMALLEST, by_method, by_source, summary
 
 
 def rows(name: str, label: int, count: int) -> list[Item]:
@@ -46,3 +48,20 @@ def test_a_source_without_an_opposite_has_no_auc() -> None:
     (only,) = by_source(rows("gan", 1, 3), np.full(3, 0.5), real_threshold=0.2, fake_threshold=0.8)
     assert (only.auc_mean, only.auc_lowest, only.against) == (None, None, "")
     assert summary([only]) == {}
+
+
+def test_each_method_against_all_real_faces_by_hand() -> None:
+    fakes = [
+        *(replace(item, method="swap") for item in rows("a", 1, 2)),
+        *(replace(item, method="gan") for item in rows("b", 1, 2)),
+        *rows("c", 1, 1),
+    ]
+    scores = np.array([0.9, 0.5, 0.1, np.nan, 0.95, 0.3, 0.6])
+    swap, unnamed, gan = sorted(
+        by_method([*fakes, *rows("d", 0, 2)], scores, real_threshold=0.2, fake_threshold=0.8),
+        key=lambda row: ["swap", "not named", "gan"].index(row["method"]),
+    )
+    assert (swap["n"], gan["n"], unnamed["n"]) == (2, 1, 1)
+    assert (swap["auc"], gan["auc"], unnamed["auc"]) == (0.75, 0.0, 1.0)
+    assert (swap["found"], swap["undecided"], swap["missed"]) == (0.5, 0.5, 0.0)
+    assert (gan["found"], gan["missed"]) == (0.0, 1.0)

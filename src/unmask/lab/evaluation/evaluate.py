@@ -17,7 +17,7 @@ from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array, by_video, delong, summarise
 from unmask.lab.evaluation.results import write_comparison, write_evaluation
-from unmask.lab.evaluation.sources import by_source, summary
+from unmask.lab.evaluation.sources import by_method, by_source, summary
 from unmask.types import Failure, Report
 
 
@@ -141,6 +141,7 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
             "sha256": detector.bundle.id.sha256,
         },
         "fake_threshold": threshold,
+        "real_threshold": thresholds.real,
         **figures(np.arange(len(items)), labels, scores.probabilities),
     }
     if len(set(sets.tolist())) > 2:
@@ -152,6 +153,14 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
         )
         result["sources"] = [one.row() for one in figures_by_source]
         result["sources_summary"] = summary(figures_by_source)
+    methods = by_method(
+        items,
+        scores.probabilities,
+        real_threshold=thresholds.real,
+        fake_threshold=threshold,
+    )
+    if len(methods) > 1:
+        result["methods"] = methods
     if scores.verdicts:
         result["verdicts"] = count_verdicts(items, scores.verdicts)
     videos = np.array([f"{item.dataset} {item.name}" for item in items])

@@ -52,19 +52,25 @@ def plot_sources(figures: Sequence[SourceFigures]) -> Figure:
     return figure
 
 
-def plot_roc(curves: Curves) -> Figure:
-    """ROC of each set or model."""
+Thresholds = tuple[float, float]
+"""At and below the first a face is called real, at and above the second fake."""
+
+
+def plot_roc(curves: Curves, thresholds: Thresholds | None = None) -> Figure:
+    """ROC of each set or model; a ring marks where the threshold for fake lies on it."""
     figure, axes = _square("False alarms: share of real called fake", "Share of fakes found")
     for number, (name, (labels, probabilities)) in enumerate(curves.items()):
         fpr, tpr, _ = sk.roc_curve(labels, probabilities)
         axes.plot(fpr, tpr, label=f"{name}, AUC {sk.auc(fpr, tpr):.3f}", **_style(number))
+        if thresholds is not None:
+            _mark(axes, *_at_threshold(labels, probabilities, thresholds[1]), number)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="guessing")
     axes.legend(loc="lower right", frameon=False, fontsize=8)
     return figure
 
 
-def plot_precision_recall(curves: Curves) -> Figure:
-    """Precision over recall of the fakes."""
+def plot_precision_recall(curves: Curves, thresholds: Thresholds | None = None) -> Figure:
+    """Precision over recall of the fakes; a ring marks the threshold for fake."""
     figure, axes = _square(
         "Recall: share of fakes found", "Precision: share of fakes among what is called fake"
     )
@@ -77,13 +83,19 @@ def plot_precision_recall(curves: Curves) -> Figure:
             label=f"{name}, AP {ap:.3f} (guessing: {np.mean(labels):.3f})",
             **_style(number),
         )
+        if thresholds is not None and (called := probabilities >= thresholds[1]).any():
+            found = float(np.mean(called[labels == 1]))
+            _mark(axes, found, float(np.mean(labels[called])), number)
     if curves:
         axes.legend(loc="lower left", frameon=False, fontsize=8)
     return figure
 
 
-def plot_det(curves: Curves) -> Figure:
-    """Misses over false alarms, both on normal-deviate scales (Martin et al., Eurospeech 1997)."""
+def plot_det(curves: Curves, thresholds: Thresholds | None = None) -> Figure:
+    """Misses over false alarms, both on normal-deviate scales (Martin et al., Eurospeech 1997).
+
+    A ring marks the threshold for fake.
+    """
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot(
         xlabel="False alarms: real called fake", ylabel="Misses: fakes not found", aspect="equal"
@@ -96,6 +108,10 @@ def plot_det(curves: Curves) -> Figure:
             label=name,
             **_style(number),
         )
+        if thresholds is not None:
+            alarms, found = _at_threshold(labels, probabilities, thresholds[1])
+            place = norm.ppf(np.clip([alarms, 1 - found], 1e-3, 1 - 1e-3))
+            _mark(axes, float(place[0]), float(place[1]), number)
     for axis, bound in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
         axis.set_ticks(norm.ppf(ticks), [f"{tick:.1%}" for tick in ticks])
         bound(norm.ppf(0.0009), norm.ppf(0.96))
@@ -106,7 +122,10 @@ def plot_det(curves: Curves) -> Figure:
 
 
 def plot_reliability(curves: Curves, bins: int = 10) -> Figure:
-    """Share of fakes over probability of fake, real and fake weighing the same."""
+    """Share of fakes over probability of fake, real and fake weighing the same.
+
+    The bars at the foot say how many faces each point stands for.
+    """
     figure, axes = _square("Probability of fake", "Share of fakes (both classes weighing the same)")
     for number, (name, (labels, probabilities)) in enumerate(curves.items()):
         weights = 1 / np.bincount(labels, minlength=2)[labels]
@@ -116,8 +135,36 @@ def plot_reliability(curves: Curves, bins: int = 10) -> Figure:
         shares = np.bincount(place, weights * labels, bins)[kept] / mass[kept]
         means = np.bincount(place, weights * probabilities, bins)[kept] / mass[kept]
         axes.plot(means, shares, marker="o", markersize=4, label=name, **_style(number))
+    counts = np.histogram(
+        np.concatenate([p for _, p in curves.values()] or [np.empty(0)]), bins, (0, 1)
+    )[0]
+    for place, count in enumerate(counts):
+        middle = (place + 0.5) / bins
+        axes.bar(middle, 0.12 * count / max(1, counts.max()), 0.9 / bins, color="0.85", zorder=0)
+        axes.annotate(f"{count:,}", (middle, 0.01), ha="center", fontsize=6, color="0.35")
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfect")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return figure
+
+
+def plot_scores(
+    labels: Array, probabilities: Array, thresholds: Thresholds | None = None
+) -> Figure:
+    """How the probabilities of real and of fake faces are spread, and where the thresholds lie."""
+    figure = plot_by_class(probabilities, labels, "Probability of fake")
+    axes = figure.axes[0]
+    for threshold, word in zip(thresholds or (), ("real", "fake"), strict=False):
+        axes.axvline(threshold, color="0.35", linestyle="--")
+        axes.annotate(
+            f" {word} {threshold:.2f}",
+            (threshold, 0.97),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            ha="left" if word == "fake" else "right",
+            fontsize=8,
+        )
+    axes.legend(frameon=False)
     return figure
 
 
@@ -347,6 +394,17 @@ def write_plot(figure: Figure, path: Path) -> None:
 def data_uri(content: bytes, kind: str = "image/png") -> str:
     """A picture as part of a page."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _at_threshold(labels: Array, probabilities: Array, threshold: float) -> tuple[float, float]:
+    """False alarms and fakes found, as shares of their classes."""
+    called = probabilities >= threshold
+    return float(np.mean(called[labels == 0])), float(np.mean(called[labels == 1]))
+
+
+def _mark(axes: Any, x: float, y: float, number: int) -> None:
+    colour = COLOURS[number % len(COLOURS)]
+    axes.plot([x], [y], "o", markersize=9, markerfacecolor="none", color=colour, zorder=5)
 
 
 def _style(number: int) -> dict[str, Any]:

@@ -18,15 +18,50 @@ from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.plots import (
     Curves,
     Figure,
+    Thresholds,
     data_uri,
     plot_det,
     plot_precision_recall,
     plot_reliability,
     plot_risk_coverage,
     plot_roc,
+    plot_scores,
     png,
 )
+from unmask.lab.evaluation.worst import worst_errors
 from unmask.report.phrases import number
+
+PLOTS = {
+    "scores": (
+        "How the scores are spread",
+        "The less the two classes overlap, the better. Between the dashed lines the card's"
+        " thresholds leave a face undecided.",
+    ),
+    "roc": (
+        "Fakes found, and at what price",
+        "Each point is a threshold. The ring is the card's own; the nearer to the upper left, the"
+        " better.",
+    ),
+    "precision_recall": (
+        "How far 'fake' can be believed",
+        "Precision holds for this mixture of real and fake only: where fakes are rarer, it is"
+        " lower.",
+    ),
+    "det": (
+        "The same, with the small rates large",
+        "Both axes are stretched so that rates of a per cent can be read; lower left is better.",
+    ),
+    "reliability": (
+        "Are probabilities what they say?",
+        "On the dotted line, of faces at 70 % seven in ten are fake. Bars: how many faces lie"
+        " there.",
+    ),
+    "risk_coverage": (
+        "What deciding less would win",
+        "From the surest face on: how many of the decided are wrong, when so many are decided.",
+    ),
+}
+"""Titles of the plots, and how they are read."""
 
 LEVELS = {"": "rows", "by_video": "videos", "by_face": "faces"}
 CELLS = {
@@ -59,6 +94,23 @@ FIGURES = {
 }
 """The figures of a table, one a line, and how they are called there."""
 
+MEANINGS = {
+    "coverage": "the share of rows that could be judged",
+    "AUC": "how often a fake scores higher than a real face drawn beside it; 0.5 is guessing",
+    "AP": "average precision: the area under the precision–recall curve",
+    "EER": "the rate at which false alarms and misses are equal",
+    "majority-class baseline": "the accuracy of always giving the more frequent answer",
+    "balanced accuracy": "the mean of the shares of real and of fake faces that are right",
+    "fakes found at 1 % false alarms": "the threshold is set on these very rows",
+    "real called fake at the card's threshold": "the threshold that a scan uses",
+    "errors among the decided": "of faces beyond one of the card's thresholds",
+    "area under the risk–coverage curve": "errors, averaged over all shares decided; low is good",
+    "log loss": "punishes being sure and wrong; 0.693 is guessing",
+    "Brier": "the mean squared distance of probability and truth; 0.25 is guessing",
+    "ECE": "how far probabilities are from the shares of fakes that they promise; low is good",
+}
+"""What the figures mean, for those whose names do not say it."""
+
 
 def write_evaluation(
     out: Path,
@@ -86,10 +138,17 @@ def write_evaluation(
             "fault": list(faults),
         }
     )
-    plots = {name: png(figure) for name, figure in _plots(set_curves(items, scores)).items()}
+    thresholds = (metrics["real_threshold"], metrics["fake_threshold"])
+    figures = _plots(set_curves(items, scores), thresholds)
+    judged = ~np.isnan(scores)
+    labels = np.array([item.label for item in items])[judged]
+    figures = {"scores": plot_scores(labels, scores[judged], thresholds), **figures}
+    plots = {name: png(figure) for name, figure in figures.items()}
     tables = [_table(title, rows) for title, rows in _levels(metrics)]
     if "sources" in metrics:
-        tables.insert(0, sources_table(metrics["sources"]))
+        tables.append(sources_table(metrics["sources"]))
+    if "methods" in metrics:
+        tables.append(methods_table(metrics["methods"]))
     if "verdicts" in metrics:
         tables.insert(0, _verdict_table(metrics["verdicts"]))
     model = f"{metrics['model']['name']} {metrics['model']['version']}"
@@ -108,8 +167,10 @@ def write_evaluation(
             tables=tables,
             metrics=metrics,
             confusions=list(_confusions(metrics)),
-            plots=_uris(plots),
+            plots=_shown(plots),
             pairs=[],
+            meanings=MEANINGS,
+            errors=worst_errors(items, scores),
         )
 
 
@@ -166,36 +227,45 @@ def write_comparison(
             tables=tables,
             metrics=None,
             confusions=[],
-            plots=_uris(plots),
+            plots=_shown(plots),
             pairs=tests,
+            meanings=MEANINGS,
+            errors=[],
         )
 
 
 def set_curves(items: Sequence[Item], scores: Array) -> Curves:
-    """Labels and probabilities of each data set with both classes, judged rows only."""
+    """Labels and probabilities of each data set with both classes, judged rows only.
+
+    All together, where no data set has both.
+    """
     sets = np.array([item.dataset for item in items])
     labels = np.array([item.label for item in items], int)
     judged = ~np.isnan(scores)
     rows = {name: np.flatnonzero((sets == name) & judged) for name in sorted(set(sets))}
-    return {
+    curves = {
         name: (labels[r], scores[r])
         for name, r in rows.items()
         if len(set(labels[r].tolist())) == 2
     }
+    if not curves and len(set(labels[judged].tolist())) == 2:
+        return {"all together": (labels[judged], scores[judged])}
+    return curves
 
 
-def _plots(curves: Curves) -> dict[str, Figure]:
+def _plots(curves: Curves, thresholds: Thresholds | None = None) -> dict[str, Figure]:
     return {
-        "roc": plot_roc(curves),
-        "precision_recall": plot_precision_recall(curves),
-        "det": plot_det(curves),
+        "roc": plot_roc(curves, thresholds),
+        "precision_recall": plot_precision_recall(curves, thresholds),
+        "det": plot_det(curves, thresholds),
         "reliability": plot_reliability(curves),
         "risk_coverage": plot_risk_coverage(curves),
     }
 
 
-def _uris(plots: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: data_uri(content) for name, content in plots.items()}
+def _shown(plots: Mapping[str, bytes]) -> list[tuple[str, str, str]]:
+    """Title, how it is read, and picture of each plot, for a page."""
+    return [(*PLOTS[name], data_uri(content)) for name, content in plots.items()]
 
 
 def _levels(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping[str, Any]]]]:
@@ -206,7 +276,7 @@ def _levels(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping
             rows = dict(part["datasets"])
             yield (
                 f"By {word.removesuffix('s')}",
-                rows if len(rows) == 1 else rows | {"overall": part["overall"]},
+                rows if len(rows) == 1 else {"overall": part["overall"], **rows},
             )
 
 
@@ -234,6 +304,23 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 row["against"] or "–",
                 f"{row['wrong']:.1%}",
                 f"{row['undecided']:.1%}",
+            ]
+            for row in rows
+        ],
+    }
+
+
+def methods_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of `by_method` as a table: title, head, rows of words."""
+    return {
+        "title": "By method of forgery, each against all real faces",
+        "head": ["method", "faces", "AUC", "called fake", "inconclusive", "called real"],
+        "rows": [
+            [
+                row["method"],
+                f"{row['n']:,}",
+                number(row["auc"]),
+                *(f"{row[key]:.1%}" for key in ("found", "undecided", "missed")),
             ]
             for row in rows
         ],

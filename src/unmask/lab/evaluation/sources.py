@@ -48,6 +48,36 @@ class SourceFigures:
         return asdict(self) | {"label": "fake" if self.label else "real"}
 
 
+def by_method(
+    items: Sequence[Item], scores: Array, *, real_threshold: float, fake_threshold: float
+) -> list[dict[str, Any]]:
+    """How each method of forgery is recognised against all real faces, the worst first.
+
+    - scores: of the items, NaN where nothing was judged
+    - real_threshold, fake_threshold: at and below, at and above which a verdict is given
+    """
+    judged = ~np.isnan(scores)
+    labels = np.array([item.label for item in items])
+    methods = np.array([item.method or "not named" for item in items])
+    real = scores[judged & (labels == 0)]
+    rows = []
+    for method in sorted(set(methods[judged & (labels == 1)].tolist())):
+        own = scores[judged & (labels == 1) & (methods == method)]
+        found = float(np.mean(own >= fake_threshold))
+        missed = float(np.mean(own <= real_threshold))
+        rows.append(
+            {
+                "method": method,
+                "n": len(own),
+                "auc": _auc(own, real) if len(real) else None,
+                "found": found,
+                "undecided": 1 - found - missed,
+                "missed": missed,
+            }
+        )
+    return sorted(rows, key=lambda row: (row["auc"] is not None, row["auc"]))
+
+
 def by_source(
     items: Sequence[Item],
     scores: Array,
