@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,39 @@ def test_the_page_speaks_in_words(ledger: Path, tmp_path: Path) -> None:
     assert "the score lies between the thresholds for real and fake" in page
     assert not re.findall(r"<td>[^<]*\b[a-z]+_[a-z_]+", page)  # no codes
     assert "0.0 GB" not in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
+def test_thumbnails_when_they_are_asked_for(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    media, ledger = tmp_path / "media", tmp_path / "a.ledger"
+    media.mkdir()
+    for name in ("2-generated.jpg", "5-generated.mp4"):
+        (media / name).write_bytes((demo / name).read_bytes())
+    (media / "broken.jpg").write_bytes(b"no picture")
+    scan = ["scan", str(media), "--ledger", str(ledger), "--model", str(tiny_bundle)]
+    export = ["ledger", "export", str(ledger), "--out", str(tmp_path / "page.html")]
+    for command in (scan, export):
+        subprocess.run([sys.executable, "-m", "unmask", *command], capture_output=True, check=False)
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        page.on("console", lambda line: faults.append(line.text))
+        page.goto((tmp_path / "page.html").as_uri())
+        expect(page.locator(".thumb")).to_have_count(0)
+        page.get_by_label("Show pictures").check()
+        expect(page.locator("img.thumb, video.thumb")).to_have_count(2)
+        page.wait_for_function("document.querySelector('img.thumb').naturalWidth > 0")
+        page.wait_for_function("document.querySelector('video.thumb').videoWidth > 0")
+        page.get_by_label("Show pictures").uncheck()
+        expect(page.locator(".thumb")).to_have_count(0)
+        browser.close()
+    assert not [fault for fault in faults if "Content Security" in fault]
 
 
 @pytest.mark.slow

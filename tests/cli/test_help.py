@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from unmask.cli import app, examples
+from unmask.cli.help import in_plain_words
 
 LINES = [
     line.strip()
@@ -39,3 +41,19 @@ def test_each_recipe_has_a_line() -> None:
     lines = CliRunner().invoke(app, ["recipes", "list"]).stdout.splitlines()
     assert len(lines) > 10
     assert all(re.match(r"[\w-]+ {2,}[A-Z].{20,}\.$", line) for line in lines), lines
+
+
+def test_kinds_of_values_are_words_that_people_say() -> None:
+    def helps(command: Any, path: str) -> Iterator[str]:
+        context = command.make_context(path, [], resilient_parsing=True)
+        yield command.get_help(context)
+        for name, below in getattr(command, "commands", {}).items():
+            yield from helps(below, f"{path} {name}")
+
+    texts = list(helps(in_plain_words(typer.main.get_command(app)), "unmask"))
+    assert len(texts) > 25
+    everything = "\n".join(texts)
+    assert not re.findall(r"<[^>\n]+>|\blist\[|\bint range\b", everything)
+    assert re.search(r"--frames NUMBER\b", everything)
+    assert re.search(r"--include TEXT…", everything)
+    assert re.search(r"--language en\|de\|es", everything)

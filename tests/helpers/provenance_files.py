@@ -77,7 +77,11 @@ def signer_parts() -> tuple[bytes, bytes]:
 def signed(
     data: bytes, mime: str = "image/jpeg", source: str = "digitalCapture", **more: Any
 ) -> bytes:
-    """The file with Content Credentials; source: IPTC digital source type of `created`."""
+    """The file with Content Credentials.
+
+    - source: IPTC digital source type of `created`
+    - more: `assertions`; `edited`, if the file, signed before, is signed again as cropped
+    """
     import c2pa
 
     chain, key = signer_parts()
@@ -96,5 +100,13 @@ def signed(
         ],
     }
     out = io.BytesIO()
-    c2pa.Builder(manifest).sign(c2pa.Signer.from_info(info), mime, io.BytesIO(data), out)
+    builder = c2pa.Builder(manifest)
+    if more.get("edited"):  # the library names the file as its parent, and adds `opened`
+        manifest["assertions"] = [
+            {"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.cropped"}]}}
+        ]
+        manifest["claim_generator_info"] = [{"name": "test_editor"}]
+        builder = c2pa.Builder(manifest)
+        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+    builder.sign(c2pa.Signer.from_info(info), mime, io.BytesIO(data), out)
     return out.getvalue()

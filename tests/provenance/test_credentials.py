@@ -6,7 +6,8 @@ import pytest
 
 from helpers.provenance_files import as_bytes, picture, signed
 from unmask.provenance import credentials as module
-from unmask.provenance.credentials import parse, read_credentials
+from unmask.provenance.credentials import MOST_STEPS, parse, read_credentials
+from unmask.report.credential_words import chain
 from unmask.types import Credentials
 
 
@@ -125,3 +126,29 @@ def test_an_identity_that_cannot_be_looked_up_makes_nothing_invalid() -> None:
     # a signature of the identity that does not fit is a fault
     store["validation_status"] = [{"code": "cawg.ica.signature_mismatch"}]
     assert parse(store).state == "invalid"
+
+
+def test_the_history_of_a_picture_that_was_edited_and_signed_again(tmp_path: Path) -> None:
+    """What was generated stays so when an editor, who says nothing of it, signs it too."""
+    generated = signed(as_bytes(picture()), source="trainedAlgorithmicMedia")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(signed(generated, edited=True))
+    found = read_credentials(path)
+    assert found.state == "valid"
+    assert [step.actions[0] for step in found.history] == ["c2pa.created", "c2pa.opened"]
+    assert found.generator == "test_editor"
+    assert found.ai_generated
+    assert found.source == "trainedAlgorithmicMedia"
+    first, second = chain(found)
+    assert first.startswith("created, made by an AI generator (trainedAlgorithmicMedia); with")
+    assert second.startswith("opened, cropped; with test_editor; signed by Signer")
+
+
+def test_a_manifest_that_is_its_own_parent_ends() -> None:
+    loop = {
+        "ingredients": [{"relationship": "parentOf", "active_manifest": "a"}],
+        "claim_generator": "made up",
+    }
+    found = parse({"active_manifest": "a", "manifests": {"a": loop}})
+    assert len(found.history) == MOST_STEPS
+    assert next(chain(found)) == "signed; with made up; signed by an unnamed signer"

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from unmask.cli import catalogue, data, examples, ledger, report, scan, serve, training
+from unmask.cli.help import in_plain_words
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
 
@@ -94,7 +95,8 @@ def main() -> None:
     # what Pillow has to say of a broken file does not name it, and stands in the report
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        code = app(standalone_mode=False) or DONE
+        command = in_plain_words(typer.main.get_command(app))
+        code = command(standalone_mode=False) or DONE
         sys.stdout.flush()
     except typer.Exit as error:
         code = error.exit_code

@@ -17,10 +17,13 @@ from typing import Any
 
 from unmask.provenance.base import FileUnderCheck
 from unmask.provenance.tags import AI_SOURCES, plain
-from unmask.types import Credentials, CredentialsState, Provenance
+from unmask.types import Credentials, CredentialsState, Provenance, SignedStep
 
 MAX_MANIFEST_BYTES = 8_000_000
 """Of a manifest as JSON; a larger one is called unreadable."""
+
+MOST_STEPS = 20
+"""Of a file's history; a manifest may name itself as its parent."""
 
 _CHANGED = ("Hash.mismatch", "hashedURI.mismatch", "claimSignature.mismatch")
 _NO_MATTER = ("signingCredential.untrusted", "signingCredential.ocsp")
@@ -99,6 +102,47 @@ def parse(store: Mapping[str, Any]) -> Credentials:
         state = "tampered"
     elif problems:
         state = "invalid"
+    history = _history(store, manifest)
+    own = history[-1]
+    # a picture that was generated, and then edited by somebody who signed too, stays generated
+    generated = next((step.source for step in history if step.source in AI_SOURCES), "")
+    signature = manifest.get("signature_info") or {}
+    return Credentials(
+        state=state,
+        signer=own.signer,
+        issuer=plain(str(signature.get("issuer") or ""), 200),
+        generator=own.generator,
+        signed_at=own.signed_at,
+        actions=own.actions,
+        source=generated or own.source,
+        ai_generated=bool(generated),
+        problems=problems,
+        unchecked=unchecked,
+        history=history,
+    )
+
+
+def _history(store: Mapping[str, Any], active: Mapping[str, Any]) -> tuple[SignedStep, ...]:
+    """The active manifest and the parents that it was made from, the oldest first."""
+    steps = [_step(active)]
+    manifests, manifest = store["manifests"], active
+    while len(steps) < MOST_STEPS:
+        parent = next(
+            (
+                manifests.get(ingredient.get("active_manifest"))
+                for ingredient in manifest.get("ingredients") or ()
+                if isinstance(ingredient, dict) and ingredient.get("relationship") == "parentOf"
+            ),
+            None,
+        )
+        if not isinstance(parent, dict):
+            break
+        steps.append(_step(parent))
+        manifest = parent
+    return tuple(reversed(steps))
+
+
+def _step(manifest: Mapping[str, Any]) -> SignedStep:
     signature = manifest.get("signature_info") or {}
     actions = list(_actions(manifest))
     sources = [
@@ -107,17 +151,12 @@ def parse(store: Mapping[str, Any]) -> Credentials:
         if "digitalSourceType" in action
     ]
     source = next((name for name in sources if name in AI_SOURCES), sources[0] if sources else "")
-    return Credentials(
-        state=state,
+    return SignedStep(
         signer=plain(str(signature.get("common_name") or ""), 200),
-        issuer=plain(str(signature.get("issuer") or ""), 200),
         generator=plain("; ".join(_generators(manifest)), 200),
         signed_at=plain(str(signature.get("time") or ""), 40),
         actions=tuple(plain(str(action.get("action", "")), 80) for action in actions)[:20],
         source=plain(source, 80),
-        ai_generated=source in AI_SOURCES,
-        problems=problems,
-        unchecked=unchecked,
     )
 
 

@@ -302,6 +302,16 @@ def _credentials(credentials: Credentials) -> CredentialsJson:
         "ai_generated": credentials.ai_generated,
         "problems": [valid_unicode(problem) for problem in credentials.problems],
         "unchecked": [valid_unicode(code) for code in credentials.unchecked],
+        "history": [
+            {
+                "signer": valid_unicode(step.signer),
+                "generator": valid_unicode(step.generator),
+                "signed_at": valid_unicode(step.signed_at),
+                "actions": [valid_unicode(action) for action in step.actions],
+                "digital_source_type": valid_unicode(step.source),
+            }
+            for step in credentials.history
+        ],
     }
 
 

@@ -221,6 +221,16 @@ class ModelJson(TypedDict):
     sha256: Annotated[str, Doc("of the bundle's file")]
 
 
+class SignedStepJson(TypedDict):
+    """One manifest in the history of a file."""
+
+    signer: str
+    generator: str
+    signed_at: str
+    actions: list[str]
+    digital_source_type: str
+
+
 class CredentialsJson(TypedDict, total=False):
     """Content Credentials (C2PA); no list of trusted signers is used."""
 
@@ -243,6 +253,9 @@ class CredentialsJson(TypedDict, total=False):
     problems: Annotated[list[str], Doc("codes of the C2PA specification")]
     unchecked: Annotated[
         list[str], Doc("codes of what could not be checked offline: an identity in it (CAWG)")
+    ]
+    history: Annotated[
+        list[SignedStepJson], Doc("the manifests from the oldest parent to the active one")
     ]
 
 

@@ -13,6 +13,7 @@ import unmask
 from unmask._internal.text import on_one_line
 from unmask.analysis.verdict import judged_faces, suspicion
 from unmask.bundle.card import Card, Thresholds
+from unmask.report.credential_words import chain, source_words
 from unmask.report.file_words import file_words
 from unmask.report.json import settings_json
 from unmask.report.language import fixed, in_language, language, say, say_many
@@ -203,8 +204,7 @@ def _credentials(report: Report) -> dict[str, Any]:
         (say("Certificate issued to"), credentials.issuer),
         (say("Signed at"), credentials.signed_at),
         (say("Made with"), credentials.generator),
-        (say("Actions"), ", ".join(credentials.actions)),
-        (say("Digital source type"), credentials.source),
+        (say("Digital source type"), source_words(credentials.source)),
         (say("Failed checks"), ", ".join(credentials.problems)),
         (say("Not checked"), say(IDENTITY_UNCHECKED) if credentials.unchecked else ""),
     ]
@@ -212,4 +212,5 @@ def _credentials(report: Report) -> dict[str, Any]:
         "state": credentials.state,
         "words": say(CREDENTIAL_WORDS[credentials.state]),
         "rows": [(name, on_one_line(words)) for name, words in rows if words],
+        "chain": list(chain(credentials)),
     }

@@ -39,6 +39,7 @@ from unmask.types.report import (
     Provenance,
     Report,
     Settings,
+    SignedStep,
     Timing,
 )
 
@@ -69,6 +70,7 @@ __all__ = [
     "Score",
     "Segment",
     "Settings",
+    "SignedStep",
     "Timing",
     "Unseen",
     "Variant",

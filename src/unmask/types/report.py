@@ -57,6 +57,24 @@ CredentialsState = Literal["absent", "valid", "tampered", "invalid", "unreadable
 
 
 @dataclass(frozen=True, slots=True)
+class SignedStep:
+    """One manifest in the history of a file: what its signer says was done.
+
+    - signer: name in the certificate
+    - generator: the program that made the claim
+    - signed_at: ISO 8601
+    - actions: as C2PA names them
+    - source: IPTC digital source type, where an action gives one
+    """
+
+    signer: str = ""
+    generator: str = ""
+    signed_at: str = ""
+    actions: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """The Content Credentials (C2PA) of a file.
 
@@ -68,7 +86,8 @@ class Credentials:
     - signed_at: the time of signing, ISO 8601
     - actions: what was done to the file, as C2PA names it
     - source: IPTC digital source type of the picture
-    - ai_generated: whether it says that a generator made the picture
+    - ai_generated: whether it, or what it was made from, says that a generator made the picture
+    - history: the manifests from the oldest parent to the active one
     - problems: codes of the C2PA specification
     - unchecked: codes of what could not be checked without a network: the identity of a person or
       an organisation in it (CAWG)
@@ -87,6 +106,7 @@ class Credentials:
     ai_generated: bool = False
     problems: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    history: tuple[SignedStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

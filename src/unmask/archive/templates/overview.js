@@ -36,6 +36,32 @@ for (const [column, heading] of [...document.querySelectorAll('#files thead th')
   button.addEventListener('click', () => sort(heading, column));
   heading.append(button);
 }
+// thumbnails of files that lie beside the page: only when they are asked for, and only where one looks
+const pictures = document.getElementById('pictures');
+const seen = new IntersectionObserver(entries => {
+  for (const { isIntersecting, target: row } of entries) {
+    if (!isIntersecting || row.querySelector('.thumb')) continue;
+    const link = row.querySelector('.path a');
+    const video = row.dataset.kind === 'video';
+    const picture = document.createElement(video ? 'video' : 'img');
+    if (video) Object.assign(picture, { muted: true, preload: 'metadata', src: `${link.href}#t=0.1` });
+    else Object.assign(picture, { alt: '', src: link.href });
+    picture.className = 'thumb';
+    picture.addEventListener('error', () => picture.remove());
+    link.before(picture);
+  }
+}, { rootMargin: '200px' });
+
+const local = rows.filter(row => row.dataset.kind);
+document.getElementById('pictures-label').hidden = local.length === 0;
+pictures.addEventListener('change', () => {
+  seen.disconnect();
+  for (const row of local) {
+    if (pictures.checked) seen.observe(row);
+    else row.querySelector('.thumb')?.remove();
+  }
+});
+
 search.addEventListener('input', filter);
 only.addEventListener('change', filter);
 filter();

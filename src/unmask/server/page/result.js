@@ -239,7 +239,8 @@ function provenance(view) {
   const rows = [...view.credentials.rows, ...view.said, ...view.traces];
   return h('section', { class: 'panel' }, h('h3', {}, words.provenance), h('p', { class: 'small soft' }, words.claims),
     view.ai_generated && h('p', {}, h('strong', {}, words.saysGenerated)),
-    h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words), rows.length > 0 && table(null, rows),
+    h('p', { class: 'small' }, h('strong', {}, `${words.credentials}. `), view.credentials.words),
+    view.credentials.chain.length > 0 && h('ol', { class: 'chain small' }, view.credentials.chain.map(step => h('li', {}, step))), rows.length > 0 && table(null, rows),
     h('details', {}, h('summary', {}, words.file), table(null, [...view.facts, ...view.notes.map(text => [words.note, text]), [words.model, view.method.model],
       ...view.digests.map(([name, digest]) => [name, h('code', {}, digest)])])));
 }
