@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from unmask.cli import output
 from unmask.cli.output import ScanBar
 from unmask.detector.progress import Progress, Stage
 
@@ -28,3 +31,14 @@ def test_a_single_video_fills_the_bar_by_frames() -> None:
     assert "\x1b" not in words(bar)[0]
     assert "\n" not in words(bar)[0]
     bar.stop()
+
+
+def test_long_work_says_in_a_pipe_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter([0.0, 10.0, 31.0, 40.0, 62.0, 100.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(now))
+    with output.progress(5) as advance:
+        for _ in range(5):
+            advance()
+    assert capsys.readouterr().err.splitlines() == ["unmask: 2 of 5", "unmask: 4 of 5"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from unmask.bundle.card import Card
     from unmask.detector.progress import Progress as ScanProgress
     from unmask.types import Failure, Report
+
+EVERY_S = 30.0
+"""Between lines that say how far work has come, where there is no bar."""
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -127,9 +131,15 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def progress(total: int) -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what moves it on by one."""
-    if total < 2 or not sys.stderr.isatty():
+    """A bar on stderr where that is a terminal, else a line now and then.
+
+    Yields what moves it on by one.
+    """
+    if total < 2:
         yield lambda done=1: None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines(total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -145,6 +155,20 @@ def progress(total: int) -> Iterator[Any]:
     with bar:
         task = bar.add_task("", total=total)
         yield lambda done=1: bar.advance(task, done)
+
+
+class _Lines:
+    """Says how far work has come, in a line every half a minute: for pipes and log files."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._said_at = total, 0, time.monotonic()
+
+    def __call__(self, done: int = 1) -> None:
+        self._done += done
+        now = time.monotonic()
+        if now - self._said_at >= EVERY_S and self._done < self._total:
+            self._said_at = now
+            complain(f"{self._done:,} of {self._total:,}")
 
 
 class ScanBar:

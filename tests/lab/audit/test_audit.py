@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers.lab import encoded
 from unmask.errors import ManifestError
-from unmask.lab.audit.audit import _leak_to_show, audit, measure_shortcut
+from unmask.lab.audit.audit import EXAMPLES, _leak_to_show, audit, measure_shortcut
 from unmask.lab.audit.file_features import item_facts
 from unmask.lab.audit.identities import cluster, embed
 from unmask.lab.audit.leakage import Leak
@@ -215,3 +215,12 @@ def test_likenesses_are_possible_leaks_and_contents_are_leaks() -> None:
     for kind, possible in (("lookalike", True), ("near_duplicate", False), ("group", False)):
         shown = _leak_to_show(Leak(kind, 1, ()), ())
         assert shown["possible"] is possible
+
+
+def test_all_pairs_are_listed() -> None:
+    items = [Item(f"{n}.png", n % 2, "set", ("train", "test")[n % 2], f"{n}") for n in range(40)]
+    pairs = tuple((2 * n, 2 * n + 1) for n in range(20))
+    shown = _leak_to_show(Leak("lookalike", 20, pairs), items)
+    assert len(shown["examples"]) == EXAMPLES
+    assert len(shown["all"]) == 20
+    assert shown["all"][19] == "38.png (train) – 39.png (test)"

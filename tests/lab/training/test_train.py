@@ -381,7 +381,7 @@ def test_leaks_by_hand() -> None:
         == "1 identities that the set names in more than one split, e.g. f (train) and k (test)"
     )
     found = find_leaks(clean, people=[1, 2, 1, None])
-    assert [(leak.kind, leak.examples) for leak in found.found] == [("lookalike", ((0, 2),))]
+    assert [(leak.kind, leak.pairs) for leak in found.found] == [("lookalike", ((0, 2),))]
 
 
 @pytest.mark.parametrize(

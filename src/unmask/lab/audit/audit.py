@@ -35,6 +35,9 @@ MOST_ROWS = 20_000
 TELLS = 0.6
 """AUC from file properties alone above which a set has a shortcut: lower end of the interval."""
 
+EXAMPLES = 12
+"""Pairs that are shown with their pictures; the others are listed by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
@@ -246,8 +249,9 @@ def _write(result: Audit, items: Sequence[Item], facts: Sequence[Facts], out: Pa
 def _as_json(result: Audit) -> dict[str, Any]:
     leaks = []
     for leak in result.leaks.found:
-        examples = [[result.leaks.items[row].name for row in pair] for pair in leak.examples]
-        leaks.append({"kind": leak.kind, "count": leak.count, "examples": examples})
+        pairs = [[result.leaks.items[row].name for row in pair] for pair in leak.pairs]
+        found = {"kind": leak.kind, "count": leak.count, "examples": pairs[:EXAMPLES]}
+        leaks.append({**found, "pairs": pairs})
     shortcuts = []
     for shortcut in result.shortcuts:
         shortcuts.append(
@@ -271,13 +275,17 @@ def _as_json(result: Audit) -> dict[str, Any]:
 
 
 def _leak_to_show(leak: Leak, items: Sequence[Item]) -> dict[str, Any]:
-    """A leak with pictures of its first examples."""
-    examples = [[_exhibit(items[row]) for row in pair] for pair in leak.examples[:6]]
+    """A leak with pictures of its first examples, and the names of all."""
+    examples = [[_exhibit(items[row]) for row in pair] for pair in leak.pairs[:EXAMPLES]]
+    names = [
+        " – ".join(f"{items[row].name} ({items[row].split})" for row in pair) for pair in leak.pairs
+    ]
     # a likeness is no proof, equal content is
     return {
         "name": NAMES[leak.kind],
         "count": leak.count,
         "examples": examples,
+        "all": names if len(names) > len(examples) else [],
         "possible": leak.kind == "lookalike",
     }
 

@@ -13,8 +13,6 @@ import numpy as np
 from unmask.lab.data.manifest import Item
 from unmask.lab.data.near_duplicates import PerceptualHash, near_duplicates
 
-EXAMPLES = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Leak:
@@ -22,12 +20,12 @@ class Leak:
 
     - kind: `group`, `identity`, `lookalike` or `near_duplicate`
     - count: of such groups, identities or pairs of pictures
-    - examples: rows of the items, pairs that stand in different splits
+    - pairs: rows of the items, two of each that stand in different splits
     """
 
     kind: str
     count: int
-    examples: tuple[tuple[int, int], ...]
+    pairs: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Leaks:
         )
 
     def _example(self, leak: Leak) -> str:
-        a, b = (self.items[i] for i in leak.examples[0])
+        a, b = (self.items[i] for i in leak.pairs[0])
         return f"{a.name} ({a.split}) and {b.name} ({b.split})"
 
 
@@ -101,7 +99,7 @@ def _crossing(kind: str, items: Sequence[Item], keys: Sequence[Sequence[Hashable
         for key in mine:
             first[key].setdefault(item.split, row)
     crossing = [tuple(rows.values())[:2] for rows in first.values() if len(rows) > 1]
-    return Leak(kind, len(crossing), tuple((a, b) for a, b in crossing[:EXAMPLES]))
+    return Leak(kind, len(crossing), tuple((a, b) for a, b in crossing))
 
 
 def _near(items: Sequence[Item], prints: PerceptualHash) -> Leak:
@@ -114,4 +112,4 @@ def _near(items: Sequence[Item], prints: PerceptualHash) -> Leak:
             for i, j, bits in near_duplicates(prints[left], prints[right])
         ]
     pairs.sort()
-    return Leak("near_duplicate", len(pairs), tuple((i, j) for _, i, j in pairs[:EXAMPLES]))
+    return Leak("near_duplicate", len(pairs), tuple((i, j) for _, i, j in pairs))
