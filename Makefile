@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint const
 
 PARTS := src/unmask/weights
 
-.PHONY: scan serve accurate test test-slow lint reference languages bench clean
+.PHONY: scan serve accurate test test-slow lint reference languages wheel sbom bench clean
 
 scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
@@ -30,6 +30,25 @@ reference: $(VENV)/.dev
 
 languages: $(VENV)/.dev
 	$(BIN)/python docs/languages.py
+
+# the wheel and the source archive, in dist/
+wheel: dist/.tools/.made
+	rm -f dist/unmask-*
+	dist/.tools/bin/python -m build --outdir dist .
+	dist/.tools/bin/twine check --strict dist/unmask-*
+
+# what an installation of the wheel holds: its bill of materials (CycloneDX), and the licences as a table
+sbom: wheel
+	$(PYTHON) -m venv --clear dist/.installed
+	dist/.installed/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt "$$(ls dist/unmask-*.whl)[web]"
+	dist/.tools/bin/cyclonedx-py environment dist/.installed/bin/python --output-reproducible --output-file dist/unmask.cdx.json
+	dist/.tools/bin/pip-licenses --python dist/.installed/bin/python --order license --format markdown --with-urls --output-file dist/licences.md
+	rm -rf dist/.installed
+
+dist/.tools/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear dist/.tools
+	dist/.tools/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt build twine cyclonedx-bom pip-licenses
+	@touch $@
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(WHAT)

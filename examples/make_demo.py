@@ -1,6 +1,6 @@
 """Makes the demo's media (src/unmask/demo): python examples/make_demo.py
 
-Needs, besides unmask[train]: pip install openvino scikit-image; pip install --no-deps
+Needs, besides the extra train: pip install openvino scikit-image; pip install --no-deps
 random-face==2021.7.21.1
 
 Faces come from MobileStyleGAN (Belousov, 2021) in the wheel random-face, Apache-2.0: nobody has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -10,13 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+import yaml
 
+import unmask
 from helpers.web_site import Answer, sends
 from unmask.cli import app
 from unmask.report import EXPLANATIONS
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+# the landing page, and the page with its commands
+README = (ROOT / "README.md").read_text() + (ROOT / "docs" / "usage.md").read_text()
 
 
 def shell_lines(text: str) -> list[str]:
@@ -121,9 +126,38 @@ def test_the_design_names_every_module() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for link, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", page.read_text()):
+            target = page.parent / link if link else page
+            assert target.exists(), f"{page.name}: {link}"
+            if heading:
+                assert heading in anchors(target), f"{page.name}: {link}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_options_of_deployments_are_known() -> None:
+    context = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    known = {option for parameter in context.params for option in parameter.opts}
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    unit = (ROOT / "deploy" / "unmask.service").read_text()
+    (start,) = re.findall(r"^ExecStart=\S+ (.+)$", unit, flags=re.MULTILINE)
+    (docker,) = re.findall(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    for words in (compose["services"]["unmask"]["command"], shlex.split(start), json.loads(docker)):
+        assert words[0] == "serve"
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_what_contributors_look_for_is_there_and_valid() -> None:
+    for name in ("workflows/tests.yaml", "dependabot.yml", "ISSUE_TEMPLATE/wrong.yaml"):
+        assert yaml.safe_load((ROOT / ".github" / name).read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == unmask.__version__
+    assert yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
 def test_dependencies_are_explained_and_pinned() -> None:

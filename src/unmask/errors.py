@@ -38,6 +38,9 @@ Each says what was given, what was expected and what to do.
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
+from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
@@ -193,17 +196,33 @@ class FinderError(UnmaskError):
     """A face finder is unknown, or its model file is not the expected one."""
 
 
+def how_to_install(extra: str) -> str:
+    """The command that brings an optional part, as this unmask was installed itself.
+
+    From a checkout, from a wheel (PEP 610 says where it lay), or from an index.
+    """
+    checkout = Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "constraints.txt").is_file():
+        return f"pip install -c constraints.txt '.[{extra}]' in {checkout}"
+    try:
+        said = importlib.metadata.distribution("unmask").read_text("direct_url.json")
+        came_from = f" @ {json.loads(said)['url']}" if said else ""
+    except (importlib.metadata.PackageNotFoundError, ValueError, KeyError):
+        came_from = ""
+    return f"pip install 'unmask[{extra}]{came_from}'"
+
+
 class MissingExtraError(UnmaskError):
     """An optional part is not installed.
 
     - what: what was asked for
-    - extra: the name in `pip install unmask[extra]`
+    - extra: its name among the package's optional dependencies
     """
 
     def __init__(self, what: str, extra: str) -> None:
         self.what, self.extra = what, extra
         super().__init__(
-            f"{what} needs an optional part that is not installed: pip install 'unmask[{extra}]'"
+            f"{what} needs an optional part that is not installed: {how_to_install(extra)}"
         )
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:

@@ -59,7 +59,7 @@ def test_an_extra_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = [line for line in doctor.examine() if line.what == "[web]"]
     assert not line.ok
     assert line.optional
-    assert "pip install 'unmask[web]'" in line.detail
+    assert "pip install -c constraints.txt '.[web]'" in line.detail
     assert "prometheus-client (missing)" in line.detail
 
 

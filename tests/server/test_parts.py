@@ -193,4 +193,4 @@ def test_without_the_extra_the_server_says_how_to_get_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "pip install 'unmask[web]'" in done.stderr
+    assert "pip install -c constraints.txt '.[web]'" in done.stderr

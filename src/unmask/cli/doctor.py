@@ -10,7 +10,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from unmask._internal.plugins import find_plugins
-from unmask.errors import BundleNotFoundError, UnmaskError
+from unmask.errors import BundleNotFoundError, UnmaskError, how_to_install
 
 PURPOSES = {
     "finders": "face finders MTCNN and dlib (--faces)",
@@ -90,7 +90,7 @@ def _extra(extra: str, requirements: Iterable[Requirement]) -> Diagnosis:
     bad = [f"{name} ({fault})" for name, fault in faults.items() if fault is not None]
     advice = "installed"
     if bad:
-        advice = f"pip install 'unmask[{extra}]'; {', '.join(bad)}"
+        advice = f"{how_to_install(extra)}; {', '.join(bad)}"
     return Diagnosis(f"[{extra}]", not bad, f"{PURPOSES[extra]}: {advice}", optional=True)
 
 

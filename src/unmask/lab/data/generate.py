@@ -128,7 +128,7 @@ _MOBILESTYLEGAN = {
     "SynthesisNetwork.bin": "c7da15fa22d508c82e1c30dd6b4cdf67fe3ccdddaf85b310ee764dbf0c289645",
     "SynthesisNetwork.xml": "7918fce515243954d3e06628cb39a23902d6b1d5d02932cc0c2faee7a2aeeedd",
 }
-_ADVICE = "pip install --no-deps random-face==2021.7.21.1, and unmask[openvino]"
+_ADVICE = "pip install --no-deps random-face==2021.7.21.1, and the extra openvino"
 
 
 def _mobilestylegan() -> Faces:
