@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install -qq --disable-pip-version-check --constraint const
 
 PARTS := src/unmask/weights
 
-.PHONY: scan serve accurate test test-slow lint reference languages wheel sbom bench clean
+.PHONY: scan serve accurate test test-slow lint reference languages docs wheel sbom bench clean
 
 scan: $(VENV)/.runtime
 	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
@@ -31,6 +31,10 @@ reference: $(VENV)/.dev
 languages: $(VENV)/.dev
 	$(BIN)/python docs/languages.py
 
+# the docs as a site, in dist/docs; a warning is an error
+docs: dist/.tools/.made
+	dist/.tools/bin/zensical build --strict --clean
+
 # the wheel and the source archive, in dist/
 wheel: dist/.tools/.made
 	rm -f dist/unmask-*
@@ -47,7 +51,7 @@ sbom: wheel
 
 dist/.tools/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear dist/.tools
-	dist/.tools/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt build twine cyclonedx-bom pip-licenses
+	dist/.tools/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt build twine cyclonedx-bom pip-licenses zensical
 	@touch $@
 
 bench: $(VENV)/.dev

@@ -73,11 +73,16 @@ def test_the_commands_of_the_section_on_use_run(
 
 LAB = (ROOT / "docs" / "lab.md").read_text()
 ARCHIVE = (ROOT / "docs" / "archive.md").read_text()
+STARTS = "".join(path.read_text() for path in sorted((ROOT / "docs" / "start").glob("*.md")))
 
 
 @pytest.mark.parametrize(
     "line",
-    [line for line in shell_lines(README + LAB + ARCHIVE) if "unmask " in line.split("#")[0][:90]],
+    [
+        line
+        for line in shell_lines(README + LAB + ARCHIVE + STARTS)
+        if "unmask " in line.split("#")[0][:90]
+    ],
 )
 def test_commands_and_options_of_the_docs_exist(line: str) -> None:
     import typer
@@ -126,7 +131,7 @@ def test_the_design_names_every_module() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         for link, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", page.read_text()):
             target = page.parent / link if link else page
             assert target.exists(), f"{page.name}: {link}"
