@@ -23,6 +23,7 @@
     ├── PluginError                a part that another installed package brings cannot be loaded
     ├── FinderError                a face finder is unknown, or its model file is not as expected
     ├── MissingExtraError          an optional part is not installed
+    ├── DeviceError                the GPU that was asked for cannot be used
     ├── OutputError                a result cannot be written
     ├── SourceError                a place with files cannot be listed, or has gone away
     ├── LedgerError                a ledger cannot be used, or another process is at work on it
@@ -50,6 +51,7 @@ __all__ = [
     "BundleNotFoundError",
     "CanaryError",
     "ChangedFileError",
+    "DeviceError",
     "EmptyFileError",
     "ExecutorError",
     "FinderError",
@@ -231,6 +233,10 @@ class MissingExtraError(UnmaskError):
             self.what,
             self.extra,
         )
+
+
+class DeviceError(UnmaskError):
+    """The GPU that was asked for cannot be used."""
 
 
 class OutputError(UnmaskError):

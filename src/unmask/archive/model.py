@@ -155,6 +155,7 @@ class ScanJob:
     - documents: whether to make what `--report` writes, of files judged in full
     - prevalence: the user's share of fakes, or None
     - language: of the reports, one of `unmask.report.language.LANGUAGES`
+    - device: where the bundles run, as `load_detector` takes it
     - signing_key: file of the key that signs reports, or None
     - memory_bytes: that a worker may take for a file, beyond its models
     - time_s: for judging one file
@@ -166,6 +167,7 @@ class ScanJob:
     documents: bool = False
     prevalence: float | None = None
     language: str = "en"
+    device: str = "cpu"
     signing_key: Path | None = None
     memory_bytes: int = 4_000_000_000
     time_s: float = 1800.0
@@ -192,7 +194,15 @@ class ScanJob:
         )
 
 
-_PLAIN_JOB_FIELDS = ("max_pixels", "documents", "prevalence", "language", "memory_bytes", "time_s")
+_PLAIN_JOB_FIELDS = (
+    "max_pixels",
+    "documents",
+    "prevalence",
+    "language",
+    "device",
+    "memory_bytes",
+    "time_s",
+)
 
 
 def _pass_from_json(row: Mapping[str, Any]) -> ScanPass:

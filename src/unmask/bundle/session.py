@@ -25,6 +25,7 @@ from unmask.errors import (
     BundleIntegrityError,
     BundleNotFoundError,
     CanaryError,
+    DeviceError,
     MissingExtraError,
 )
 from unmask.faces.alignment import CANONICAL, CANONICAL_SIDE, CropSpec, similarity_transform
@@ -34,6 +35,11 @@ ENGINES = {"onnxruntime": 0.0, "openvino": 0.05}
 """What runs a graph, and how far its logits may lie from the card's canaries beyond their
 tolerance. OpenVINO computes in bfloat16 where the processor can, which has eight bits of
 precision."""
+
+DEVICES = ("cpu", "cuda", "auto")
+"""Where a bundle runs; `auto`: on a CUDA GPU where ONNX Runtime was built for one."""
+
+CUDA = "CUDAExecutionProvider"
 
 MAX_BATCH = 16
 """Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
@@ -108,16 +114,17 @@ class Bundle:
         threads: int = 0,
         engine: str = "onnxruntime",
         check: bool = True,
-        gpu: bool = False,
+        device: str = "cpu",
     ) -> None:
         """Open and check the file: digests, card, graph, canaries.
 
         - threads: for one call, 0 for all cores
         - engine: one of ENGINES
-        - gpu: let ONNX Runtime use a CUDA GPU, which needs its build for them (onnxruntime-gpu)
+        - device: one of DEVICES
 
         Raises BundleNotFoundError, BundleFormatError, BundleIntegrityError or CanaryError, each
-        naming the file, and MissingExtraError where the engine is not installed.
+        naming the file, MissingExtraError where the engine is not installed, and DeviceError
+        where there is no such device.
         """
         if engine not in ENGINES:
             raise ValueError(f"the engine must be one of {', '.join(ENGINES)}, but is {engine!r}")
@@ -135,7 +142,7 @@ class Bundle:
             )
             # ONNX Runtime reads the file by itself: a large one is not held twice
             del content
-            session = _session(path, threads, gpu)
+            session = _session(path, threads, on_gpu(device))
             if _state(path) != state:
                 raise BundleIntegrityError("the file changed while it was opened")
             self._uint8, self._tells_novelty = _check_graph(session, self.card)
@@ -285,27 +292,49 @@ def identify(name: str) -> ModelId:
     return ModelId(card.name, card.version, hashlib.sha256(content).hexdigest())
 
 
-def load_bundle(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Bundle:
+def load_bundle(
+    name: str, *, threads: int = 0, engine: str = "onnxruntime", device: str = "cpu"
+) -> Bundle:
     """A shipped bundle by name, or one's own by path, checked.
 
-    Raises BundleError, MissingExtraError.
+    Raises BundleError, MissingExtraError, DeviceError.
     """
-    return Bundle(find_bundle(name), threads=threads, engine=engine)
+    return Bundle(find_bundle(name), threads=threads, engine=engine, device=device)
 
 
-def load_scorer(name: str, *, threads: int = 0, engine: str = "onnxruntime") -> Scorer:
+def on_gpu(device: str) -> bool:
+    """Whether bundles run on a CUDA GPU.
+
+    - device: one of DEVICES
+
+    Raises DeviceError where `cuda` is asked for and ONNX Runtime was built without it.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"the device must be one of {', '.join(DEVICES)}, but is {device!r}")
+    there = CUDA in onnxruntime.get_available_providers()
+    if device == "cuda" and not there:
+        raise DeviceError(
+            "this build of ONNX Runtime cannot use a GPU: pip uninstall onnxruntime, then pip"
+            " install onnxruntime-gpu"
+        )
+    return there and device != "cpu"
+
+
+def load_scorer(
+    name: str, *, threads: int = 0, engine: str = "onnxruntime", device: str = "cpu"
+) -> Scorer:
     """What judges: a bundle, or a detector that an installed package offers.
 
     - name: as `load_bundle` takes it, or the name of an entry point in `unmask.detectors`
 
-    Raises BundleError, MissingExtraError or PluginError.
+    Raises BundleError, MissingExtraError, DeviceError or PluginError.
     """
     if name not in shipped_bundles() and not Path(name).exists():
         offered = find_plugins("unmask.detectors")
         if name in offered:
             make: Callable[[], Scorer] = load_plugin(offered[name])
             return make()
-    return load_bundle(name, threads=threads, engine=engine)
+    return load_bundle(name, threads=threads, engine=engine, device=device)
 
 
 def _state(path: Path) -> tuple[int, int, int]:
@@ -315,21 +344,19 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 
 def _session(path: Path, threads: int, gpu: bool) -> onnxruntime.InferenceSession:
-    providers = ["CPUExecutionProvider"]
-    if gpu:
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise BundleFormatError(
-                "this build of ONNX Runtime cannot use a GPU: pip install onnxruntime-gpu instead"
-            )
-        providers.insert(0, "CUDAExecutionProvider")
+    providers = [*[CUDA] * gpu, "CPUExecutionProvider"]
     # waiting threads sleep instead of spinning: the cores are needed for decoding and finding
     config = {"session.intra_op.allow_spinning": "0"}
     try:
-        return open_session(path, threads=threads, providers=providers, config=config)
+        session = open_session(path, threads=threads, providers=providers, config=config)
     except Exception as error:  # ONNX Runtime's errors share no base
         raise BundleFormatError(
             f"ONNX Runtime cannot load the graph: {str(error).splitlines()[0]}"
         ) from error
+    if gpu and CUDA not in session.get_providers():
+        # it says nothing when CUDA's libraries are missing, and computes on the processor
+        raise DeviceError("ONNX Runtime cannot start CUDA: are its libraries and a GPU there?")
+    return session
 
 
 def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]], list[Any]]:

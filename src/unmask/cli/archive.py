@@ -45,6 +45,7 @@ class Asked:
     faces: str
     frames: int | None
     engine: str
+    device: str
     explain: bool
     stability: bool
     max_pixels: int
@@ -157,6 +158,7 @@ def _job(asked: Asked, passes: dict[str, ScanPass]) -> ScanJob:
         documents=asked.report is not None,
         prevalence=asked.prevalence,
         language=asked.language,
+        device=asked.device,
         signing_key=asked.sign,
         time_s=asked.max_time,
     )

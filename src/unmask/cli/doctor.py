@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -51,6 +52,7 @@ def examine() -> list[Diagnosis]:
         _accurate(),
         _tried("face finder yunet", _load_finder),
         _tried("face comparison SFace", _load_embedding),
+        _gpu(),
         *(_extra(extra, requirements) for extra in PURPOSES),
     ]
 
@@ -69,7 +71,7 @@ def needed(requirements: Iterable[Requirement], extra: str = "") -> list[Require
 def _fault(requirement: Requirement) -> str | None:
     """What is wrong with a package, or None."""
     try:
-        version = metadata.version(requirement.name)
+        version = metadata.version(_installed_as(requirement.name))
     except metadata.PackageNotFoundError:
         return "missing"
     if not requirement.specifier.contains(version, prereleases=True):
@@ -77,10 +79,19 @@ def _fault(requirement: Requirement) -> str | None:
     return None
 
 
+def _installed_as(name: str) -> str:
+    """The distribution that brings a package: ONNX Runtime's build for GPUs has its own name."""
+    if name == "onnxruntime":
+        with suppress(metadata.PackageNotFoundError):
+            return str(metadata.distribution("onnxruntime-gpu").name)
+    return name
+
+
 def _package(requirement: Requirement) -> Diagnosis:
     fault = _fault(requirement)
     if fault is None:
-        return Diagnosis(requirement.name, True, metadata.version(requirement.name))
+        name = _installed_as(requirement.name)
+        return Diagnosis(name, True, metadata.version(name))
     wanted = f"{requirement.name}{requirement.specifier}"
     return Diagnosis(requirement.name, False, f"{fault}: pip install '{wanted}'")
 
@@ -92,6 +103,18 @@ def _extra(extra: str, requirements: Iterable[Requirement]) -> Diagnosis:
     if bad:
         advice = f"{how_to_install(extra)}; {', '.join(bad)}"
     return Diagnosis(f"[{extra}]", not bad, f"{PURPOSES[extra]}: {advice}", optional=True)
+
+
+def _gpu() -> Diagnosis:
+    """Whether `--device cuda` works, really tried where ONNX Runtime was built for it."""
+    from unmask.bundle import load_bundle
+    from unmask.errors import DeviceError
+
+    try:
+        load_bundle("default", device="cuda")
+    except DeviceError as error:
+        return Diagnosis("GPU (--device cuda)", False, str(error), optional=True)
+    return Diagnosis("GPU (--device cuda)", True, "the default bundle runs on it, self-test passed")
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Diagnosis:

@@ -45,6 +45,19 @@ FramesOption = Annotated[
 ]
 
 
+class Device(StrEnum):
+    """The choices of --device."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    auto = "auto"
+
+
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where the model runs; auto: on a CUDA GPU where there is one.")
+]
+
+
 class Language(StrEnum):
     """The choices of --language."""
 

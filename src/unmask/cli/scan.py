@@ -18,6 +18,8 @@ from unmask.cli.archive import run as run_archive
 from unmask.cli.output import (
     DONE,
     SOME_UNJUDGED,
+    Device,
+    DeviceOption,
     FacesOption,
     FramesOption,
     JobsOption,
@@ -136,6 +138,7 @@ def scan(
             show_default="onnxruntime",
         ),
     ] = None,
+    device: DeviceOption = Device.cpu,
     executor: Annotated[
         Executor | None,
         typer.Option(
@@ -238,6 +241,7 @@ def scan(
                 faces=faces,
                 frames=frames,
                 engine=runner,
+                device=device.value,
                 explain=explain,
                 stability=stability,
                 max_pixels=max_pixels,
@@ -271,6 +275,7 @@ def scan(
         model,
         faces=faces,
         engine=runner,
+        device=device.value,
         threads=threads,
         max_pixels=max_pixels,
     )

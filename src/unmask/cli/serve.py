@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unmask._internal.cores import cores
-from unmask.cli.output import Engine, FacesOption, complain, say
+from unmask.cli.output import Device, DeviceOption, Engine, FacesOption, complain, say
 from unmask.errors import MissingExtraError, ServerError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def serve(
     ] = None,
     faces: FacesOption = "yunet",
     engine: Annotated[Engine, typer.Option(help="Runs the model.")] = Engine.onnxruntime,
+    device: DeviceOption = Device.cpu,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.")] = 0,
     max_upload_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload, in MB.")] = 200,
     max_duration: Annotated[float, typer.Option(min=0.1, help="Longest video, in seconds.")] = 3600,
@@ -170,6 +171,7 @@ def serve(
         access=_access(keys, allow_host or local, allow_origin or []),
         faces=faces,
         engine=engine.value,
+        device=device.value,
         signing_key=read_key(sign) if sign is not None else None,
         ledger=ledger,
         reports=reports,

@@ -10,6 +10,8 @@ import typer
 
 from unmask._internal.cores import cores
 from unmask.cli.output import (
+    Device,
+    DeviceOption,
     FacesOption,
     FramesOption,
     JobsOption,
@@ -79,6 +81,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", help="With --leave-out: change the recipe, key.sub=value."),
     ] = None,
+    device: DeviceOption = Device.cpu,
     jobs: JobsOption = 0,
 ) -> None:
     """Measure one or more bundles on labelled data."""
@@ -96,7 +99,10 @@ def evaluate(
         from unmask.lab.evaluation.results import pair_words, sources_table
     items = read_manifests(data)
     items = select(items, split) if split else items
-    detectors = {name: load_detector(model, faces=faces) for name, model in _names(models).items()}
+    detectors = {
+        name: load_detector(model, faces=faces, device=device.value)
+        for name, model in _names(models).items()
+    }
     with progress(len(items) * len(detectors)) as advance:
         evaluation = evaluate_detectors(
             detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance

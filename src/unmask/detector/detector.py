@@ -210,6 +210,7 @@ def load_detector(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_duration_s: float | None = None,
     decode_threads: int = 0,
+    device: str = "cpu",
 ) -> Detector:
     """A detector.
 
@@ -218,12 +219,13 @@ def load_detector(
     - engine: onnxruntime or openvino
     - threads, decode_threads: for scoring and for decoding a video, 0 for all cores
     - max_pixels, max_duration_s: larger pictures and frames and longer videos are refused
+    - device: where the bundle runs: cpu, cuda, or auto (a GPU where there is one)
 
-    Raises BundleError, FinderError, MissingExtraError or PluginError.
+    Raises BundleError, DeviceError, FinderError, MissingExtraError or PluginError.
     """
     _require_positive("max_pixels", max_pixels)
     return Detector(
-        load_scorer(model, threads=threads, engine=engine),
+        load_scorer(model, threads=threads, engine=engine, device=device),
         load_finder(faces),
         engine=engine,
         analyzers=installed_analyzers(),

@@ -61,6 +61,7 @@ def create_app(
     access: Access | None = None,
     faces: str = "yunet",
     engine: str = "onnxruntime",
+    device: str = "cpu",
     signing_key: Any = None,
     ledger: Path | None = None,
     reports: Path | None = None,
@@ -71,6 +72,7 @@ def create_app(
     - models: bundles (a shipped one's name or a file) by the names that requests use, the first the
       default
     - workers: processes that judge
+    - device: where the bundles run, as `load_detector` takes it
     - signing_key: Ed25519, signs the JSON reports
     - ledger: an archive that is shown at /archive; reports: the folder with its reports
     - webhooks: tell addresses that requests name
@@ -83,6 +85,7 @@ def create_app(
         models=dict(models),
         faces=faces,
         engine=engine,
+        device=device,
         max_pixels=limits.pixels,
         max_duration_s=limits.duration_s,
         time_s=limits.time_s,

@@ -14,6 +14,7 @@ class WorkerConfig:
     - models: bundles (a shipped one's name or a file) by the names that requests use
     - faces: a face finder, as `load_finder` takes it
     - engine: what runs the bundles
+    - device: where they run
     - max_pixels: larger pictures and frames are refused
     - max_duration_s: longer videos are refused
     - time_s: for judging one file
@@ -23,6 +24,7 @@ class WorkerConfig:
     models: Mapping[str, str]
     faces: str
     engine: str
+    device: str
     max_pixels: int
     max_duration_s: float
     time_s: float

@@ -47,6 +47,7 @@ class ScanWorker:
                 model,
                 faces=self._config.faces,
                 engine=self._config.engine,
+                device=self._config.device,
                 threads=1,
                 max_pixels=self._config.max_pixels,
                 max_duration_s=self._config.max_duration_s,

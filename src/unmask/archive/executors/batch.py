@@ -126,6 +126,7 @@ class BatchScanner:
                 threads=1,
                 max_pixels=self._job.max_pixels,
                 decode_threads=1,
+                device=self._job.device,
             )
         return Detector(
             scorers[scan_pass.model],

@@ -333,7 +333,9 @@ class ScoringActor:
         from unmask.bundle.session import Bundle
 
         self._folder = _Models({"model": content})
-        self._bundle = Bundle(Path(self._folder.paths["model"]), engine=engine, gpu=gpu)
+        self._bundle = Bundle(
+            Path(self._folder.paths["model"]), engine=engine, device="cuda" if gpu else "cpu"
+        )
 
     def score(self, crops: Sequence[Image], explain: bool) -> Scored:
         """As `Scorer.score`."""
