@@ -76,6 +76,7 @@ __all__ = [
     "TooLongError",
     "UnknownFormatError",
     "UnmaskError",
+    "how_to_install",
     "UnreachableError",
     "UnreadableFileError",
 ]

@@ -65,4 +65,4 @@ def test_an_extra_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_purposes_are_those_of_the_extras() -> None:
     extras = set(metadata.metadata("unmask").get_all("Provides-Extra") or ())
-    assert doctor.PURPOSES.keys() == extras - {"dev", "all"}
+    assert doctor.PURPOSES.keys() == extras - {"dev", "release", "all"}

@@ -173,7 +173,7 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     import sys
 
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(MissingExtraError, match=r"unmask\[finders\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[finders\]'"):
         load_finder("dlib")
 
 

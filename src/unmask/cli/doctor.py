@@ -23,7 +23,7 @@ PURPOSES = {
     "ray": "many machines (scan --ledger --executor ray)",
     "train": "train, evaluate and export",
 }
-"""What the extras are for; others are for developers."""
+"""What the extras are for; `dev` and `release` are for developers."""
 
 
 @dataclass(frozen=True, slots=True)
