@@ -76,9 +76,9 @@ __all__ = [
     "TooLongError",
     "UnknownFormatError",
     "UnmaskError",
-    "how_to_install",
     "UnreachableError",
     "UnreadableFileError",
+    "how_to_install",
 ]
 
 
