@@ -21,6 +21,7 @@ from helpers.clips import write_video
 from helpers.serving import Served
 from helpers.web_site import Answer, sends
 from unmask.report import overlay
+from unmask.report.language import LANGUAGES
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -526,13 +527,17 @@ def test_accessible_and_fitting(
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(width=width, height=740, color_scheme="dark" if dark else "light", bypass_csp=True)
-    for state in ("empty", "judged", "closer", "failed"):
+    for state in ("empty", "judged", "de", "es", "closer", "failed"):
         if state == "judged":
             give(page, two_people)
             judged(page)
             for summary in page.locator("summary").all():
                 summary.click()
+        if state in LANGUAGES:
+            page.locator("#language").select_option(state)
+            expect(page.locator("html")).to_have_attribute("lang", state)
         if state == "closer":
+            page.locator("#language").select_option("en")
             page.get_by_role("button", name="Look closer").click()
         if state == "failed":
             page.keyboard.press("Escape")
