@@ -81,6 +81,15 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", help="With --leave-out: change the recipe, key.sub=value."),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "Also give rates of errors for each value of this column of the manifest; of"
+                " UTKFace: age_group, sex, ancestry."
+            )
+        ),
+    ] = None,
     device: DeviceOption = Device.cpu,
     jobs: JobsOption = 0,
 ) -> None:
@@ -96,7 +105,8 @@ def evaluate(
         from unmask.detector import load_detector
         from unmask.lab.data.manifest import read_manifests, select
         from unmask.lab.evaluation.evaluate import evaluate_detectors
-        from unmask.lab.evaluation.results import pair_words, sources_table
+        from unmask.lab.evaluation.results import pair_words
+        from unmask.lab.evaluation.tables import sources_table
     items = read_manifests(data)
     items = select(items, split) if split else items
     detectors = {
@@ -105,7 +115,14 @@ def evaluate(
     }
     with progress(len(items) * len(detectors)) as advance:
         evaluation = evaluate_detectors(
-            detectors, items, out, crops=crops, frames=frames, jobs=jobs or None, advance=advance
+            detectors,
+            items,
+            out,
+            crops=crops,
+            frames=frames,
+            by=by or (),
+            jobs=jobs or None,
+            advance=advance,
         )
     from unmask.cli.tables import lab_table, metrics_table, source_summary
 
@@ -140,7 +157,7 @@ def _leave_out(
         raise typer.BadParameter("--leave-out trains one recipe, so give the name of one")
     with lab():
         from unmask.lab.data.manifest import read_manifests
-        from unmask.lab.evaluation.results import sources_table
+        from unmask.lab.evaluation.tables import sources_table
         from unmask.lab.recipe import load_recipe
         from unmask.lab.training.leave_out import leave_sources_out
     from unmask.cli.tables import lab_table, source_summary

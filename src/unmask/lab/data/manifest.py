@@ -28,6 +28,23 @@ LABELS = {"real": 0, "fake": 1}
 FACT = "media_"
 """Columns that begin so are facts of the file that a crop was cut from."""
 
+READ = frozenset(
+    [
+        "label",
+        "method",
+        "dataset",
+        "split",
+        "source",
+        "group",
+        "identities",
+        "image",
+        "landmarks",
+        "path",
+        "file",
+    ]
+)
+"""Columns that are read into fields of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -39,6 +56,7 @@ class Item:
       file) holds the media
     - landmarks: the ten numbers of the face's five, in pixels of the picture, where they are known
     - facts: of the file that a crop was cut from (`data prepare`)
+    - columns: what else the manifest has of it
     """
 
     name: str
@@ -52,6 +70,7 @@ class Item:
     identities: tuple[str, ...] = ()
     landmarks: tuple[float, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict, hash=False)
+    columns: dict[str, str] = field(default_factory=dict, hash=False)
 
     def decode(self) -> Image:
         """The picture: (h, w, 3) uint8 RGB. Raises ManifestError where it cannot be decoded."""
@@ -134,10 +153,13 @@ def write_manifest(items: Sequence[Item], path: Path) -> None:
             row["landmarks"] = list(item.landmarks)
         else:
             row["path"] = os.path.relpath((item.path or Path()).absolute(), base)
-        rows.append(row | item.facts)
+        rows.append(row | item.facts | item.columns)
     with atomic_path(path, make_folder=True) as partial:
         if path.suffix != ".csv":
-            pq.write_table(pa.Table.from_pylist(rows), partial)
+            # Arrow takes its columns from the first row alone
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            whole = [{key: row.get(key) for key in columns} for row in rows]
+            pq.write_table(pa.Table.from_pylist(whole), partial)
             return
         if any("image" in row for row in rows):
             raise ManifestError(
@@ -280,6 +302,14 @@ def _items(rows: Sequence[dict[str, Any]], path: Path) -> list[Item]:
                     key: value
                     for key, value in row.items()
                     if key.startswith(FACT) and value is not None
+                },
+                columns={
+                    key: str(value)
+                    for key, value in row.items()
+                    if key not in READ
+                    and not key.startswith(FACT)
+                    and isinstance(value, str | int | float | bool)
+                    and value != ""
                 },
             )
         )

@@ -15,6 +15,7 @@ import numpy as np
 from unmask.detector import Detector
 from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
+from unmask.lab.evaluation.by_column import by_column, require_column
 from unmask.lab.evaluation.metrics import Array, by_video, delong, summarise
 from unmask.lab.evaluation.results import write_comparison, write_evaluation
 from unmask.lab.evaluation.sources import by_method, by_source, summary
@@ -56,6 +57,7 @@ def evaluate_detectors(
     *,
     crops: bool = False,
     frames: int | None = None,
+    by: Sequence[str] = (),
     jobs: int | None = None,
     advance: Callable[[], Any] = lambda: None,
 ) -> Evaluation:
@@ -67,17 +69,20 @@ def evaluate_detectors(
 
     - crops: the items are face crops already, and each is judged. Otherwise each is scanned like
       any file, and those without a verdict on a face count in coverage
+    - by: columns of the manifest by which rates of errors are given (`by_column`)
     - advance: called once an item is done
 
-    Raises OutputError.
+    Raises OutputError, and ManifestError for a column that no row has.
     """
+    for column in by:
+        require_column(items, column)
     metrics_of: dict[str, dict[str, Any]] = {}
     scores_of: dict[str, Scores] = {}
     for name, detector in detectors.items():
         scores = score_items(
             detector, items, crops=crops, frames=frames, jobs=jobs, advance=advance
         )
-        metrics = measure(detector, items, scores)
+        metrics = measure(detector, items, scores, by)
         metrics["settings"] = {
             "crops": crops,
             "frames": None if crops else frames,
@@ -104,7 +109,9 @@ def evaluate_detectors(
     return Evaluation(metrics_of, pairs)
 
 
-def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[str, Any]:
+def measure(
+    detector: Detector, items: Sequence[Item], scores: Scores, by: Sequence[str] = ()
+) -> dict[str, Any]:
     """metrics.json: the figures overall and by data set, and which bundle.
 
     Row by row; also by video where videos have several rows, and by face where files were scanned.
@@ -161,6 +168,17 @@ def measure(detector: Detector, items: Sequence[Item], scores: Scores) -> dict[s
     )
     if len(methods) > 1:
         result["methods"] = methods
+    if by:
+        result["by_column"] = {
+            column: by_column(
+                items,
+                scores.probabilities,
+                column,
+                real_threshold=thresholds.real,
+                fake_threshold=threshold,
+            )
+            for column in by
+        }
     if scores.verdicts:
         result["verdicts"] = count_verdicts(items, scores.verdicts)
     videos = np.array([f"{item.dataset} {item.name}" for item in items])

@@ -28,6 +28,12 @@ from unmask.lab.evaluation.plots import (
     plot_scores,
     png,
 )
+from unmask.lab.evaluation.tables import (
+    column_table,
+    methods_table,
+    sources_table,
+    verdict_table,
+)
 from unmask.lab.evaluation.worst import worst_errors
 from unmask.report.phrases import number
 
@@ -149,8 +155,10 @@ def write_evaluation(
         tables.append(sources_table(metrics["sources"]))
     if "methods" in metrics:
         tables.append(methods_table(metrics["methods"]))
+    for column, rows in metrics.get("by_column", {}).items():
+        tables.append(column_table(column, rows))
     if "verdicts" in metrics:
-        tables.insert(0, _verdict_table(metrics["verdicts"]))
+        tables.insert(0, verdict_table(metrics["verdicts"]))
     model = f"{metrics['model']['name']} {metrics['model']['version']}"
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -278,68 +286,6 @@ def _levels(metrics: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Mapping
                 f"By {word.removesuffix('s')}",
                 rows if len(rows) == 1 else {"overall": part["overall"], **rows},
             )
-
-
-def sources_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The figures of `by_source` as a table: title, head, rows of words."""
-    return {
-        "title": "By source",
-        "head": [
-            "source",
-            "class",
-            "faces",
-            "mean AUC",
-            "lowest AUC",
-            "against",
-            "called the opposite",
-            "inconclusive",
-        ],
-        "rows": [
-            [
-                row["source"],
-                row["label"],
-                f"{row['n']:,}",
-                number(row["auc_mean"]),
-                number(row["auc_lowest"]),
-                row["against"] or "–",
-                f"{row['wrong']:.1%}",
-                f"{row['undecided']:.1%}",
-            ]
-            for row in rows
-        ],
-    }
-
-
-def methods_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The figures of `by_method` as a table: title, head, rows of words."""
-    return {
-        "title": "By method of forgery, each against all real faces",
-        "head": ["method", "faces", "AUC", "called fake", "inconclusive", "called real"],
-        "rows": [
-            [
-                row["method"],
-                f"{row['n']:,}",
-                number(row["auc"]),
-                *(f"{row[key]:.1%}" for key in ("found", "undecided", "missed")),
-            ]
-            for row in rows
-        ],
-    }
-
-
-def _verdict_table(verdicts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[str, Any]:
-    """What real and fake files of each data set were called."""
-    words = ["fake", "inconclusive", "real", "not_applicable", "failed"]
-    return {
-        "title": "Verdicts",
-        "head": ["data", "class", *words],
-        "rows": [
-            [name, label, *(str(counts.get(word, 0)) for word in words)]
-            for name, of_class in verdicts.items()
-            for label, counts in of_class.items()
-            if counts
-        ],
-    }
 
 
 def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
