@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,7 +32,8 @@ def evaluate(
         list[str],
         typer.Argument(
             help=(
-                "Bundles to measure: names of shipped ones, or files. With --leave-out: one recipe."
+                "Bundles to measure: names of shipped ones, or files; or scores of another"
+                " detector (.csv with path or id, and score). With --leave-out: one recipe."
             ),
             show_default=False,
         ),
@@ -102,17 +103,13 @@ def evaluate(
             "--stress and --heatmaps need --crops, because they alter pictures of faces"
         )
     with lab():
-        from unmask.detector import load_detector
         from unmask.lab.data.manifest import read_manifests, select
         from unmask.lab.evaluation.evaluate import evaluate_detectors
         from unmask.lab.evaluation.results import pair_words
         from unmask.lab.evaluation.tables import sources_table
     items = read_manifests(data)
     items = select(items, split) if split else items
-    detectors = {
-        name: load_detector(model, faces=faces, device=device.value)
-        for name, model in _names(models).items()
-    }
+    detectors = _judges(models, faces, device.value, need_detectors=stress or heatmaps)
     with progress(len(items) * len(detectors)) as advance:
         evaluation = evaluate_detectors(
             detectors,
@@ -148,6 +145,22 @@ def evaluate(
             _stress(detector, items, folder, jobs)
         if heatmaps:
             _point(detector, items, folder, jobs)
+
+
+def _judges(models: list[str], faces: str, device: str, *, need_detectors: bool) -> dict[str, Any]:
+    """By name, detectors, and scores of other people's detectors."""
+    from unmask.detector import load_detector
+    from unmask.lab.evaluation.foreign import read_scores
+
+    judges: dict[str, Any] = {}
+    for name, model in _names(models).items():
+        if not model.endswith(".csv"):
+            judges[name] = load_detector(model, faces=faces, device=device)
+        elif need_detectors:
+            raise typer.BadParameter(f"--stress and --heatmaps need a detector; {model} is scores")
+        else:
+            judges[name] = read_scores(Path(model))
+    return judges
 
 
 def _leave_out(

@@ -16,6 +16,7 @@ from unmask.detector import Detector
 from unmask.errors import ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.by_column import by_column, require_column
+from unmask.lab.evaluation.foreign import THRESHOLD, ForeignScores
 from unmask.lab.evaluation.metrics import Array, by_video, delong, summarise
 from unmask.lab.evaluation.results import write_comparison, write_evaluation
 from unmask.lab.evaluation.sources import by_method, by_source, summary
@@ -51,7 +52,7 @@ class Evaluation:
 
 
 def evaluate_detectors(
-    detectors: Mapping[str, Detector],
+    detectors: Mapping[str, Detector | ForeignScores],
     items: Sequence[Item],
     out: Path,
     *,
@@ -61,7 +62,7 @@ def evaluate_detectors(
     jobs: int | None = None,
     advance: Callable[[], Any] = lambda: None,
 ) -> Evaluation:
-    """Score `items` with each detector.
+    """Score `items` with each detector, or take the scores of other people's.
 
     Writes metrics.json, metrics.csv, scores.parquet, report.md, report.html and plots into `out`;
     with several detectors into a folder of `out` for each, and comparison.json, .md and .html
@@ -79,14 +80,17 @@ def evaluate_detectors(
     metrics_of: dict[str, dict[str, Any]] = {}
     scores_of: dict[str, Scores] = {}
     for name, detector in detectors.items():
-        scores = score_items(
-            detector, items, crops=crops, frames=frames, jobs=jobs, advance=advance
-        )
+        if isinstance(detector, ForeignScores):
+            scores = Scores(detector.of(items), [""] * len(items))
+        else:
+            scores = score_items(
+                detector, items, crops=crops, frames=frames, jobs=jobs, advance=advance
+            )
         metrics = measure(detector, items, scores, by)
         metrics["settings"] = {
             "crops": crops,
             "frames": None if crops else frames,
-            "finder": detector.finder.name,
+            "finder": "" if isinstance(detector, ForeignScores) else detector.finder.name,
         }
         write_evaluation(
             out / name if len(detectors) > 1 else out,
@@ -110,14 +114,20 @@ def evaluate_detectors(
 
 
 def measure(
-    detector: Detector, items: Sequence[Item], scores: Scores, by: Sequence[str] = ()
+    detector: Detector | ForeignScores,
+    items: Sequence[Item],
+    scores: Scores,
+    by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """metrics.json: the figures overall and by data set, and which bundle.
 
     Row by row; also by video where videos have several rows, and by face where files were scanned.
     """
-    thresholds = detector.bundle.card.thresholds
-    threshold = thresholds.fake
+    if isinstance(detector, ForeignScores):
+        model, threshold, real_threshold = detector.id, THRESHOLD, THRESHOLD
+    else:
+        limits = detector.bundle.card.thresholds
+        model, threshold, real_threshold = detector.bundle.id, limits.fake, limits.real
     labels = np.array([item.label for item in items])
     sets = np.array([item.dataset for item in items])
     groups = np.array([f"{item.dataset} {item.group}" for item in items])
@@ -132,7 +142,7 @@ def measure(
                 p[some],
                 groups[rows][some],
                 fake_threshold=threshold,
-                real_threshold=thresholds.real,
+                real_threshold=real_threshold,
             )
 
         return {
@@ -143,19 +153,19 @@ def measure(
     result: dict[str, Any] = {
         "schema": "unmask.metrics/1",
         "model": {
-            "name": detector.bundle.id.name,
-            "version": detector.bundle.id.version,
-            "sha256": detector.bundle.id.sha256,
+            "name": model.name,
+            "version": model.version,
+            "sha256": model.sha256,
         },
         "fake_threshold": threshold,
-        "real_threshold": thresholds.real,
+        "real_threshold": real_threshold,
         **figures(np.arange(len(items)), labels, scores.probabilities),
     }
     if len(set(sets.tolist())) > 2:
         figures_by_source = by_source(
             items,
             scores.probabilities,
-            real_threshold=thresholds.real,
+            real_threshold=real_threshold,
             fake_threshold=threshold,
         )
         result["sources"] = [one.row() for one in figures_by_source]
@@ -163,7 +173,7 @@ def measure(
     methods = by_method(
         items,
         scores.probabilities,
-        real_threshold=thresholds.real,
+        real_threshold=real_threshold,
         fake_threshold=threshold,
     )
     if len(methods) > 1:
@@ -174,7 +184,7 @@ def measure(
                 items,
                 scores.probabilities,
                 column,
-                real_threshold=thresholds.real,
+                real_threshold=real_threshold,
                 fake_threshold=threshold,
             )
             for column in by
