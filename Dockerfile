@@ -9,7 +9,8 @@ COPY src ./src
 RUN python -m venv /opt/unmask \
     && /opt/unmask/bin/pip install --no-cache-dir --constraint constraints.txt '.[web]' \
     && find /opt/unmask -name __pycache__ -prune -exec rm -rf {} + \
-    && /opt/unmask/bin/python -m compileall -q /opt/unmask/lib || true
+    # some packages carry templates that are no Python
+    && { /opt/unmask/bin/python -m compileall -q /opt/unmask/lib || true; }
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin unmask
