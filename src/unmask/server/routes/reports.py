@@ -95,7 +95,7 @@ async def report_pdf(request: Request, scan: Finished, language: Reader) -> Resp
     operation_id="make_report",
     summary="A report with your own words, and your share of fakes",
     response_class=Response,
-    responses=_gives("text/html"),
+    responses={**_gives("text/html"), 413: problem("Longer notes than a report takes")},
 )
 async def report_with_notes(
     request: Request,
