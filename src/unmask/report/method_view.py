@@ -16,6 +16,7 @@ NAMED_SETS = 8
 
 
 def method_view(report: Report, card: Card) -> dict[str, Any]:
+    """Model, settings and error rates."""
     tree, settings = card.text, report.settings
     limits = tree["thresholds"]
     return {

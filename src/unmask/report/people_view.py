@@ -55,6 +55,7 @@ class Drawings(dict[str, bytes]):
 
 
 def person_view(person: Person, report: Report, card: Card, drawings: Drawings) -> dict[str, Any]:
+    """All that is shown of a person with exhibits."""
     media, verdict = report.media, person.verdict
     return {
         "id": person.id,
@@ -96,6 +97,7 @@ def _reasons(person: Person, report: Report) -> list[str]:
 
 
 def person_row(person: Person, is_video: bool) -> tuple[str, str, str, str, str]:
+    """A person in a line of a table: number, verdict, probability, where seen, largest face."""
     verdict = person.verdict
     size = max(
         (score.face.quality.size_px for score in person.scores if score.face.quality), default=0.0
