@@ -1,7 +1,7 @@
 """Makes the reference pages of what is declared in the code: `make reference`.
 
-docs/api.md of docstrings; docs/unmask.report-1.schema.json and the table of docs/json.md of
-`unmask.report.shape`. A test fails when they are not what this makes.
+docs/api.md of docstrings; docs/cli.md of the commands; docs/unmask.report-1.schema.json and the
+table of docs/json.md of `unmask.report.shape`. A test fails when they are not what this makes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from unmask.report.schema import described_keys, published_schema
 from unmask.report.shape import ReportJson
@@ -48,10 +50,36 @@ def pages() -> dict[str, str]:
     after = rest.split(END)[1]
     return {
         "api.md": api_page(),
+        "cli.md": cli_page(),
         "json.md": f"{before}{BEGIN}\n{json_tables()}{END}{after}",
         "unmask.report-1.schema.json": json.dumps(published_schema(), indent=2, ensure_ascii=False)
         + "\n",
     }
+
+
+def cli_page() -> str:
+    """The help of every command, as `unmask COMMAND -h` prints it at ninety columns."""
+    from unmask.cli import app
+    from unmask.cli.help import in_plain_words
+
+    parts = [
+        "# The command line\n\nMade of the commands themselves by `make reference`;"
+        " `unmask COMMAND -h` prints the same. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some files could not be"
+        " judged.\n"
+    ]
+    for path, command in _commands(in_plain_words(typer.main.get_command(app)), "unmask"):
+        context = command.make_context(
+            path, [], resilient_parsing=True, terminal_width=90, max_content_width=90
+        )
+        text = re.sub(r" +$", "", command.get_help(context), flags=re.MULTILINE)
+        parts.append(f"## {path}\n\n```text\n{text.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, f"{path} {name}")
 
 
 def json_tables() -> str:
