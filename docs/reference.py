@@ -64,8 +64,8 @@ def cli_page() -> str:
 
     parts = [
         "# The command line\n\nMade of the commands themselves by `make reference`;"
-        " `unmask COMMAND -h` prints the same. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some files could not be"
-        " judged.\n"
+        " `unmask COMMAND -h` prints the same. Exit codes: 0 done, 1 failed, 2 wrong usage,"
+        " 3 some files could not be judged.\n"
     ]
     for path, command in _commands(in_plain_words(typer.main.get_command(app)), "unmask"):
         context = command.make_context(
