@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,27 @@ def test_the_page_speaks_in_words(ledger: Path, tmp_path: Path) -> None:
     assert "0.0 GB" not in page
 
 
+@contextmanager
+def opened(file: Path) -> Iterator[tuple[Any, list[str]]]:
+    """A page in Chromium, and what it says on the console."""
+    from playwright.sync_api import sync_playwright
+
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        page.on("console", lambda line: faults.append(line.text))
+        page.goto(file.as_uri())
+        yield page, faults
+        browser.close()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
 def test_thumbnails_when_they_are_asked_for(tiny_bundle: Path, demo: Path, tmp_path: Path) -> None:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
     media, ledger = tmp_path / "media", tmp_path / "a.ledger"
     media.mkdir()
@@ -164,14 +182,7 @@ def test_thumbnails_when_they_are_asked_for(tiny_bundle: Path, demo: Path, tmp_p
     export = ["ledger", "export", str(ledger), "--out", str(tmp_path / "page.html")]
     for command in (scan, export):
         subprocess.run([sys.executable, "-m", "unmask", *command], capture_output=True, check=False)
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.on("console", lambda line: faults.append(line.text))
-        page.goto((tmp_path / "page.html").as_uri())
+    with opened(tmp_path / "page.html") as (page, faults):
         expect(page.locator(".thumb")).to_have_count(0)
         page.get_by_label("Show pictures").check()
         expect(page.locator("img.thumb, video.thumb")).to_have_count(2)
@@ -179,26 +190,16 @@ def test_thumbnails_when_they_are_asked_for(tiny_bundle: Path, demo: Path, tmp_p
         page.wait_for_function("document.querySelector('video.thumb').videoWidth > 0")
         page.get_by_label("Show pictures").uncheck()
         expect(page.locator(".thumb")).to_have_count(0)
-        browser.close()
     assert not [fault for fault in faults if "Content Security" in fault]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
 def test_the_page_in_a_browser(ledger: Path, tmp_path: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
     page_file = tmp_path / "page.html"
     with closing(read_ledger(ledger)) as database:
         write_overview(database, str(ledger), page_file, queries.Filter())
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.on("console", lambda line: faults.append(line.text))
-        page.goto(page_file.as_uri())
+    with opened(page_file) as (page, faults):
         rows = page.locator("#files tbody tr:visible")
         assert rows.count() == 8
         page.get_by_label("Verdict").select_option("none")
@@ -212,7 +213,6 @@ def test_the_page_in_a_browser(ledger: Path, tmp_path: Path) -> None:
         page.get_by_label("Path contains").fill("nothing like this")
         assert rows.count() == 0
         assert page.locator("#shown").inner_text() == "0 of 8 files"
-        browser.close()
     assert not faults
 
 

@@ -159,23 +159,19 @@ def with_prevalence(tree: Mapping[str, Any], prevalence: float) -> dict[str, Any
 
     - prevalence: their share, 0–1
     """
-    probability = tree["verdict"]["probability_fake"]
+    verdict = tree["verdict"]
+    known = _at_share(verdict["probability_fake"], prevalence)
+    return {**tree, "verdict": {**verdict, **known}}
+
+
+def _at_share(probability: float | None, prevalence: float) -> dict[str, float | None]:
     there = None if probability is None else at_prevalence(probability, prevalence)
-    known = {
-        "prevalence": prevalence,
-        "probability_fake_at_prevalence": _rounded_or_none(there),
-    }
-    return {**tree, "verdict": {**tree["verdict"], **known}}
+    return {"prevalence": prevalence, "probability_fake_at_prevalence": _rounded_or_none(there)}
 
 
 def _verdict_at(verdict: Verdict, prevalence: float | None) -> VerdictJson:
-    tree = _verdict(verdict)
-    if prevalence is not None:
-        probability = verdict.probability_fake
-        there = None if probability is None else at_prevalence(probability, prevalence)
-        tree["prevalence"] = prevalence
-        tree["probability_fake_at_prevalence"] = _rounded_or_none(there)
-    return tree
+    known = {} if prevalence is None else _at_share(verdict.probability_fake, prevalence)
+    return cast(VerdictJson, {**_verdict(verdict), **known})
 
 
 def _person(person: Person, is_video: bool) -> PersonJson:
