@@ -1,7 +1,8 @@
 """Makes the reference pages of what is declared in the code: `make reference`.
 
 docs/api.md of docstrings; docs/cli.md of the commands; docs/unmask.report-1.schema.json and the
-table of docs/json.md of `unmask.report.shape`. A test fails when they are not what this makes.
+table of docs/json.md of `unmask.report.shape`; the badges of pyproject.toml. A test fails when they
+are not what this makes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 import inspect
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,36 @@ def pages() -> dict[str, str]:
         "json.md": f"{before}{BEGIN}\n{json_tables()}{END}{after}",
         "unmask.report-1.schema.json": json.dumps(published_schema(), indent=2, ensure_ascii=False)
         + "\n",
+        **{f"badges/{name}.svg": drawing for name, drawing in badges().items()},
     }
+
+
+def badges() -> dict[str, str]:
+    """The README's badges: what pyproject.toml declares, and what CI holds it to."""
+    declared = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
+    project = declared["project"]
+    versions = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    floor = declared["tool"]["coverage"]["report"]["fail_under"]
+    return {
+        "licence": _badge("licence", project["license"]),
+        "python": _badge("Python", f"{versions[0]} – {versions[-1]}"),
+        "coverage": _badge("lines tested", f"≥ {floor} %"),
+        "types": _badge("types", "mypy, strict"),
+    }
+
+
+def _badge(name: str, value: str) -> str:
+    """A name and a value side by side, as SVG without anything fetched."""
+    left, right = (12 + 7 * len(text) for text in (name, value))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img"'
+        f' aria-label="{name}: {value}"><title>{name}: {value}</title>'
+        f'<rect width="{left}" height="20" fill="#444"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="#1f5fbf"/>'
+        '<g fill="#fff" font-family="sans-serif" font-size="11" text-anchor="middle">'
+        f'<text x="{left / 2:g}" y="14">{name}</text>'
+        f'<text x="{left + right / 2:g}" y="14">{value}</text></g></svg>\n'
+    )
 
 
 def cli_page() -> str:
@@ -189,6 +220,7 @@ def _short(value: Any) -> str:
 
 def main() -> None:
     """Write the pages."""
+    (DOCS / "badges").mkdir(exist_ok=True)
     for name, text in pages().items():
         (DOCS / name).write_text(text)
 

@@ -94,7 +94,7 @@ def test_examples_with_imports_are_found() -> None:
     assert sum(bool(list(imported_by(code))) for code in examples().values()) >= 4
 
 
-@pytest.mark.parametrize("name", ["api.md", "cli.md", "json.md", "unmask.report-1.schema.json"])
+@pytest.mark.parametrize("name", list(REFERENCE["pages"]()))
 def test_the_generated_pages_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == REFERENCE["pages"]()[name], "run make reference"
 

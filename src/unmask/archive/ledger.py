@@ -22,6 +22,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from unmask._internal.names import folder_and_prefix
 from unmask.archive.database import holder_of, translate_errors
 from unmask.archive.model import Cause, Entry, Outcome, ScanPass, decode_path, encode_path
 from unmask.archive.rows import JUDGEMENT_COLUMNS, entry_row, judgement_row, now_utc
@@ -383,5 +384,5 @@ class Ledger:
 
 def _below(root: str) -> tuple[str, int, str]:
     """The values of _BELOW."""
-    folder = encode_path(root)[0].rstrip("/")
-    return folder, len(folder) + 1, folder + "/"
+    folder, prefix = folder_and_prefix(encode_path(root)[0])
+    return folder, len(prefix), prefix

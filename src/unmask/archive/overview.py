@@ -15,12 +15,12 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import unmask
 from unmask._internal.atomic import atomic_path
+from unmask._internal.names import link_to, portable_name
 from unmask._internal.units import duration_words, size_words
 from unmask.archive.queries import By, Filter, groups, histogram, rows, summary
 from unmask.report.palette import stylesheet
@@ -151,15 +151,15 @@ def _report(row: Mapping[str, Any], reports: Path | None, out: Path) -> str | No
     """The link to a file's report, if it is there."""
     if reports is None or row["sha256"] is None:
         return None
-    page = reports / f"{os.path.basename(row['path'])}-{row['sha256'][:8]}.html"
-    return quote(os.path.relpath(page, out.parent)) if page.is_file() else None
+    page = reports / f"{portable_name(row['path'])}-{row['sha256'][:8]}.html"
+    return link_to(page, out.parent) if page.is_file() else None
 
 
 def _link(path: str, out: Path) -> str | None:
     """The link to a file that lies beside the page's machine; None for what lies elsewhere."""
     if "://" in path or "::" in path or not os.path.isfile(path):
         return None
-    return quote(os.path.relpath(path, out.parent))
+    return link_to(path, out.parent)
 
 
 def _why(row: Mapping[str, Any]) -> str:

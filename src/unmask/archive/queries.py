@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask._internal.atomic import atomic_path
+from unmask._internal.names import folder_and_prefix
 from unmask.archive.database import translate_errors
 from unmask.errors import LedgerError, MissingExtraError, OutputError
 
@@ -119,9 +120,9 @@ class Filter:
                 parts.append(f"{column} = ?")
                 values.append(value)
         if self.below is not None:
-            folder = self.below.rstrip("/")
+            folder, prefix = folder_and_prefix(self.below)
             parts.append("(folder = ? OR substr(folder, 1, ?) = ?)")
-            values += [folder, len(folder) + 1, folder + "/"]
+            values += [folder, len(prefix), prefix]
         return " AND ".join(parts), values
 
 

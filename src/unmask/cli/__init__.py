@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command(epilog=examples.SCAN)(scan.scan)
 app.command()(scan.demo)
 app.command(epilog=examples.SERVE)(serve.serve)
+app.command(epilog=examples.MCP)(serve.mcp)
 app.command(epilog=examples.EVALUATE)(training.evaluate)
 app.command(epilog=examples.TRAIN)(training.train)
 app.command(epilog=examples.EXPORT)(training.export)

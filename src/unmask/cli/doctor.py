@@ -17,6 +17,7 @@ PURPOSES = {
     "finders": "face finders MTCNN and dlib (--faces)",
     "openvino": "scoring by OpenVINO (--engine openvino)",
     "web": "the page and the API (unmask serve)",
+    "agents": "a server for agents (unmask mcp)",
     "large": "the accurate bundle (models make accurate)",
     "links": "videos on platforms' pages (scan https://…)",
     "archive": "buckets, web listings, Parquet (scan --ledger)",

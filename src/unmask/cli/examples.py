@@ -18,6 +18,7 @@ SERVE = _examples(
     "unmask serve --open",
     "unmask serve --host 0.0.0.0 --keys keys.txt --keep 3600",
 )
+MCP = _examples("unmask mcp --folder ~/footage")
 EVALUATE = _examples(
     "unmask evaluate default --data test.parquet --crops --out figures/",
     "unmask evaluate default mine.onnx --data test.parquet --crops --out figures/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -212,7 +213,7 @@ class ScanBar:
         """As `Detector.scan_many` tells of a step."""
         from unmask.cli.tables import printable
 
-        self._name = printable(path.rsplit("/", 1)[-1])[-40:]
+        self._name = printable(os.path.basename(path))[-40:]
         share = progress.frames / max(progress.frames_asked, 1)
         asked = progress.frames_asked
         frames = f"frame {progress.frames} of {asked}" if asked > 1 else ""

@@ -1,4 +1,4 @@
-"""`unmask serve`: the web app and the API."""
+"""`unmask serve` and `unmask mcp`: for people, programs and agents."""
 
 from __future__ import annotations
 
@@ -195,6 +195,42 @@ def serve(
 
     serve_app(app, listening, limits, ready)
     say("stopped")
+
+
+def mcp(
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder whose files may be read, with all below it; default: the current one.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model bundle: a shipped one's name, or a file.")] = (
+        "default"
+    ),
+    faces: FacesOption = "yunet",
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per core.")] = 1,
+    max_file_mb: Annotated[float, typer.Option(min=0.001, help="Largest file, in MB.")] = 200,
+    max_time: Annotated[
+        float, typer.Option(min=1, help="Give up on a file after this many seconds.")
+    ] = 120,
+    links: Annotated[bool, typer.Option(help="Fetch files from public addresses, too.")] = False,
+) -> None:
+    """Let an agent ask about files: a server of the Model Context Protocol on stdin and stdout."""
+    try:
+        from unmask.server.agents import create_mcp
+        from unmask.server.limits import Limits
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("unmask"):
+            raise
+        raise MissingExtraError(f"unmask mcp ({error.name} is missing)", "agents") from error
+
+    limits = Limits(upload_bytes=round(max_file_mb * MB), time_s=max_time, links=links)
+    create_mcp(
+        folder or [Path.cwd()], model=model, faces=faces, workers=cores(workers), limits=limits
+    ).run()
 
 
 def _models(given: list[str]) -> dict[str, str]:

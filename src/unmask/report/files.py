@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unmask._internal.atomic import write_atomically
+from unmask._internal.names import portable_name
 from unmask.bundle.card import Card
 from unmask.report.case import Case, with_case
 from unmask.report.json import to_json
@@ -69,7 +70,7 @@ def documents(
 ) -> Iterator[tuple[str, bytes]]:
     """The names and contents of what `write_report` writes, each made when it is asked for."""
     view = with_case(view_of(report, card, prevalence, made_on, language), case)
-    name = f"{Path(report.media.path).name}-{report.media.sha256[:8]}"
+    name = f"{portable_name(report.media.path)}-{report.media.sha256[:8]}"
     yield f"{name}.json", complete(to_json(report, prevalence), view, key)
     yield f"{name}.html", html(view)
     yield f"{name}.pdf", pdf(view)
