@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,8 +52,9 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Path:
-    """The folder of the demo's pictures."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the demo's pictures, without what Python puts beside its modules."""
     import unmask.demo
 
-    return Path(unmask.demo.__file__).parent
+    source, copy = Path(unmask.demo.__file__).parent, tmp_path_factory.mktemp("demo") / "demo"
+    return shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))

@@ -17,7 +17,7 @@ from unmask.faces import load_finder
 from unmask.lab.data.manifest import Item, read_manifest, select
 from unmask.lab.evaluation.evaluate import evaluate_detectors
 from unmask.lab.export.export import cut_faces, export_run
-from unmask.lab.export.thresholds import choose
+from unmask.lab.export.thresholds import Rules, choose
 from unmask.lab.recipe import load_recipe
 from unmask.lab.training.train import command_line, load_run, train
 
@@ -161,14 +161,14 @@ def test_flipped_labels_do_not_become_a_bundle(run: Path, toy_set: Path) -> None
     recipe, _, _ = load_run(run)
     faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe.crop.spec())
     with pytest.raises(LabError, match="flipped"):
-        choose(faces, -faces.labels.astype(np.float32), recipe)
+        choose(faces, -faces.labels.astype(np.float32), Rules.of(recipe))
 
 
 def test_thresholds_by_hand(run: Path, toy_set: Path) -> None:
     recipe, _, _ = load_run(run)
     faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe.crop.spec())
     logits = np.where(faces.labels == 1, 2.0, -2.0) + np.linspace(0, 0.1, len(faces.labels))
-    chosen = choose(faces, logits, recipe)
+    chosen = choose(faces, logits, Rules.of(recipe))
     # 12 reals and at most 1 % of them above: none but the highest itself
     assert chosen["thresholds"]["fake"]["false_positive_rate"] == pytest.approx(1 / 12)
     # Clopper and Pearson

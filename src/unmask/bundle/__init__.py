@@ -6,6 +6,7 @@ Open, check and run it.
 from __future__ import annotations
 
 from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
+from unmask.bundle.scorers import load_scorer
 from unmask.bundle.seal import read_seal, seal
 from unmask.bundle.session import (
     Bundle,
@@ -13,7 +14,6 @@ from unmask.bundle.session import (
     Scorer,
     TwoPartScorer,
     load_bundle,
-    load_scorer,
     shipped_bundles,
 )
 

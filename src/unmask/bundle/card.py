@@ -78,6 +78,11 @@ class Thresholds:
     false_negative_rate: float
     clip: ClipThresholds | None = None
 
+    @property
+    def decide(self) -> bool:
+        """Whether any probability leads to a verdict; not those of a detector that brings none."""
+        return self.fake < 1 or self.real > 0
+
     def over(self, faces: int) -> Thresholds:
         """The thresholds for the mean over so many judged faces of one person."""
         if self.clip is None or faces < self.clip.min_faces:

@@ -16,7 +16,6 @@ import numpy as np
 
 from unmask._internal.atomic import atomic_path
 from unmask._internal.onnx_runtime import onnxruntime, open_session
-from unmask._internal.plugins import find_plugins, load_plugin
 from unmask.bundle.card import Canaries, Card, parse_card
 from unmask.bundle.seal import read_seal
 from unmask.errors import (
@@ -318,23 +317,6 @@ def on_gpu(device: str) -> bool:
             " install onnxruntime-gpu"
         )
     return there and device != "cpu"
-
-
-def load_scorer(
-    name: str, *, threads: int = 0, engine: str = "onnxruntime", device: str = "cpu"
-) -> Scorer:
-    """What judges: a bundle, or a detector that an installed package offers.
-
-    - name: as `load_bundle` takes it, or the name of an entry point in `unmask.detectors`
-
-    Raises BundleError, MissingExtraError, DeviceError or PluginError.
-    """
-    if name not in shipped_bundles() and not Path(name).exists():
-        offered = find_plugins("unmask.detectors")
-        if name in offered:
-            make: Callable[[], Scorer] = load_plugin(offered[name])
-            return make()
-    return load_bundle(name, threads=threads, engine=engine, device=device)
 
 
 def _state(path: Path) -> tuple[int, int, int]:

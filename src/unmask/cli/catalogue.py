@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from unmask._internal.atomic import output_errors
+from unmask.cli.examples import WRAP
 from unmask.cli.output import ModelArgument, lab, say, tell
 
 models = typer.Typer(
-    help="Model bundles: list, show, check, make, learn.",
+    help="Model bundles: list, show, check, make, learn, wrap.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -120,6 +122,102 @@ def learn_model(
         from unmask.lab.export.accurate import learn
     learn(run, data, test or [], out, clips=clips or [], average_with=average_with, log=say)
     tell(f"written: {out}")
+
+
+class Positive(StrEnum):
+    """The choices of --positive."""
+
+    fake = "fake"
+    real = "real"
+
+
+@models.command("wrap", epilog=WRAP)
+def wrap_model(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="An .onnx file, a checkpoint (with --timm), or a folder of the Hugging Face hub."
+        ),
+    ],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Labelled faces that were not trained on: they prove and calibrate."),
+    ],
+    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    positive: Annotated[
+        Positive | None,
+        typer.Option(
+            help="What a high output, or the second of two, stands for.",
+            show_default="as the folder's labels say",
+        ),
+    ] = None,
+    timm: Annotated[
+        str | None,
+        typer.Option(help="The checkpoint's architecture, by timm's name.", show_default=False),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Side of the input, in pixels.", show_default=False)
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Side of the crop, in faces.")] = 1.3,
+    centre_y: Annotated[
+        float, typer.Option(min=0, max=1, help="Where the crop's centre lies in the face, 0–1.")
+    ] = 0.5,
+    mean: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="Of the channels, as the network takes them.", show_default=False),
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="The same.", show_default=False)
+    ] = None,
+    bgr: Annotated[bool, typer.Option(help="The network takes blue first.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Which of several outputs is meant.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Use only this split of --data.", show_default="all rows")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Manifests measured for the card.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The bundle's name.", show_default="the file's")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Of the network, for the card.")
+    ] = "not known: made elsewhere",
+) -> None:
+    """Make a bundle of somebody else's network, once labelled faces bear out what it says."""
+    with lab():
+        from unmask.lab.export.wrap import Words, wrap
+        from unmask.lab.models.foreign import Preprocessing, read_network
+    network = read_network(source, timm)
+    stands_for = positive.value if positive is not None else network.positive
+    if stands_for is None:
+        raise typer.BadParameter(
+            "nothing says what the output stands for: --positive fake, or --positive real"
+        )
+    says = network.preprocessing
+    wanted = Preprocessing(
+        size or says.size,
+        margin,
+        centre_y,
+        mean or says.mean,
+        std or says.std,
+        "BGR" if bgr else says.order,
+    )
+    words = Words(name or source.stem, licence, source.name)
+    wrap(
+        network.graph,
+        out,
+        data,
+        stands_for,
+        wanted,
+        words,
+        split=split,
+        test=test or [],
+        output=output,
+    )
+    tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB); use it with --model {out}")
 
 
 def _require_accurate(name: str) -> None:

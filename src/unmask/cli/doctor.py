@@ -22,6 +22,7 @@ PURPOSES = {
     "links": "videos on platforms' pages (scan https://…)",
     "archive": "buckets, web listings, Parquet (scan --ledger)",
     "ray": "many machines (scan --ledger --executor ray)",
+    "foreign": "detectors in folders of the Hugging Face hub (models wrap)",
     "train": "train, evaluate and export",
 }
 """What the extras are for; `dev` and `release` are for developers."""

@@ -18,7 +18,7 @@ SERVE = _examples(
     "unmask serve --open",
     "unmask serve --host 0.0.0.0 --keys keys.txt --keep 3600",
 )
-MCP = _examples("unmask mcp --folder ~/footage")
+MCP = _examples("unmask mcp --folder footage/")
 EVALUATE = _examples(
     "unmask evaluate default --data test.parquet --crops --out figures/",
     "unmask evaluate default mine.onnx --data test.parquet --crops --out figures/",
@@ -29,4 +29,10 @@ TRAIN = _examples(
     "unmask train unmask-lite0 --data crops/ --set train.epochs=3 --out runs/short",
 )
 EXPORT = _examples("unmask export runs/first --data crops/ --out mine.onnx")
+WRAP = _examples(
+    "unmask models wrap theirs.onnx --positive fake --data labelled.parquet --out wrapped.onnx",
+    "unmask models wrap xception.safetensors --timm legacy_xception --positive fake"
+    " --data labelled.parquet --out wrapped.onnx",
+    "unmask models wrap folder-of-the-hub/ --data labelled.parquet --out wrapped.onnx",
+)
 EXPLAIN = _examples("unmask explain runs/first picture.jpg --out maps/")

@@ -202,8 +202,6 @@ def mcp(
         list[Path] | None,
         typer.Option(
             help="Folder whose files may be read, with all below it; default: the current one.",
-            exists=True,
-            file_okay=False,
             show_default=False,
         ),
     ] = None,
@@ -227,10 +225,12 @@ def mcp(
             raise
         raise MissingExtraError(f"unmask mcp ({error.name} is missing)", "agents") from error
 
+    folders = folder or [Path.cwd()]
+    for wanted in folders:
+        if not wanted.is_dir():
+            raise ServerError(f"there is no folder {wanted}")
     limits = Limits(upload_bytes=round(max_file_mb * MB), time_s=max_time, links=links)
-    create_mcp(
-        folder or [Path.cwd()], model=model, faces=faces, workers=cores(workers), limits=limits
-    ).run()
+    create_mcp(folders, model=model, faces=faces, workers=cores(workers), limits=limits).run()
 
 
 def _models(given: list[str]) -> dict[str, str]:

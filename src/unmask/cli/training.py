@@ -326,12 +326,25 @@ def export(
         list[Path] | None,
         typer.Option(help="Manifests of videos whose validation split sets thresholds for clips."),
     ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a folder for the Hugging Face hub: model card, graph, weights.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Turn a trained run into a bundle, with calibration, thresholds and a model card."""
     with lab():
         from unmask.lab.export.export import export_run
+        from unmask.lab.export.hub import write_hub_folder
     export_run(run, out, data, test or [], int8=int8, toward=toward, share=share, clips=clips or [])
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    if hub is not None:
+        # weights that were averaged with others' are in the graph alone
+        weights = run / "weights.safetensors" if toward is None else None
+        for path in write_hub_folder(out, hub, weights):
+            tell(f"written: {path}")
 
 
 def explain(

@@ -181,6 +181,8 @@ def _evidence(
 
 def _limits(label: Label, thresholds: Thresholds) -> str:
     """Against what the score was held."""
+    if not thresholds.decide:
+        return say("this detector brings no thresholds, so nothing is decided by it")
     real, fake = percent(thresholds.real), percent(thresholds.fake)
     if label is Label.FAKE:
         return say("{fake} is enough for a fake", fake=fake)

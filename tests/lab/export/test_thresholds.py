@@ -13,7 +13,7 @@ def faces(*sets: tuple[str, int, int]) -> Faces:
     labels = np.concatenate([np.full(count, label) for _, label, count in sets])
     datasets = np.concatenate([np.full(count, name) for name, _, count in sets])
     zeros = np.zeros(len(labels))
-    return Faces([], labels, datasets, zeros, zeros)
+    return Faces([], labels, datasets, zeros, zeros, np.arange(len(labels)))
 
 
 def test_small_sets_are_joined_by_class() -> None:

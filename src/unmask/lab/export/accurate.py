@@ -22,7 +22,7 @@ from unmask.lab.data.manifest import read_manifests, require_both_classes, selec
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.export.export import cut_faces, finish, made_by_run
 from unmask.lab.export.joining import write_learnt
-from unmask.lab.export.thresholds import balanced_weights, joined_small_sets
+from unmask.lab.export.thresholds import Rules, balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, tuned_from_state
@@ -89,7 +89,7 @@ def learn(
     beginning = _card(recipe, facts, base, tuned, mix)
     tolerance = base.card.canaries.tolerance
     joint = mix.small * by_small + mix.tower * by_tower + mix.constant
-    sealed = finish(graph, beginning, faces, recipe, test, tolerance, clips, joint)
+    sealed = finish(graph, beginning, faces, Rules.of(recipe), test, tolerance, clips, joint)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
     # which faces can be judged does not change: the base's gates were drawn on more faces
     card["gates"] = base.card.text["gates"]

@@ -23,7 +23,7 @@ from unmask.lab.data.manifest import Item, read_manifests, require_both_classes,
 from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.export.clips import choose_clip_thresholds, score_clips
-from unmask.lab.export.thresholds import Faces, choose
+from unmask.lab.export.thresholds import Faces, Rules, choose
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
@@ -84,7 +84,7 @@ def export_run(
         }
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
-    write_bundle(finish(graph, card, faces, recipe, test, tolerance, clips), out)
+    write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips), out)
 
 
 def _move(network: Network, toward: Path, share: float, size: int) -> None:
@@ -101,7 +101,7 @@ def finish(
     graph: bytes,
     card: dict[str, Any],
     faces: Faces,
-    recipe: Recipe,
+    rules: Rules,
     test: Sequence[Path],
     tolerance: float,
     clips: Sequence[Path] = (),
@@ -118,7 +118,7 @@ def finish(
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     if logits is None:
         logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
-    card |= choose(faces, logits, recipe)
+    card |= choose(faces, logits, rules)
     where = card["preprocessing"]
     spec = CropSpec(
         where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via")
@@ -128,16 +128,16 @@ def finish(
     card["canaries"]["logits"] = [round(float(v), 5) for v in expected]
     if clips:
         card["thresholds"]["clip"] = _clip_thresholds(
-            _open(graph, card | {"metrics": {}}), clips, recipe
+            _open(graph, card | {"metrics": {}}), clips, rules
         )
     card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
     return seal(graph, card)
 
 
-def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], recipe: Recipe) -> dict[str, Any]:
-    videos = select(read_manifests(clips), recipe.data.validation)
+def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], rules: Rules) -> dict[str, Any]:
+    videos = select(read_manifests(clips), rules.split)
     scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
-    return choose_clip_thresholds(scores, bundle.card.thresholds, recipe.thresholds.clip_misses)
+    return choose_clip_thresholds(scores, bundle.card.thresholds, rules.thresholds.clip_misses)
 
 
 def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
@@ -150,13 +150,12 @@ def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
         if face is not None:
             crop = crop_face(image, face, spec)
             quality = measure_quality(crop, face.box, image.shape[:2])
-            rows.append((crop, item.label, item.dataset, quality.brightness, quality.sharpness))
+            bright, sharp = quality.brightness, quality.sharpness
+            rows.append((crop, item.label, item.dataset, bright, sharp, item.group))
     if not rows:
         raise LabError("no face was found in any picture of the validation split")
-    crops, labels, datasets, brightness, sharpness = zip(*rows, strict=True)
-    return Faces(
-        list(crops), np.array(labels), np.array(datasets), np.array(brightness), np.array(sharpness)
-    )
+    crops, *columns = zip(*rows, strict=True)
+    return Faces(list(crops), *map(np.array, columns))
 
 
 def to_onnx(network: torch.nn.Module, size: int) -> bytes:

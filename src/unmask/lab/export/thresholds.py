@@ -13,7 +13,7 @@ from unmask.bundle.card import parse_calibration
 from unmask.errors import LabError
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.rates import exact_rate
-from unmask.lab.recipe import Recipe
+from unmask.lab.recipe import GateRules, Recipe, ThresholdRules
 from unmask.types import Image
 
 SMALL_SETS = "smaller sets"
@@ -24,7 +24,7 @@ SMALL_SETS = "smaller sets"
 class Faces:
     """Validation faces, as a scan would see them.
 
-    - crops, labels, datasets, brightness, sharpness: one for each face
+    - crops, labels, datasets, brightness, sharpness, groups: one for each face
     """
 
     crops: list[Image]
@@ -32,18 +32,36 @@ class Faces:
     datasets: Array
     brightness: Array
     sharpness: Array
+    groups: Array
 
 
-def choose(faces: Faces, logits: Array, recipe: Recipe) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a bundle's calibration, thresholds and gates are chosen.
+
+    - split: of the manifests, on which they are
+    """
+
+    thresholds: ThresholdRules
+    gates: GateRules
+    split: str = "validation"
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Rules:
+        """A recipe's."""
+        return cls(recipe.thresholds, recipe.gates, recipe.data.validation)
+
+
+def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
     """Calibration, thresholds and gates, from validation faces alone.
 
     Each data set and class weighs the same.
     """
     # A data set of a few faces says little by itself: all such are counted as one.
-    faces = replace(faces, datasets=joined_small_sets(faces, recipe.thresholds.smallest_set))
-    calibration = calibrate(faces, logits, recipe.thresholds.calibration)
+    faces = replace(faces, datasets=joined_small_sets(faces, rules.thresholds.smallest_set))
+    calibration = calibrate(faces, logits, rules.thresholds.calibration)
     probabilities = parse_calibration(calibration).probabilities(logits)
-    settings, gates, tail = recipe.thresholds, recipe.gates, recipe.gates.outside
+    settings, gates, tail = rules.thresholds, rules.gates, rules.gates.outside
     real, fake = faces.labels == 0, faces.labels == 1
     upper = max(
         float(np.quantile(p, 1 - settings.fake_false_alarms, method="higher"))
