@@ -57,7 +57,7 @@ HOMES = {
     "scipy": ["lab"],
     "jinja2": ["report", "archive", "lab"],
     "typst": ["report"],
-    "cryptography": ["report"],
+    "cryptography": ["report", "provenance.trust"],
     "c2pa": ["provenance"],
     "captum": ["lab"],
     "h5py": ["lab"],

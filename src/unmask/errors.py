@@ -29,7 +29,7 @@
     ├── LedgerError                a ledger cannot be used, or another process is at work on it
     ├── ExecutorError              what does an archive scan's work cannot be started or reached
     ├── ServerError                the server cannot start
-    ├── SignatureError             a report was changed, or is not signed by this key; or a bad key
+    ├── SignatureError             a report was changed, or is signed by another key; a bad key
     └── LabError                   making a bundle
         ├── ManifestError          a data set that cannot be used as it is
         └── RecipeError            a recipe with faults (all of them are listed)
@@ -261,7 +261,7 @@ class ServerError(UnmaskError):
 
 
 class SignatureError(UnmaskError):
-    """A report that is changed, unsigned or signed by another key; or a key that cannot be used."""
+    """A changed or unsigned report, another key, or a key or list of certificates of no use."""
 
 
 class LabError(UnmaskError):

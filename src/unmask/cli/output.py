@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +29,17 @@ DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 ModelOption = Annotated[
     str, typer.Option(help="Model bundle: default, accurate (once it was made), or a file.")
+]
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Certificates of trusted signers of Content Credentials: a PEM file, or a folder of"
+            " them."
+        ),
+        envvar="UNMASK_TRUST",
+        show_default=False,
+    ),
 ]
 ModelArgument = Annotated[str, typer.Argument(help="Model bundle: default, accurate, or a file.")]
 FacesOption = Annotated[

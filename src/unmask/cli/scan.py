@@ -26,6 +26,7 @@ from unmask.cli.output import (
     Language,
     LanguageOption,
     ModelOption,
+    TrustOption,
     complain,
     scan_bar,
     show,
@@ -129,6 +130,7 @@ def scan(
             show_default=False,
         ),
     ] = None,
+    trust: TrustOption = None,
     language: LanguageOption = Language.en,
     jobs: JobsOption = 0,
     engine: Annotated[
@@ -231,6 +233,10 @@ def scan(
         raise typer.BadParameter("--sign signs reports: it needs --report DIR")
     if (case_name or notes) and (report is None or ledger is not None):
         raise typer.BadParameter("--case-name and --notes go into the files of --report DIR")
+    if trust is not None:
+        from unmask.provenance.trust import use_trust
+
+        use_trust(trust)
     runner, ray = _engine_and_cluster(engine or [], executor)
     if ledger is not None:
         run_archive(

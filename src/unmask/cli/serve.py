@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unmask._internal.cores import cores
-from unmask.cli.output import Device, DeviceOption, Engine, FacesOption, complain, say
+from unmask.cli.output import (
+    Device,
+    DeviceOption,
+    Engine,
+    FacesOption,
+    TrustOption,
+    complain,
+    say,
+)
 from unmask.errors import MissingExtraError, ServerError
 
 if TYPE_CHECKING:
@@ -91,6 +99,7 @@ def serve(
             help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
         ),
     ] = None,
+    trust: TrustOption = None,
     links: Annotated[
         bool | None,
         typer.Option(
@@ -135,6 +144,7 @@ def serve(
     """Start the web page and the API; uploads are deleted as soon as they have been checked."""
     try:
         from unmask.archive import read_ledger
+        from unmask.provenance.trust import use_trust
         from unmask.report.signature import read_key
         from unmask.server.app import bind, create_app
         from unmask.server.app import serve as serve_app
@@ -151,6 +161,8 @@ def serve(
         raise typer.BadParameter("--reports lies beside a ledger: it needs --ledger FILE")
     if ledger is not None:
         read_ledger(ledger).close()  # a wrong file is told now, not at the first visit
+    if trust is not None:
+        use_trust(trust)
     limits = Limits(
         upload_bytes=round(max_upload_mb * MB),
         duration_s=max_duration,

@@ -17,8 +17,8 @@ from unmask.bundle.card import Card
 from unmask.report.file_words import file_words
 from unmask.report.language import fixed, in_language, say, say_many
 from unmask.report.phrases import (
-    CREDENTIAL_WORDS,
     IDENTITY_UNCHECKED,
+    credentials_in_words,
     explanation,
     headline,
     label_words,
@@ -124,7 +124,7 @@ def _provenance(report: Report) -> Iterator[tuple[str, str]]:
     if claims.credentials.state != "absent":
         signer = claims.credentials.signer
         signed = f" {say('Signed by')}: {signer}." if signer else ""
-        yield say("Credentials"), say(CREDENTIAL_WORDS[claims.credentials.state]) + signed
+        yield say("Credentials"), credentials_in_words(claims.credentials) + signed
     if claims.credentials.unchecked:
         yield "", f"{say('Not checked')}: {say(IDENTITY_UNCHECKED)}."
     for words in report.contradictions:

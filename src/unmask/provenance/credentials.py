@@ -2,9 +2,9 @@
 
 By the library of the Content Authenticity Initiative.
 
-No manifest is fetched, no certificate looked up, and no list of trusted signers is used: `valid`
-means that the file is as it was when whoever holds the key signed it, not that the signer is who
-they say.
+No manifest is fetched and no certificate looked up: `valid` means that the file is as it was when
+whoever holds the key signed it, not that the signer is who they say. Whether the signer is trusted
+is told where the user names a list (`unmask.provenance.trust`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from unmask.provenance.base import FileUnderCheck
 from unmask.provenance.tags import AI_SOURCES, plain
-from unmask.types import Credentials, CredentialsState, Provenance, SignedStep
+from unmask.provenance.trust import TrustList, trust_list
+from unmask.types import Credentials, CredentialsState, Provenance, SignedStep, Trust
 
 MAX_MANIFEST_BYTES = 8_000_000
 """Of a manifest as JSON; a larger one is called unreadable."""
@@ -27,6 +28,13 @@ MOST_STEPS = 20
 
 _CHANGED = ("Hash.mismatch", "hashedURI.mismatch", "claimSignature.mismatch")
 _NO_MATTER = ("signingCredential.untrusted", "signingCredential.ocsp")
+"""Of the signer, not of the file: what is made of it is `Credentials.trust`."""
+
+_REVOKED = ("signingCredential.ocsp.revoked", "signingCredential.revoked")
+"""Told by an answer of the authority that lies in the file itself (a stapled one)."""
+
+_SOFT_BINDING = "c2pa.soft-binding"
+"""Label of an assertion that names a watermark or fingerprint (C2PA 2.2, section 9.3)."""
 
 _UNCHECKED = (
     "cawg.ica.did_unavailable",
@@ -65,9 +73,17 @@ def read_credentials(path: Path) -> Credentials:
 def _read(content: mmap.mmap) -> Credentials:
     import c2pa
 
-    settings = c2pa.Settings.from_dict(
-        {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": False}}
-    )
+    trusted = trust_list()
+    wanted: dict[str, Any] = {
+        "verify": {
+            "remote_manifest_fetch": False,
+            "ocsp_fetch": False,
+            "verify_trust": trusted is not None,
+        }
+    }
+    if trusted is not None:
+        wanted["trust"] = {"trust_anchors": trusted.pem}
+    settings = c2pa.Settings.from_dict(wanted)
     try:
         with c2pa.Reader(None, content, context=c2pa.Context(settings=settings)) as reader:
             text = reader.json()
@@ -81,11 +97,14 @@ def _read(content: mmap.mmap) -> Credentials:
             "unreadable",
             problems=(f"a manifest of {len(text)} bytes; at most {MAX_MANIFEST_BYTES}",),
         )
-    return parse(json.loads(text))
+    return parse(json.loads(text), trusted)
 
 
-def parse(store: Mapping[str, Any]) -> Credentials:
-    """The credentials of a manifest store as the library's JSON."""
+def parse(store: Mapping[str, Any], trusted: TrustList | None = None) -> Credentials:
+    """The credentials of a manifest store as the library's JSON.
+
+    - trusted: the list that the library was given
+    """
     manifest = store.get("manifests", {}).get(store.get("active_manifest"))
     if not isinstance(manifest, dict):
         return Credentials("unreadable", problems=("no active manifest",))
@@ -119,7 +138,35 @@ def parse(store: Mapping[str, Any]) -> Credentials:
         problems=problems,
         unchecked=unchecked,
         history=history,
+        trust=_trust(store, trusted),
+        trust_list=trusted.sha256 if trusted is not None else "",
+        soft_bindings=tuple(dict.fromkeys(_soft_bindings(manifest))),
     )
+
+
+def _trust(store: Mapping[str, Any], trusted: TrustList | None) -> Trust:
+    """Whether the signer of the active manifest is on the list, as far as a file alone can tell."""
+    found = (store.get("validation_results") or {}).get("activeManifest") or {}
+    codes = {
+        str(item.get("code", ""))
+        for kind in ("success", "informational", "failure")
+        for item in found.get(kind) or ()
+    }
+    codes |= {str(item.get("code", "")) for item in store.get("validation_status") or ()}
+    if codes & set(_REVOKED):
+        return "revoked"
+    if trusted is None:
+        return "not_asked"
+    return "trusted" if "signingCredential.trusted" in codes else "unknown"
+
+
+def _soft_bindings(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The algorithms of watermarks and fingerprints that lead back to the manifest."""
+    for assertion in manifest.get("assertions") or ():
+        if str(assertion.get("label", "")).startswith(_SOFT_BINDING):
+            data = assertion.get("data")
+            if isinstance(data, dict) and data.get("alg"):
+                yield plain(str(data["alg"]), 80)
 
 
 def _history(store: Mapping[str, Any], active: Mapping[str, Any]) -> tuple[SignedStep, ...]:

@@ -298,6 +298,9 @@ def _credentials(credentials: Credentials) -> CredentialsJson:
         "ai_generated": credentials.ai_generated,
         "problems": [valid_unicode(problem) for problem in credentials.problems],
         "unchecked": [valid_unicode(code) for code in credentials.unchecked],
+        "trust": credentials.trust,
+        "trust_list_sha256": credentials.trust_list or None,
+        "soft_bindings": [valid_unicode(name) for name in credentials.soft_bindings],
         "history": [
             {
                 "signer": valid_unicode(step.signer),

@@ -7,7 +7,7 @@ from typing import Any
 
 from unmask._internal.words import Words
 from unmask.report.language import fixed, say, say_many
-from unmask.types import Label, Media, Reason, Report, Verdict
+from unmask.types import Credentials, Label, Media, Reason, Report, Verdict
 
 LABEL_WORDS: dict[Label, str] = {
     Label.FAKE: Words("fake"),
@@ -234,12 +234,33 @@ CREDENTIAL_WORDS: dict[str, str] = {
         "The file carries Content Credentials, and is unchanged since they were signed. Who holds"
         " the signing key was not checked against any list of trusted signers."
     ),
+    "valid, trusted": Words(
+        "The file carries Content Credentials, and is unchanged since they were signed. The"
+        " signer's certificate leads to the list of trusted signers that was named."
+    ),
+    "valid, unknown": Words(
+        "The file carries Content Credentials, and is unchanged since they were signed. The signer"
+        " is not on the list of trusted signers that was named."
+    ),
+    "valid, revoked": Words(
+        "The file carries Content Credentials, and is unchanged since they were signed, but the"
+        " signer's certificate has been revoked."
+    ),
     "tampered": Words(
         "The file carries Content Credentials, but was changed after they were signed."
     ),
     "invalid": Words("The file carries Content Credentials that do not pass the checks."),
     "unreadable": Words("The file carries Content Credentials that cannot be read."),
 }
+
+
+def credentials_in_words(credentials: Credentials) -> str:
+    """What a reader is told of a file's Content Credentials, in the language that is spoken."""
+    state = credentials.state
+    if state == "valid" and credentials.trust != "not_asked":
+        return say(CREDENTIAL_WORDS[f"valid, {credentials.trust}"])
+    return say(CREDENTIAL_WORDS[state])
+
 
 IDENTITY_UNCHECKED = Words(
     "the identity of a person or an organisation named beside the signature, for that needs a"

@@ -19,7 +19,7 @@ from typing import (
 # pydantic, which the server builds its models with, asks for this one up to Python 3.11
 from typing_extensions import TypedDict
 
-from unmask.types import CredentialsState, Label, Part, Reason
+from unmask.types import CredentialsState, Label, Part, Reason, Trust
 
 SCHEMA: Final = "unmask.report/1"
 
@@ -232,7 +232,7 @@ class SignedStepJson(TypedDict):
 
 
 class CredentialsJson(TypedDict, total=False):
-    """Content Credentials (C2PA); no list of trusted signers is used."""
+    """Content Credentials (C2PA)."""
 
     state: Required[
         Annotated[
@@ -256,6 +256,13 @@ class CredentialsJson(TypedDict, total=False):
     ]
     history: Annotated[
         list[SignedStepJson], Doc("the manifests from the oldest parent to the active one")
+    ]
+    trust: Annotated[
+        Trust, Doc("whether the signer's certificate leads to the list named by `--trust`")
+    ]
+    trust_list_sha256: Annotated[str | None, Doc("of that list; null: none was named")]
+    soft_bindings: Annotated[
+        list[str], Doc("algorithms of watermarks or fingerprints that lead back to the manifest")
     ]
 
 

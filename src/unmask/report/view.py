@@ -20,11 +20,11 @@ from unmask.report.language import fixed, in_language, language, say, say_many
 from unmask.report.method_view import method_view
 from unmask.report.people_view import MARKS, Drawings, Picture, frame_of, person_row, person_view
 from unmask.report.phrases import (
-    CREDENTIAL_WORDS,
     IDENTITY_UNCHECKED,
     MEANS,
     TRACE_WORDS,
     clip_sureness,
+    credentials_in_words,
     headline,
     label_words,
     number,
@@ -207,10 +207,12 @@ def _credentials(report: Report) -> dict[str, Any]:
         (say("Digital source type"), source_words(credentials.source)),
         (say("Failed checks"), ", ".join(credentials.problems)),
         (say("Not checked"), say(IDENTITY_UNCHECKED) if credentials.unchecked else ""),
+        (say("Watermark or fingerprint named"), ", ".join(credentials.soft_bindings)),
+        (say("sha-256 of the list of trusted signers"), credentials.trust_list),
     ]
     return {
         "state": credentials.state,
-        "words": say(CREDENTIAL_WORDS[credentials.state]),
+        "words": credentials_in_words(credentials),
         "rows": [(name, on_one_line(words)) for name, words in rows if words],
         "chain": list(chain(credentials)),
     }

@@ -41,6 +41,7 @@ from unmask.types.report import (
     Settings,
     SignedStep,
     Timing,
+    Trust,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Settings",
     "SignedStep",
     "Timing",
+    "Trust",
     "Unseen",
     "Variant",
     "Verdict",

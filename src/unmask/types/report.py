@@ -54,6 +54,7 @@ class ModelId:
 
 
 CredentialsState = Literal["absent", "valid", "tampered", "invalid", "unreadable"]
+Trust = Literal["not_asked", "trusted", "unknown", "revoked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,13 @@ class Credentials:
     - problems: codes of the C2PA specification
     - unchecked: codes of what could not be checked without a network: the identity of a person or
       an organisation in it (CAWG)
+    - trust: whether the signer's certificate leads to the list that the user named; `revoked` where
+      the file itself holds its authority's answer
+    - trust_list: sha-256 of that list; empty without one
+    - soft_bindings: algorithms of watermarks or fingerprints that lead back to the manifest
 
-    All but the state and the two lists of codes are the manifest's own words. No list of trusted
-    signers is used: anyone can make a certificate with any name.
+    All but the state, the trust and the two lists of codes are the manifest's own words: anyone can
+    make a certificate with any name.
     """
 
     state: CredentialsState = "absent"
@@ -107,6 +112,9 @@ class Credentials:
     problems: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     history: tuple[SignedStep, ...] = ()
+    trust: Trust = "not_asked"
+    trust_list: str = ""
+    soft_bindings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
