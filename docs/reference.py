@@ -1,8 +1,8 @@
 """Makes the reference pages of what is declared in the code: `make reference`.
 
 docs/api.md of docstrings; docs/cli.md of the commands; docs/unmask.report-1.schema.json and the
-table of docs/json.md of `unmask.report.shape`; the badges of pyproject.toml. A test fails when they
-are not what this makes.
+table of docs/json.md of `unmask.report.shape`; the badges of pyproject.toml; docs/method.json of
+the model's card. A test fails when they are not what this makes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 
+from unmask.bundle import load_bundle
 from unmask.report.schema import described_keys, published_schema
 from unmask.report.shape import ReportJson
 
@@ -56,7 +57,54 @@ def pages() -> dict[str, str]:
         "json.md": f"{before}{BEGIN}\n{json_tables()}{END}{after}",
         "unmask.report-1.schema.json": json.dumps(published_schema(), indent=2, ensure_ascii=False)
         + "\n",
+        "method.json": json.dumps(method(), indent=2, ensure_ascii=False) + "\n",
         **{f"badges/{name}.svg": drawing for name, drawing in badges().items()},
+    }
+
+
+def method() -> dict[str, Any]:
+    """The method of a scan with the default model, for programs that list such methods."""
+    card = load_bundle("default").card.text
+    fake, real = card["thresholds"]["fake"], card["thresholds"]["real"]
+    clip = card["thresholds"]["clip"]
+
+    def rate(found: dict[str, Any]) -> dict[str, Any]:
+        return {key: found[key] for key in ("n", "wrong", "ci95")}
+
+    return {
+        "name": "Detection of faces that were swapped or generated, in pictures and video",
+        "program": "unmask",
+        "model": {"name": card["name"], "version": card["version"]},
+        "question": "Do faces in this file show traces of swapping or generation?",
+        "inputs": ["a picture or a video file, read only"],
+        "steps": [
+            "choose frames, evenly spaced in time",
+            "find faces and five landmarks in each",
+            "group faces into people by place, motion and likeness",
+            "cut each face out upright; set aside those outside of the model's gates",
+            "score each face with the model; calibrate to a probability",
+            "combine the frames of a person by the mean of their log-odds",
+            "compare with two thresholds: fake, real, or inconclusive between them",
+            "repeat with recompressed, resized and re-cropped faces; undone verdicts are withdrawn",
+        ],
+        "outputs": {
+            "verdict": ["fake", "real", "inconclusive", "not_applicable"],
+            "probability_fake": "0 to 1, for as many real files as fakes",
+            "schema": "unmask.report/1",
+        },
+        "error_rates": {
+            "real faces called fake, validation": rate(fake),
+            "fake faces called real, validation": rate(real),
+            "real clips called fake": rate(clip["fake"]),
+            "fake clips called real": rate(clip["real"]),
+            "test sets": {
+                name: {key: found.get(key) for key in ("real", "fake", "auc", "auc_ci95")}
+                for name, found in card["metrics"].items()
+            },
+        },
+        "limits": card["limits"],
+        "repeatable": "the same file, model and settings give the same verdict on any processor",
+        "standards": ["Ed25519 (RFC 8032)", "time stamps (RFC 3161)", "C2PA 2.2", "PDF/UA-1"],
     }
 
 

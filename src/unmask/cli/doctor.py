@@ -18,6 +18,7 @@ PURPOSES = {
     "openvino": "scoring by OpenVINO (--engine openvino)",
     "web": "the page and the API (unmask serve)",
     "agents": "a server for agents (unmask mcp)",
+    "case": "times confirmed by an authority (--timestamp)",
     "large": "the accurate bundle (models make accurate)",
     "links": "videos on platforms' pages (scan https://…)",
     "archive": "buckets, web listings, Parquet (scan --ledger)",

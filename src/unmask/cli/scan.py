@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +13,6 @@ from unmask._internal.cores import cores
 from unmask.cli.archive import Asked, OrderChoice
 from unmask.cli.archive import run as run_archive
 from unmask.cli.output import (
-    DONE,
-    SOME_UNJUDGED,
     Device,
     DeviceOption,
     FacesOption,
@@ -32,11 +27,12 @@ from unmask.cli.output import (
     show,
     tell,
 )
+from unmask.cli.telling import Teller, case_log, reporter
 from unmask.errors import NothingToJudgeError
 
 if TYPE_CHECKING:
-    from unmask.bundle.card import Card
-    from unmask.types import Failure, Report
+    from unmask.types import Failure
+
 
 FOR_MANY = (
     "again",
@@ -114,6 +110,26 @@ def scan(
             help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
         ),
     ] = None,
+    timestamp: Annotated[
+        str | None,
+        typer.Option(
+            help="With --sign: have the time confirmed by this authority (RFC 3161; https://…).",
+            show_default=False,
+        ),
+    ] = None,
+    case: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "With --sign: folder of a case, with the reports and a signed log that nobody can"
+                " change unnoticed."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    who: Annotated[
+        str, typer.Option(help="With --case: who scans.", show_default="this machine's user")
+    ] = "",
     case_name: Annotated[
         str, typer.Option(help="Name of your case, for the reports.", show_default=False)
     ] = "",
@@ -224,15 +240,8 @@ def scan(
     some files could not be judged because of a problem with the file.
     """
     from unmask.detector import load_detector
-    from unmask.report.language import speaking
-    from unmask.types import Failure
 
-    if prevalence is not None and not 0 < prevalence < 1:
-        raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
-    if sign is not None and report is None:
-        raise typer.BadParameter("--sign signs reports: it needs --report DIR")
-    if (case_name or notes) and (report is None or ledger is not None):
-        raise typer.BadParameter("--case-name and --notes go into the files of --report DIR")
+    _require_what_fits(context)
     if trust is not None:
         from unmask.provenance.trust import use_trust
 
@@ -272,7 +281,9 @@ def scan(
             )
         )
     _require_ledger(context)
-    write = _reporter(report, sign, prevalence, language.value, case_name, notes)
+    log = case_log(case, sign, who, timestamp) if case is not None else None
+    folder = log.reports if log is not None else report
+    write = reporter(folder, sign, prevalence, language.value, case_name, notes, timestamp)
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
@@ -285,11 +296,10 @@ def scan(
         threads=threads,
         max_pixels=max_pixels,
     )
-    counts: Counter[str] = Counter()
+    teller = Teller(detector.bundle, as_json, prevalence, language.value, write, log)
     for failure in failures:
-        counts["failed"] += 1
-        show(failure, as_json)
-    explain = explain or report is not None
+        teller.tell(failure)
+    explain = explain or folder is not None
     with scan_bar(len(files)) as bar:
         results = detector.scan_many(
             files, frames=frames, explain=explain, stability=stability, jobs=jobs, on_progress=bar
@@ -297,20 +307,26 @@ def scan(
         for result in results:
             if bar is not None:
                 bar.advance()
-            counts["failed" if isinstance(result, Failure) else result.verdict.label] += 1
-            with speaking(language.value), bar.aside() if bar is not None else nullcontext():
-                show(result, as_json, prevalence, detector.bundle.card)
-                if write is not None and not isinstance(result, Failure):
-                    written = write(result, detector.bundle.card)
-                    page = next(path for path in written if path.suffix == ".html")
-                    if not as_json:
-                        tell(f"  report: {page}")
-    if not as_json and sum(counts.values()) > 1:
-        tell(
-            f"{sum(counts.values())} files: "
-            + ", ".join(f"{n} {label}" for label, n in sorted(counts.items()))
-        )
-    raise typer.Exit(SOME_UNJUDGED if counts["failed"] else DONE)
+            with bar.aside() if bar is not None else nullcontext():
+                teller.tell(result)
+    raise typer.Exit(teller.end())
+
+
+def _require_what_fits(context: typer.Context) -> None:
+    """Options that need others, or contradict them."""
+    given = context.params
+    prevalence, sign, ledger = given["prevalence"], given["sign"], given["ledger"]
+    somewhere = given["report"] is not None or given["case"] is not None
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise typer.BadParameter("--prevalence is a share between 0 and 1, like 0.01")
+    if given["case"] is not None and (sign is None or given["report"] is not None or ledger):
+        raise typer.BadParameter("--case needs --sign KEY, and neither --report nor --ledger")
+    if sign is not None and not somewhere:
+        raise typer.BadParameter("--sign signs reports: it needs --report DIR or --case DIR")
+    if given["timestamp"] is not None and (sign is None or ledger):
+        raise typer.BadParameter("--timestamp is of signed reports: it needs --sign, not --ledger")
+    if (given["case_name"] or given["notes"]) and (not somewhere or ledger is not None):
+        raise typer.BadParameter("--case-name and --notes go into the files of --report DIR")
 
 
 def _engine_and_cluster(named: list[ScanEngine], executor: Executor | None) -> tuple[str, bool]:
@@ -376,30 +392,3 @@ def _expand(paths: list[str]) -> tuple[list[str | Path], list[Failure]]:
     if files and (words := passed_over.words()):
         complain(words)
     return files, failures
-
-
-def _reporter(
-    folder: Path | None,
-    sign: Path | None,
-    prevalence: float | None,
-    language: str,
-    case_name: str,
-    notes: str,
-) -> Callable[[Report, Card], list[Path]] | None:
-    """What writes the report of a file; folder and key are tried before any work is done."""
-    if folder is None:
-        return None
-    from unmask._internal.atomic import output_folder
-    from unmask.report.case import Case
-    from unmask.report.files import write_report
-    from unmask.report.signature import read_key
-
-    key = read_key(sign) if sign is not None else None
-    return partial(
-        write_report,
-        folder=output_folder(folder),
-        prevalence=prevalence,
-        key=key,
-        case=Case(case_name, notes),
-        language=language,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from unmask.report.json import to_json
 from unmask.report.language import ENGLISH, speaking
 from unmask.report.people_view import Drawings
 from unmask.report.render import html, pdf
-from unmask.report.signature import sign
+from unmask.report.signature import add_time, sign
 from unmask.report.view import build
 from unmask.report.why import at_share
 from unmask.types import Report
@@ -35,6 +36,7 @@ def write_report(
     made_on: datetime.date | None = None,
     case: Case | None = None,
     language: str = ENGLISH,
+    authority: str | None = None,
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all.
 
@@ -43,8 +45,9 @@ def write_report(
     - made_on: by default today, in UTC
     - case: words of the report's maker
     - language: of page and PDF, one of `unmask.report.language.LANGUAGES`; JSON stays English
+    - authority: of time (RFC 3161), asked for each signed report
 
-    Raises OutputError.
+    Raises OutputError, and SignatureError where the authority gives no time.
     """
     made = documents(
         report,
@@ -54,6 +57,7 @@ def write_report(
         made_on=made_on,
         case=case,
         language=language,
+        authority=authority,
     )
     return [write_atomically(folder / name, content, make_folder=True) for name, content in made]
 
@@ -67,13 +71,17 @@ def documents(
     made_on: datetime.date | None = None,
     case: Case | None = None,
     language: str = ENGLISH,
+    authority: str | None = None,
 ) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of what `write_report` writes, each made when it is asked for."""
+    """The names and contents of what `write_report` writes.
+
+    A signed JSON names page and PDF by their sha-256, so that they are signed with it.
+    """
     view = with_case(view_of(report, card, prevalence, made_on, language), case)
     name = f"{portable_name(report.media.path)}-{report.media.sha256[:8]}"
-    yield f"{name}.json", complete(to_json(report, prevalence), view, key)
-    yield f"{name}.html", html(view)
-    yield f"{name}.pdf", pdf(view)
+    shown = {f"{name}.html": html(view), f"{name}.pdf": pdf(view)}
+    yield f"{name}.json", complete(to_json(report, prevalence), view, key, shown, authority)
+    yield from shown.items()
 
 
 def view_of(
@@ -98,13 +106,27 @@ def view_of(
 
 
 def complete(
-    tree: Mapping[str, Any], view: Mapping[str, Any], key: Ed25519PrivateKey | None = None
+    tree: Mapping[str, Any],
+    view: Mapping[str, Any],
+    key: Ed25519PrivateKey | None = None,
+    shown: Mapping[str, bytes] | None = None,
+    authority: str | None = None,
 ) -> bytes:
-    """The JSON of a report as it is written: with how it was made, and signed if there is a key."""
+    """The JSON of a report as it is written: with how it was made, and signed if there is a key.
+
+    - shown: page and PDF by their names, which are signed with it
+    - authority: of time, asked for the signed report
+    """
     made = {"by": f"unmask {view['version']}", "command": view["command"], "date": view["date"]}
     whole = {**tree, "made": made}
     if view["case"] is not None:
         whole["case"] = {**view["case"], "notes": "\n".join(view["case"]["notes"])}
     if key is not None:
+        if shown:
+            whole["files"] = {
+                name: hashlib.sha256(content).hexdigest() for name, content in shown.items()
+            }
         whole = sign(whole, key)
+        if authority is not None:
+            whole = add_time(whole, authority)
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False).encode()

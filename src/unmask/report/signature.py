@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unmask._internal.atomic import output_errors
 from unmask.errors import OutputError, SignatureError
+from unmask.report.timestamp import Stamp, check_stamp, stamp
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -79,38 +80,82 @@ def sign(report: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
 def verify(path: Path, trusted: Path | None = None) -> str:
     """The fingerprint of the key that signed the report, which is unchanged since.
 
+    So are the page and the PDF beside it, where they are still there.
+
     - trusted: a public key as PEM that must be it
 
     Raises SignatureError: changed, unsigned, no report, or another key.
+    """
+    try:
+        report = json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (OSError, ValueError) as error:
+        raise SignatureError(f"{path} cannot be read as a report: {error}") from error
+    signed_by = verify_signature(report, str(path), trusted)
+    _check_files(report, path)
+    return signed_by
+
+
+def stamped(path: Path, authorities: Path | None = None) -> Stamp | None:
+    """When a time authority saw the signed report; None where none did.
+
+    - authorities: certificates (PEM) to which the stamp must lead
+
+    Raises SignatureError, MissingExtraError.
+    """
+    report = json.loads(path.read_bytes())
+    mark = report["signature"]
+    if "timestamp" not in mark:
+        return None
+    return check_stamp(mark["timestamp"], _without_time(report), authorities)
+
+
+def add_time(report: Mapping[str, Any], authority: str) -> dict[str, Any]:
+    """The signed report with the time of an authority in its signature.
+
+    Raises SignatureError, MissingExtraError.
+    """
+    time = stamp(_without_time(report), authority)
+    return {**report, "signature": {**report["signature"], "timestamp": time}}
+
+
+def _without_time(report: Mapping[str, Any]) -> bytes:
+    """What a time stamp is of: the report and its signature."""
+    mark = {key: value for key, value in report["signature"].items() if key != "timestamp"}
+    return canonical({**report, "signature": mark})
+
+
+def verify_signature(report: Any, name: str, trusted: Path | None = None) -> str:
+    """The fingerprint of the key that signed these JSON values.
+
+    - name: of what is checked, for errors
+    - trusted: a public key as PEM that must be it
+
+    Raises SignatureError: changed, unsigned, or another key.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    try:
-        report = json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_no_constant)
-    except (OSError, ValueError) as error:
-        raise SignatureError(f"{path} cannot be read as a report: {error}") from error
     mark = report.get("signature") if isinstance(report, dict) else None
     if not isinstance(mark, dict):
-        raise SignatureError(f"{path} is not signed; `unmask scan --report DIR --sign KEY` signs")
+        raise SignatureError(f"{name} is not signed; `unmask scan --report DIR --sign KEY` signs")
     try:
         if mark["algorithm"] != ALGORITHM:
             raise SignatureError(
-                f"{path} is signed by {mark['algorithm']!r:.40}; only {ALGORITHM} is known"
+                f"{name} is signed by {mark['algorithm']!r:.40}; only {ALGORITHM} is known"
             )
         public = Ed25519PublicKey.from_public_bytes(
             base64.b64decode(mark["public_key"], validate=True)
         )
         value = base64.b64decode(mark["value"], validate=True)
     except (KeyError, TypeError, ValueError) as error:
-        raise SignatureError(f"{path} has a broken signature: {error}") from error
+        raise SignatureError(f"{name} has a broken signature: {error}") from error
     try:
         public.verify(
-            value, canonical({name: part for name, part in report.items() if name != "signature"})
+            value, canonical({key: part for key, part in report.items() if key != "signature"})
         )
     except InvalidSignature as error:
-        raise SignatureError(f"{path} was changed after it was signed") from error
+        raise SignatureError(f"{name} was changed after it was signed") from error
     signed_by = key_fingerprint(public)
     if trusted is not None:
         trusted_key = _load(trusted, load_pem_public_key)
@@ -118,10 +163,21 @@ def verify(path: Path, trusted: Path | None = None) -> str:
             raise SignatureError(f"{trusted} is no Ed25519 public key")
         if key_fingerprint(trusted_key) != signed_by:
             raise SignatureError(
-                f"{path} is unchanged, but was signed by another key: {signed_by}, not"
+                f"{name} is unchanged, but was signed by another key: {signed_by}, not"
                 f" {key_fingerprint(trusted_key)}"
             )
     return signed_by
+
+
+def _check_files(report: Mapping[str, Any], path: Path) -> None:
+    """Raises SignatureError where a page or PDF beside the report is another one now."""
+    files = report.get("files")
+    for name, digest in (files if isinstance(files, dict) else {}).items():
+        beside = path.with_name(Path(name).name)
+        if not beside.is_file():
+            continue
+        if hashlib.sha256(beside.read_bytes()).hexdigest() != digest:
+            raise SignatureError(f"{beside} was changed after {path.name} was signed")
 
 
 def canonical(report: Mapping[str, Any]) -> bytes:
