@@ -27,6 +27,7 @@ LAYERS = [
     "detector",
     "report",
     "custody",
+    "regression",
     "demo",
     "workers",
     "archive",

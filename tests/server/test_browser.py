@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 import shutil
 import zipfile
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from helpers.clips import write_video
 from helpers.serving import Served
 from helpers.web_site import Answer, sends
+from unmask.regression import read_known
 from unmask.report import overlay
 from unmask.report.language import LANGUAGES
 
@@ -250,6 +252,24 @@ def test_a_summary_is_passed_on(visit: Callable[..., Page], demo: Path) -> None:
     links = page.locator(".links a").all()
     assert len(links) == 4
     assert all("noopener" in (link.get_attribute("rel") or "") for link in links)
+
+
+def test_who_knows_better_saves_a_line_for_a_set_of_known_files(
+    visit: Callable[..., Page], demo: Path, tmp_path: Path
+) -> None:
+    page = visit()
+    give(page, demo / "2-generated.jpg")
+    judged(page)
+    page.get_by_text("I know better: this verdict is wrong").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="It is real").click()
+    path = tmp_path / "known.jsonl"
+    download.value.save_as(path)
+    (known,) = read_known(path)
+    assert (known.expected, known.path) == ("real", "2-generated.jpg")
+    assert known.sha256 == hashlib.sha256((demo / "2-generated.jpg").read_bytes()).hexdigest()
+    assert known.before is not None
+    assert known.before["label"] == "fake"
 
 
 def test_many_files_together(visit: Callable[..., Page], demo: Path, portrait: bytes) -> None:

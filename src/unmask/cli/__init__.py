@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli import catalogue, data, examples, ledger, report, scan, serve, training
+from unmask.cli import catalogue, data, examples, ledger, regress, report, scan, serve, training
 from unmask.cli.help import in_plain_words
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
@@ -29,6 +29,7 @@ app.command(epilog=examples.SCAN)(scan.scan)
 app.command()(scan.demo)
 app.command(epilog=examples.SERVE)(serve.serve)
 app.command(epilog=examples.MCP)(serve.mcp)
+app.command(epilog=examples.REGRESS)(regress.regress)
 app.command(epilog=examples.EVALUATE)(training.evaluate)
 app.command(epilog=examples.TRAIN)(training.train)
 app.command(epilog=examples.EXPORT)(training.export)

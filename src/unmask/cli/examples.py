@@ -19,6 +19,10 @@ SERVE = _examples(
     "unmask serve --host 0.0.0.0 --keys keys.txt --keep 3600",
 )
 MCP = _examples("unmask mcp --folder footage/")
+REGRESS = _examples(
+    "unmask regress known.jsonl --add photo.jpg --expected real",
+    "unmask regress known.jsonl --model mine.onnx",
+)
 EVALUATE = _examples(
     "unmask evaluate default --data test.parquet --crops --out figures/",
     "unmask evaluate default mine.onnx --data test.parquet --crops --out figures/",

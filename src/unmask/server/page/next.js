@@ -29,8 +29,21 @@ export function nextSteps(item, act) {
   return h('section', { class: 'panel next' }, h('h3', {}, words.next),
     h('h4', {}, words.report), notes(item), h('p', { class: 'row' }, reports),
     h('h4', {}, words.passOn), h('p', { class: 'row' }, button(words.copy, () => copy(item.view.summary, told)), button(words.print, () => print())), told,
+    wrong(item),
     h('h4', {}, words.search), h('p', { class: 'small' }, words.searchHelp), h('p', { class: 'row links' }, links),
     h('p', { class: 'row' }, button(words.remove, () => act.remove(item))));
+}
+
+// a line for a standing set of known files (unmask regress), made here: nothing is sent
+function wrong({ name, report }) {
+  const { verdict, media, model } = report;
+  const line = expected => `${JSON.stringify({
+    sha256: media.sha256, expected, path: name, note: '',
+    before: { label: verdict.label, probability_fake: verdict.probability_fake, model: model.sha256 },
+  })}\n`;
+  const keep = expected => save(new Blob([line(expected)], { type: 'application/jsonl' }), `${name}-known.jsonl`);
+  return h('details', {}, h('summary', {}, words.wrong), h('p', { class: 'small' }, words.wrongHelp),
+    h('p', { class: 'row' }, button(words.reallyReal, () => keep('real')), button(words.reallyFake, () => keep('fake'))));
 }
 
 // a person's own words, for the reports
