@@ -1,8 +1,11 @@
-"""python -m benchmarks.evidence people|stability|times …
+"""python -m benchmarks.evidence people|stability|times|marks …
 
-people A B C           how people are told apart in made clips, of the faces in three clips or
-pictures stability DATA [--rows N] [--split test]    how many verdicts mild changes undo, of the
-pictures of a manifest times CLIP             what evidence adds to a scan"""
+people A B C      how people are told apart in made clips, of the faces in three clips or pictures
+stability DATA [--rows N] [--split test]      how many verdicts mild changes undo, of the pictures
+                  of a manifest
+times CLIP        what evidence adds to a scan
+marks FOLDER      how many pictures seem to carry an invisible mark of a generator
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ from benchmarks.people import CASES, faces_of, make_clip, measure
 from unmask.analysis.timeline import log_odds
 from unmask.analysis.tracking import group_people
 from unmask.detector import Detector, load_detector
+from unmask.errors import MediaError
+from unmask.media import find_media, open_media
+from unmask.provenance.generator_marks import SMALLEST_PIXELS, read_mark
 from unmask.types import Failure, Label, Reason
 
 
@@ -136,11 +142,29 @@ def times(path: Path, rounds: int) -> None:
         )
 
 
+def marks(folders: list[Path]) -> None:
+    """Pictures with a mark, by its name; pictures too small for one are not counted."""
+    looked_at, found = 0, Counter[str]()
+    for folder in folders:
+        for path in find_media(folder):
+            try:
+                with open_media(path) as media:
+                    frame = next(iter(media.frames(1)))
+                    is_picture = media.media.kind == "image"
+            except MediaError:
+                continue
+            if is_picture and frame.image.shape[0] * frame.image.shape[1] >= SMALLEST_PIXELS:
+                looked_at += 1
+                if mark := read_mark(frame.image):
+                    found[mark[0]] += 1
+    print(f"  {looked_at} pictures; with a mark: {dict(found) or 'none'}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["people", "stability", "times"])
+    parser.add_argument("what", choices=["people", "stability", "times", "marks"])
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--split")
@@ -150,6 +174,8 @@ def main() -> None:
         people(asked.paths)
     elif asked.what == "stability":
         stability(asked.paths[0], asked.rows, asked.split)
+    elif asked.what == "marks":
+        marks(asked.paths)
     else:
         for path in asked.paths:
             print(path.name)

@@ -44,8 +44,9 @@ def test_every_finder_finds_the_portrait_in_the_same_place(demo: Path, name: str
     (reference,) = YuNet().find(frame(image))
     assert overlap(faces[0], reference) > 0.7
     assert 0 <= faces[0].confidence <= 1
-    if name != "dlib":
+    if name in ("yunet", "mtcnn"):
         assert faces[0].landmarks is not None
+    if faces[0].landmarks is not None:  # boxes alone do, too
         assert reference.landmarks is not None
         width = reference.box[2] - reference.box[0]
         assert np.abs(faces[0].landmarks - reference.landmarks).max() < 0.1 * width

@@ -269,7 +269,7 @@ def test_who_knows_better_saves_a_line_for_a_set_of_known_files(
     assert (known.expected, known.path) == ("real", "2-generated.jpg")
     assert known.sha256 == hashlib.sha256((demo / "2-generated.jpg").read_bytes()).hexdigest()
     assert known.before is not None
-    assert known.before["label"] == "fake"
+    assert known.before["label"] == "inconclusive"  # the server of the tests judges by brightness
 
 
 def test_many_files_together(visit: Callable[..., Page], demo: Path, portrait: bytes) -> None:

@@ -33,6 +33,9 @@ TRAIN = _examples(
     "unmask train unmask-lite0 --data crops/ --set train.epochs=3 --out runs/short",
 )
 EXPORT = _examples("unmask export runs/first --data crops/ --out mine.onnx")
+TUNE = _examples(
+    "unmask tune default --add new_fakes/ --core faces.parquet --run runs/tuned --out mine.onnx"
+)
 WRAP = _examples(
     "unmask models wrap theirs.onnx --positive fake --data labelled.parquet --out wrapped.onnx",
     "unmask models wrap xception.safetensors --timm legacy_xception --positive fake"

@@ -85,9 +85,8 @@ def _words(value: object) -> str:
 
 
 def _jpeg_tables(table: Sequence[int]) -> str:
-    """The quality of libjpeg whose table of luma this is, or that it is no table of libjpeg's."""
-    quality = _libjpeg_tables().get(tuple(sorted(table)))
-    return f"libjpeg's quality {quality}" if quality else "another program's own making"
+    """The quality of libjpeg whose table of luma this is, or `other`."""
+    return str(_libjpeg_tables().get(tuple(sorted(table)), "other"))
 
 
 @cache

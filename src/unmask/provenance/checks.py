@@ -13,6 +13,7 @@ from unmask.provenance.base import Check, FileUnderCheck
 from unmask.provenance.credentials import check_credentials
 from unmask.provenance.double_jpeg import check_double_jpeg
 from unmask.provenance.encoder import check_encoder
+from unmask.provenance.generator_marks import check_generator_marks
 from unmask.provenance.tags import AI_TRACES, check_tags
 from unmask.types import Credentials, Finding, Frame, Label, Provenance
 
@@ -21,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "credentials": check_credentials,
     "encoder": check_encoder,
     "double_jpeg": check_double_jpeg,
+    "generator_marks": check_generator_marks,
 }
 """The project's own checks, in the order in which their traces are listed."""
 

@@ -69,7 +69,13 @@ def _video(path: Path, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _picture(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if quality := tags.get("jpeg_quality"):
-        yield "saved_by", Words("saved as JPEG with tables of {quality}", quality=quality)
+        if quality == "other":
+            words = Words("saved as JPEG with tables of another program's own making")
+        else:
+            words = Words(
+                "saved as JPEG with tables of libjpeg's quality {quality}", quality=quality
+            )
+        yield "saved_by", words
     link = re.search(r"dcterms:provenance(?:=\"|>)([^\"<]{1,300})", tags.get("xmp", ""))
     if link:
         yield (

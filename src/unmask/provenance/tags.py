@@ -81,7 +81,9 @@ def check_tags(file: FileUnderCheck) -> Provenance:
     return Provenance(said, traces=traces, ai_generated=bool(AI_TRACES & traces.keys()))
 
 
-AI_TRACES = frozenset({"generator_settings", "generator_named", "digital_source_ai"})
+AI_TRACES = frozenset(
+    {"generator_settings", "generator_named", "digital_source_ai", "generator_mark"}
+)
 """Traces that mean: the file says that a generator made it."""
 
 

@@ -215,6 +215,7 @@ TRACE_WORDS: dict[str, str] = {
     "generator_settings": Words("Settings of a generator"),
     "generator_named": Words("A generator's name"),
     "digital_source_ai": Words("Digital source type"),
+    "generator_mark": Words("A generator's mark"),
     "edit_history": Words("Editing history"),
     "derived": Words("Origin"),
     "saved_later": Words("Times"),

@@ -13,6 +13,7 @@ import unmask
 from unmask._internal.text import on_one_line
 from unmask.analysis.verdict import judged_faces, suspicion
 from unmask.bundle.card import Card, Thresholds
+from unmask.provenance.generator_marks import MESSAGES, SMALLEST_PIXELS
 from unmask.report.credential_words import chain, source_words
 from unmask.report.file_words import file_words
 from unmask.report.json import settings_json
@@ -91,7 +92,8 @@ def build(
         "traces": [
             (say(TRACE_WORDS.get(code, code)), on_one_line(in_language(words)))
             for code, words in report.provenance.traces.items()
-        ],
+        ]
+        + _marks_not_found(report),
         "ai_generated": report.provenance.ai_generated,
         "credentials": _credentials(report),
         "method": method_view(report, card),
@@ -122,6 +124,18 @@ def _sureness(verdict: Verdict, thresholds: Thresholds, card: Card) -> str:
         rates = thresholds.false_positive_rate, thresholds.false_negative_rate
         return sureness(verdict, *rates)
     return clip_sureness(verdict, card.text["thresholds"]["clip"])
+
+
+def _marks_not_found(report: Report) -> list[tuple[str, str]]:
+    """Which marks were looked for in a picture in vain."""
+    media = report.media
+    too_small = media.width * media.height < SMALLEST_PIXELS
+    if media.kind == "video" or too_small or "generator_mark" in report.provenance.traces:
+        return []
+    words = say(
+        "none of {generators} was found, which says nothing", generators=", ".join(MESSAGES)
+    )
+    return [(say("Invisible marks"), words)]
 
 
 def _finding_words(finding: Finding) -> str:
