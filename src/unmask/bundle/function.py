@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class FunctionScorer:
           it has them, say how crops are cut, `version` which one it is
         """
         self._name = name
+        self._one_at_a_time = threading.Lock()  # few detectors may be called by several threads
         self._predict: Callable[[Sequence[Image]], Any] = getattr(detector, "predict", detector)
         version = str(getattr(detector, "version", "unversioned"))
         crop = {key: getattr(detector, key, usual) for key, usual in CROP.items()}
@@ -56,7 +58,8 @@ class FunctionScorer:
         if not crops:
             return Scored(np.zeros(0, np.float32), None, None)
         try:
-            given = np.asarray(self._predict(list(crops)), np.float64)
+            with self._one_at_a_time:
+                given = np.asarray(self._predict(list(crops)), np.float64)
         except Exception as error:  # code of somebody else
             raise PluginError(
                 f"{self._name} fails: {type(error).__name__}: {str(error)[:200]}"

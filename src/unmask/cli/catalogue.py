@@ -190,7 +190,7 @@ def wrap_model(
     with lab():
         from unmask.lab.export.wrap import Words, wrap
         from unmask.lab.models.foreign import Preprocessing, read_network
-    network = read_network(source, timm)
+    network = read_network(source, timm, size)
     stands_for = positive.value if positive is not None else network.positive
     if stands_for is None:
         raise typer.BadParameter(

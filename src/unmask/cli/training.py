@@ -403,17 +403,24 @@ def tune(
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
+SHOWN_FACES = 20
+"""An old source with fewer is not in the table."""
+
+
 def _tune_table(rows: Sequence[Compared]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table("source", "class", "faces", "AUC before", "after", "called the opposite", "after")
-    for row in rows:
+    large = [row for row in rows if row.is_new or row.n >= SHOWN_FACES]
+    for row in sorted(large, key=lambda row: not row.is_new):
         aucs = ("–" if a is None else f"{a:.3f}" for a in (row.auc_before, row.auc_after))
         wrong = (f"{share:.1%}" for share in (row.wrong_before, row.wrong_after))
         cells = (row.source, "fake" if row.label else "real", str(row.n), *aucs, *wrong)
         table.add_row(*(Text(cell) for cell in cells))
     print_table(table)
+    if fewer := len(rows) - len(large):
+        tell(f"and {fewer} old sources with fewer than {SHOWN_FACES} faces, in tune.json")
 
 
 def explain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def entry_of(report: Report, expected: Truth, note: str = "") -> dict[str, Any]:
     return {
         "sha256": report.media.sha256,
         "expected": expected,
-        "path": report.media.path,
+        "path": os.path.abspath(report.media.path),
         "note": note,
         "before": {
             "label": str(verdict.label),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -273,6 +274,31 @@ def test_a_timm_checkpoint_becomes_a_bundle(faces: Path, tmp_path: Path) -> None
     torch.save({"state_dict": {"a": print}}, pickled)  # code, which is not run
     with pytest.raises(LabError, match="cannot be read"):
         from_timm(pickled, name)
+
+
+@pytest.mark.parametrize("other", ["last_linear", "last_linear.1"])
+def test_checkpoints_of_deepfakebench_are_read(tmp_path: Path, other: str) -> None:
+    import timm
+
+    torch.manual_seed(2)
+    network = timm.create_model("legacy_xception", num_classes=2).eval()
+    state = {
+        f"backbone.{other}{key.removeprefix('fc')}"
+        if key.startswith("fc.")
+        else f"backbone.{key}": v
+        for key, v in network.state_dict().items()
+    }
+    # what its detector carries besides
+    state["backbone.adjust_channel.0.weight"] = torch.zeros(512, 2048, 1, 1)
+    path = tmp_path / "ckpt_best.pth"
+    torch.save(state, path)
+    found = from_timm(path, "legacy_xception", 64)
+    assert found.preprocessing.size == 64
+    session = onnxruntime.InferenceSession(found.graph)
+    pixels = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = network(pixels).numpy()
+    assert session.run(None, {"faces": pixels.numpy()})[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_folder_of_the_hub_becomes_a_bundle(faces: Path, tmp_path: Path) -> None:

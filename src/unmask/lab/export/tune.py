@@ -77,6 +77,11 @@ class Compared:
     wrong_before: float
     wrong_after: float
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it was added."""
+        return self.source.startswith(NEW)
+
     def worse(self, bounds: Bounds) -> str | None:
         """In words, where it got worse beyond the bounds."""
         if self.n < SMALLEST:
@@ -266,7 +271,7 @@ def _gain(rows: Sequence[Compared]) -> float:
         if row.label
         else row.wrong_before - row.wrong_after
         for row in rows
-        if row.source.startswith(NEW)
+        if row.is_new
     ]
     return float(np.mean(gains)) if gains else 0.0
 

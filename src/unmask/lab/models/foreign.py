@@ -27,6 +27,9 @@ REAL_WORDS |= {"natural", "live", "bonafide"}
 WRAPPERS = ("module.", "model.", "backbone.", "net.", "network.", "encoder.")
 """What training code puts before the names of a network's weights."""
 
+OTHER_LAST_LAYERS = ("last_linear", "last_linear.1", "last_layer", "classifier", "fc", "head")
+"""What others call the layer before the scores."""
+
 MEAN = STD = (0.5, 0.5, 0.5)
 """Of folders that say nothing else."""
 
@@ -65,7 +68,9 @@ class ForeignNetwork:
     positive: Positive | None
 
 
-def read_network(source: Path, architecture: str | None = None) -> ForeignNetwork:
+def read_network(
+    source: Path, architecture: str | None = None, size: int | None = None
+) -> ForeignNetwork:
     """Whatever it is: an .onnx file, a folder, or the checkpoint of a timm architecture.
 
     Raises LabError, MissingExtraError.
@@ -73,7 +78,7 @@ def read_network(source: Path, architecture: str | None = None) -> ForeignNetwor
     if source.is_dir():
         return from_hub_folder(source)
     if architecture is not None:
-        return from_timm(source, architecture)
+        return from_timm(source, architecture, size)
     if source.suffix != ".onnx":
         raise LabError(
             f"{source} is neither an .onnx file nor a folder; of a checkpoint the architecture must"
@@ -85,8 +90,10 @@ def read_network(source: Path, architecture: str | None = None) -> ForeignNetwor
         raise LabError(f"cannot read {source}: {error.strerror or error}") from error
 
 
-def from_timm(weights: Path, architecture: str) -> ForeignNetwork:
+def from_timm(weights: Path, architecture: str, size: int | None = None) -> ForeignNetwork:
     """A checkpoint (.safetensors, or a state dict that is read without running it).
+
+    - size: side of the pictures it was trained on, where that is not the architecture's usual one
 
     Raises LabError.
     """
@@ -97,8 +104,10 @@ def from_timm(weights: Path, architecture: str) -> ForeignNetwork:
         family = architecture.partition("_")[0]
         near = ", ".join(timm.list_models(f"*{family}*")[:8]) or "see timm.list_models()"
         raise LabError(f"timm has no {architecture!r}; {near}")
-    last = timm.create_model(architecture).default_cfg["classifier"]
-    classes = _classes(state, last if isinstance(last, str) else last[0])
+    named = timm.create_model(architecture).default_cfg["classifier"]
+    last = named if isinstance(named, str) else named[0]
+    state = _with_last_layer(state, last)
+    classes = _classes(state, last)
     network = timm.create_model(architecture, num_classes=classes)
     own = network.state_dict()
     lacking = [
@@ -111,7 +120,7 @@ def from_timm(weights: Path, architecture: str) -> ForeignNetwork:
         )
     network.load_state_dict({key: state[key] for key in own})
     about = network.pretrained_cfg
-    size = about["input_size"][1]
+    size = size or int(about["input_size"][1])
     wanted = Preprocessing(size, mean=tuple(about["mean"]), std=tuple(about["std"]))
     return ForeignNetwork(_exported(network, size), wanted, None)
 
@@ -127,13 +136,14 @@ def from_hub_folder(folder: Path) -> ForeignNetwork:
         weights = next(iter([*folder.glob("*.safetensors"), *folder.glob("*.bin")]), None)
         if weights is None:
             raise LabError(f"{folder} has no weights (.safetensors)")
-        found = from_timm(weights, config["architecture"])
         about = config.get("pretrained_cfg", {})
-        size = about.get("input_size", [3, found.preprocessing.size])[1]
+        size = about["input_size"][1] if "input_size" in about else None
+        found = from_timm(weights, config["architecture"], size)
         mean, std = (
             tuple(about.get(key, getattr(found.preprocessing, key))) for key in ("mean", "std")
         )
-        return ForeignNetwork(found.graph, Preprocessing(size, mean=mean, std=std), positive)
+        wanted = Preprocessing(found.preprocessing.size, mean=mean, std=std)
+        return ForeignNetwork(found.graph, wanted, positive)
     try:
         from transformers import AutoModelForImageClassification
         from transformers.utils.logging import disable_progress_bar
@@ -240,6 +250,23 @@ def _stripped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Without the names that training code puts before those of the network."""
     while wrapper := next((w for w in WRAPPERS if all(key.startswith(w) for key in state)), None):
         state = {key.removeprefix(wrapper): value for key, value in state.items()}
+    return state
+
+
+def _with_last_layer(state: dict[str, torch.Tensor], last: str) -> dict[str, torch.Tensor]:
+    """With the last layer under timm's name, where others call it otherwise.
+
+    DeepfakeBench and the FaceForensics++ authors keep the older name of Cadene's Xception, inside a
+    Sequential where there is dropout before it.
+    """
+    if f"{last}.weight" in state:
+        return state
+    for other in OTHER_LAST_LAYERS:
+        if f"{other}.weight" in state:
+            return {
+                f"{last}{key.removeprefix(other)}" if key.startswith(f"{other}.") else key: value
+                for key, value in state.items()
+            }
     return state
 
 
