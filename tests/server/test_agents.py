@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -124,6 +125,28 @@ def test_the_bounds_of_the_server_hold(footage: Path) -> None:
     large, many = asked(create_mcp([footage], limits=Limits(upload_bytes=60_000)), use)
     assert "larger than the 0.06 MB" in large
     assert "frames must be 1 to 256" in many
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "missing.onnx"], "unmask: there is no bundle 'missing.onnx'"),
+        (["--folder", "missing/"], "unmask: there is no folder missing"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_line(words: list[str], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "unmask", "mcp", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
 
 
 def test_links_lead_to_public_addresses_alone(

@@ -19,7 +19,7 @@ from unmask.cli.output import (
     complain,
     say,
 )
-from unmask.errors import MissingExtraError, ServerError
+from unmask.errors import MissingExtraError, ServerError, UnmaskError
 
 if TYPE_CHECKING:
     from unmask.server.middleware import Access
@@ -242,7 +242,21 @@ def mcp(
         if not wanted.is_dir():
             raise ServerError(f"there is no folder {wanted}")
     limits = Limits(upload_bytes=round(max_file_mb * MB), time_s=max_time, links=links)
-    create_mcp(folders, model=model, faces=faces, workers=cores(workers), limits=limits).run()
+    server = create_mcp(folders, model=model, faces=faces, workers=cores(workers), limits=limits)
+    try:
+        server.run()
+    except BaseExceptionGroup as group:  # its tasks wrap what the workers say at their start
+        ours = group.subgroup(UnmaskError)
+        if ours is None:
+            raise
+        raise _first(ours) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _models(given: list[str]) -> dict[str, str]:

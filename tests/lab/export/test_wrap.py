@@ -239,6 +239,7 @@ def fitted(
     return weight, torch.cat([-solved[-1], solved[-1]])
 
 
+@pytest.mark.slow
 def test_a_timm_checkpoint_becomes_a_bundle(faces: Path, tmp_path: Path) -> None:
     import timm
     from safetensors.torch import save_file
@@ -276,6 +277,7 @@ def test_a_timm_checkpoint_becomes_a_bundle(faces: Path, tmp_path: Path) -> None
         from_timm(pickled, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["last_linear", "last_linear.1"])
 def test_checkpoints_of_deepfakebench_are_read(tmp_path: Path, other: str) -> None:
     import timm
@@ -301,6 +303,7 @@ def test_checkpoints_of_deepfakebench_are_read(tmp_path: Path, other: str) -> No
     assert session.run(None, {"faces": pixels.numpy()})[0] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_hub_becomes_a_bundle(faces: Path, tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTForImageClassification
 
