@@ -17,6 +17,7 @@ import torch
 
 import unmask.lab.models.network  # noqa: F401  # lets timm and transformers import torchvision
 from unmask.errors import LabError, MissingExtraError
+from unmask.lab.models import deepfakebench
 
 FAKE_WORDS = {"fake", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated"}
 FAKE_WORDS |= {"manipulated", "forged", "swapped", "spoof", "altered"}
@@ -100,6 +101,10 @@ def from_timm(weights: Path, architecture: str, size: int | None = None) -> Fore
     import timm
 
     state = _stripped(_state(weights))
+    if architecture == deepfakebench.ARCHITECTURE:
+        size = size or deepfakebench.SIZE
+        graph = _exported(deepfakebench.efficientnet_b4(state).eval(), size)
+        return ForeignNetwork(graph, Preprocessing(size, mean=MEAN, std=STD), None)
     if architecture not in timm.list_models():
         family = architecture.partition("_")[0]
         near = ", ".join(timm.list_models(f"*{family}*")[:8]) or "see timm.list_models()"
