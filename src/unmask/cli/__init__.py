@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli import catalogue, data, examples, ledger, regress, report, scan, serve, training
+from unmask.cli import (
+    catalogue,
+    data,
+    examples,
+    ledger,
+    regress,
+    report,
+    scan,
+    serve,
+    training,
+    tune,
+)
 from unmask.cli.help import in_plain_words
 from unmask.cli.output import DONE, FAILED, INTERRUPTED, USAGE, complain, tell
 from unmask.errors import UnmaskError
@@ -33,7 +44,7 @@ app.command(epilog=examples.REGRESS)(regress.regress)
 app.command(epilog=examples.EVALUATE)(training.evaluate)
 app.command(epilog=examples.TRAIN)(training.train)
 app.command(epilog=examples.EXPORT)(training.export)
-app.command(epilog=examples.TUNE)(training.tune)
+app.command(epilog=examples.TUNE)(tune.tune)
 app.command(epilog=examples.EXPLAIN)(training.explain)
 app.add_typer(report.app, name="report")
 app.add_typer(report.case_app, name="case")

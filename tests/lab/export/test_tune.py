@@ -14,9 +14,11 @@ from unmask.bundle import Bundle
 from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item, write_manifest
+from unmask.lab.data.splits import split_items
 from unmask.lab.export import tune as module
-from unmask.lab.export.tune import Bounds, Compared, _added, _gain, _recipe, tune
+from unmask.lab.export.tune import Bounds, Compared, _added, _gain, _recipe, _split, tune
 
+SHARES_OF_NEW = {"train": 0.7, "validation": 0.3}
 REAL = Compared("old_real", 0, 200, 0.9, 0.9, 0.010, 0.010)
 FAKE = Compared("old_fake", 1, 50, 0.900, 0.900, 0.2, 0.2)
 
@@ -67,6 +69,18 @@ def test_folders_and_manifests_are_added(tmp_path: Path, demo: Path) -> None:
     assert (manifest.dataset, manifest.label) == ("new: set", 0)  # its own label
 
 
+def test_new_faces_that_look_alike_stay_together(tmp_path: Path, demo: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / "new" / f"a{number}.png", demo, "1-photograph.jpg", 0.8 + 0.01 * number)
+    for number in range(2):
+        picture(tmp_path / "new" / f"b{number}.png", demo, "2-generated.jpg", 0.8 + 0.01 * number)
+    items = _split(_added([tmp_path / "new"], 1), seed=1, jobs=1)
+    splits = {item.name[0]: set[str]() for item in items}
+    for item in items:
+        splits[item.name[0]].add(item.split)
+    assert splits == {"a": {"train"}, "b": {"validation"}}
+
+
 def test_a_third_of_what_is_drawn_is_new_and_the_crop_is_the_bundles() -> None:
     path = find_bundle("default")
     bundle = Bundle(path)
@@ -115,6 +129,8 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHARES", (0.3,))
+    # the pictures are all alike, and would stay together
+    monkeypatch.setattr(module, "_split", lambda items, *_: split_items(items, SHARES_OF_NEW))
     monkeypatch.setattr(module, "SMALLEST", 10_000)  # so few faces bound nothing
     rows = tune(
         "default",
@@ -123,6 +139,7 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
         core=[data / "core.csv"],
         run=data / "run",
         images=256,
+        allow_leak=True,  # three faces in many brightnesses
         jobs=1,
     )
     assert {row.source for row in rows} == {"new: new", "old0", "old1"}
@@ -143,6 +160,7 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
             core=[data / "core.csv"],
             run=data / "run",
             images=256,
+            allow_leak=True,
             jobs=1,
         )
     assert not (data / "out.onnx").exists()

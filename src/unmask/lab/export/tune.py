@@ -111,6 +111,7 @@ def tune(
     images: int = 4000,
     seed: int = 1,
     bounds: Bounds | None = None,
+    allow_leak: bool = False,
     jobs: int = 2,
     log: Log = lambda _: None,
 ) -> list[Compared]:
@@ -120,6 +121,7 @@ def tune(
     - core: manifests of old faces with the splits train and validation
     - run: folder for the run, and tune.json with the figures
     - images: shown in training
+    - allow_leak: go on where the same picture is in both splits, and say so in the card
 
     Raises LabError where some old source gets worse beyond the bounds at every way back: then
     nothing is written but the figures.
@@ -130,13 +132,13 @@ def tune(
     items = [*_added(fakes, 1), *_added(reals, 0)]
     if not items:
         raise LabError("nothing to add: name folders of pictures, or manifests")
-    items = split_items(items, {"train": 0.7, "validation": 0.3}, seed=seed)
+    items = _split(items, seed, jobs)
     kept = [item for manifest in core for item in read_manifest(manifest)]
     for name in ("train", "validation"):
         require_both_classes([i for i in kept if i.split == name], f"the core's split {name!r}")
     everything = [*items, *kept]
     recipe = _recipe(path, old, everything, images, seed)
-    train(recipe, everything, run, jobs=jobs, log=log)
+    train(recipe, everything, run, jobs=jobs, allow_leak=allow_leak, log=log)
 
     # Each way back is measured on the validation faces; the new ones choose among those allowed.
     validation = [item for item in everything if item.split == "validation"]
@@ -163,6 +165,16 @@ def tune(
         write_manifest(validation, manifest)
         export_run(run, out, [manifest], [], toward=path, share=chosen)
     return tried[chosen]
+
+
+def _split(items: Sequence[Item], seed: int, jobs: int) -> list[Item]:
+    """Seven tenths to train on; frames of one clip, which look alike, stay together."""
+    samples = find_samples(items, jobs=jobs).samples
+    place = {id(item): row for row, item in enumerate(items)}
+    prints = np.zeros((len(items), 32), np.uint8)
+    prints[[place[id(sample.item)] for sample in samples]] = [sample.print for sample in samples]
+    shares = {"train": 0.7, "validation": 0.3}
+    return split_items(items, shares, ("group", "near_duplicate"), seed=seed, prints=prints)
 
 
 def _added(paths: Sequence[Path], label: int) -> list[Item]:
