@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unmask.errors import EmptyFileError, MissingFileError, NothingToJudgeError, UnreadableFileError
-from unmask.media import PassedOver, find_media
+from unmask.media import PassedOver, find_media, open_media
 from unmask.media.files import file_sha256
 
 
@@ -99,3 +102,23 @@ def test_a_read_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UnreadableFileError, match="Permission denied"):
         file_sha256(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("stage", ["file_sha256", "refuse_known", "look_behind"])
+def test_a_file_that_goes_away_while_it_is_opened_is_missing(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """As when a disk is unmounted: another run may find it again."""
+    path = tmp_path / "here.jpg"
+    shutil.copy(demo / "2-generated.jpg", path)
+    module = importlib.import_module("unmask.media.open")
+    step = getattr(module, stage)
+
+    def then_gone(*given: Any) -> Any:
+        result = step(*given)
+        path.unlink()
+        return result
+
+    monkeypatch.setattr(module, stage, then_gone)
+    with pytest.raises(MissingFileError, match="went away"):
+        open_media(path)

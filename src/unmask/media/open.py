@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unmask.errors import MissingFileError
 from unmask.media.base import DEFAULT_MAX_PIXELS, OpenMedia
 from unmask.media.files import file_sha256
 from unmask.media.image import open_image
@@ -21,12 +22,15 @@ def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int
     large.
     """
     sha256 = file_sha256(path)
-    refuse_known(path)
-    behind = look_behind(path)
-    if not behind.more_pictures:
-        image = open_image(path, sha256, max_pixels, behind)
-        if image is not None:
-            return image
+    try:
+        refuse_known(path)
+        behind = look_behind(path)
+        image = None if behind.more_pictures else open_image(path, sha256, max_pixels, behind)
+    except FileNotFoundError as error:
+        # it was there a moment ago: moved, or the disk it lies on is gone
+        raise MissingFileError("the file went away while it was read") from error
+    if image is not None:
+        return image
     # PyAV takes a while to load, and a picture does not need it
     from unmask.media.video import Video
 
