@@ -104,13 +104,20 @@ def test_a_read_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         file_sha256(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("stage", ["file_sha256", "refuse_known", "look_behind"])
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("2-generated.jpg", "file_sha256"),
+        ("2-generated.jpg", "refuse_known"),
+        ("2-generated.jpg", "look_behind"),
+        ("5-generated.mp4", "open_image"),
+    ],
+)
 def test_a_file_that_goes_away_while_it_is_opened_is_missing(
-    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, stage: str
 ) -> None:
     """As when a disk is unmounted: another run may find it again."""
-    path = tmp_path / "here.jpg"
-    shutil.copy(demo / "2-generated.jpg", path)
+    path = shutil.copy(demo / name, tmp_path / name)
     module = importlib.import_module("unmask.media.open")
     step = getattr(module, stage)
 

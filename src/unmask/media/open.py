@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unmask.errors import MissingFileError
+from unmask.errors import MissingFileError, UnknownFormatError
 from unmask.media.base import DEFAULT_MAX_PIXELS, OpenMedia
 from unmask.media.files import file_sha256
 from unmask.media.image import open_image
@@ -26,13 +26,15 @@ def open_media(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, threads: int
         refuse_known(path)
         behind = look_behind(path)
         image = None if behind.more_pictures else open_image(path, sha256, max_pixels, behind)
-    except FileNotFoundError as error:
+        if image is not None:
+            return image
+        # PyAV takes a while to load, and a picture does not need it
+        from unmask.media.video import Video
+
+        demuxer = "mjpeg" if behind.more_pictures else None
+        return Video(path, sha256, max_pixels, threads, demuxer)
+    except (FileNotFoundError, UnknownFormatError) as error:
+        if path.exists():
+            raise
         # it was there a moment ago: moved, or the disk it lies on is gone
         raise MissingFileError("the file went away while it was read") from error
-    if image is not None:
-        return image
-    # PyAV takes a while to load, and a picture does not need it
-    from unmask.media.video import Video
-
-    demuxer = "mjpeg" if behind.more_pictures else None
-    return Video(path, sha256, max_pixels, threads, demuxer)
