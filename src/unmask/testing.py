@@ -16,7 +16,7 @@ import numpy as np
 
 from unmask.archive import Coordinator, Outcome, ScanPass
 from unmask.archive.fetch import Fetched, Fetcher
-from unmask.bundle.card import SCHEMA, Card, parse_card
+from unmask.bundle.card import REFUSING_NOTHING, SCHEMA, Card, parse_card
 from unmask.bundle.session import Scored
 from unmask.errors import MediaError
 from unmask.faces.alignment import CANONICAL
@@ -166,13 +166,7 @@ def example_card(**changes: Any) -> dict[str, Any]:
             "fake": {"probability": 0.9, "false_positive_rate": 0.01},
             "real": {"probability": 0.2, "false_negative_rate": 0.05},
         },
-        "gates": {
-            "min_size_px": 0,
-            "min_inside": 0,
-            "min_brightness": 0,
-            "max_brightness": 255,
-            "min_sharpness": 0,
-        },
+        "gates": dict(REFUSING_NOTHING),
         "canaries": {"seed": 1, "tolerance": 0.01, "logits": [0.0]},
         "training_data": [],
         "metrics": {},

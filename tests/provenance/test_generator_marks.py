@@ -53,6 +53,7 @@ def test_a_mark_is_read_with_the_name_of_its_generator(photograph: Pixels, name:
     assert found[2] == len(MESSAGES[name])
 
 
+@pytest.mark.slow  # CI installs the package for the slow tests
 @pytest.mark.parametrize("name", list(MESSAGES))
 def test_marks_of_the_generators_own_package_are_read(photograph: Pixels, name: str) -> None:
     package = pytest.importorskip(

@@ -240,6 +240,42 @@ FIELDS = (
 """What is read of a card, in the order in which faults are listed. Cards may have more."""
 
 
+DECIDING_NOTHING: Mapping[str, Any] = {
+    "fake": {"probability": 1.0, "false_positive_rate": 0.0},
+    "real": {"probability": 0.0, "false_negative_rate": 0.0},
+}
+"""A card's `thresholds` where none were chosen."""
+
+REFUSING_NOTHING: Mapping[str, Any] = {
+    "min_size_px": 0,
+    "min_inside": 0,
+    "min_brightness": 0,
+    "max_brightness": 255,
+    "min_sharpness": 0,
+}
+"""A card's `gates` where none were chosen."""
+
+
+def preprocessing(
+    spec: CropSpec,
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+) -> dict[str, Any]:
+    """A card's part `preprocessing`, for a network that normalises by itself."""
+    return {
+        "size": spec.size,
+        "margin": spec.margin,
+        "centre_y": spec.centre_y,
+        "interpolation": spec.interpolation,
+        **({"via": spec.via} if spec.via else {}),
+        "alignment": "five_points",
+        "colour_order": "RGB",
+        "mean": list(mean),
+        "std": list(std),
+        "normalised": "in the graph",
+    }
+
+
 def parse_card(tree: Mapping[str, Any]) -> Card:
     """The card of a JSON object.
 

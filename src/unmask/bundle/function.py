@@ -17,12 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from unmask.bundle.card import SCHEMA, Card, parse_card
+from unmask.bundle.card import (
+    DECIDING_NOTHING,
+    REFUSING_NOTHING,
+    SCHEMA,
+    Card,
+    parse_card,
+    preprocessing,
+)
 from unmask.bundle.session import Scored
-from unmask.errors import BundleFormatError, PluginError
-from unmask.types import Image, ModelId
+from unmask.errors import PluginError
+from unmask.faces.alignment import CropSpec
+from unmask.types import Floats, Image, ModelId
 
-CROP = {"size": 224, "margin": 1.3, "centre_y": 0.5}
+CROP: dict[str, Any] = {"size": 224, "margin": 1.3, "centre_y": 0.5}
 """What a detector is given where it does not say otherwise, as `CropSpec` has them."""
 
 MOST_PROBABLE = 1 - 1e-6
@@ -46,7 +54,7 @@ class FunctionScorer:
         self._one_at_a_time = threading.Lock()  # few detectors may be called by several threads
         self._predict: Callable[[Sequence[Image]], Any] = getattr(detector, "predict", detector)
         version = str(getattr(detector, "version", "unversioned"))
-        crop = {key: getattr(detector, key, usual) for key, usual in CROP.items()}
+        crop = CropSpec(**{key: getattr(detector, key, usual) for key, usual in CROP.items()})
         self.card: Card = parse_card(_card(name, version, crop))
         self.id = ModelId(name, version, _digest(detector))
 
@@ -73,8 +81,13 @@ class FunctionScorer:
             raise PluginError(
                 f"{self._name} gives {given.tolist()[:3]}, which are no probabilities"
             )
-        p = np.clip(given, 1 - MOST_PROBABLE, MOST_PROBABLE)
-        return Scored(np.asarray(np.log(p) - np.log(1 - p), np.float32), None, None)
+        return Scored(logits_of(given), None, None)
+
+
+def logits_of(probabilities: Any) -> Floats:
+    """The logits of probabilities, (n,) float32, finite also for 0 and 1."""
+    p = np.clip(probabilities, 1 - MOST_PROBABLE, MOST_PROBABLE)
+    return np.asarray(np.log(p) - np.log(1 - p), np.float32)
 
 
 def is_function(name: str) -> bool:
@@ -110,7 +123,7 @@ def load_function(name: str) -> FunctionScorer:
         raise PluginError(f"{name} is no function, and has no predict")
     try:
         return FunctionScorer(name, found)
-    except BundleFormatError as error:
+    except ValueError as error:  # of its crops
         raise PluginError(f"{name}: {error}") from error
 
 
@@ -124,7 +137,7 @@ def _digest(detector: Any) -> str:
     return hashlib.sha256(source).hexdigest()
 
 
-def _card(name: str, version: str, crop: dict[str, Any]) -> dict[str, Any]:
+def _card(name: str, version: str, crop: CropSpec) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "name": name,
@@ -132,28 +145,14 @@ def _card(name: str, version: str, crop: dict[str, Any]) -> dict[str, Any]:
         "licence": "its makers'",
         "made_by": {"function": name},
         "positive_class": "fake",
-        "preprocessing": {
-            **crop,
-            "interpolation": "linear",
-            "alignment": "five_points",
-            "colour_order": "RGB",
-            "mean": [0.0, 0.0, 0.0],
-            "std": [1.0, 1.0, 1.0],
-        },
+        "preprocessing": preprocessing(crop),
         # as it says, neither calibrated nor decided by
         "calibration": {"method": "temperature", "temperature": 1.0, "bias": 0.0},
         "thresholds": {
             "chosen_on": "nothing: the detector brings no thresholds",
-            "fake": {"probability": 1.0, "false_positive_rate": 0.0},
-            "real": {"probability": 0.0, "false_negative_rate": 0.0},
+            **DECIDING_NOTHING,
         },
-        "gates": {
-            "min_size_px": 0,
-            "min_inside": 0,
-            "min_brightness": 0,
-            "max_brightness": 255,
-            "min_sharpness": 0,
-        },
+        "gates": REFUSING_NOTHING,
         "training_data": [],
         "metrics": {},
         "intended_use": "What its makers say.",

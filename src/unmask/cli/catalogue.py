@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import typer
 
 from unmask._internal.atomic import output_errors
 from unmask.cli.examples import WRAP
-from unmask.cli.output import ModelArgument, lab, say, tell
+from unmask.cli.output import ModelArgument, Truth, lab, say, tell
 
 models = typer.Typer(
     help="Model bundles: list, show, check, make, learn, wrap.",
@@ -124,13 +123,6 @@ def learn_model(
     tell(f"written: {out}")
 
 
-class Positive(StrEnum):
-    """The choices of --positive."""
-
-    fake = "fake"
-    real = "real"
-
-
 @models.command("wrap", epilog=WRAP)
 def wrap_model(
     source: Annotated[
@@ -145,7 +137,7 @@ def wrap_model(
     ],
     out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
     positive: Annotated[
-        Positive | None,
+        Truth | None,
         typer.Option(
             help="What a high output, or the second of two, stands for.",
             show_default="as the folder's labels say",

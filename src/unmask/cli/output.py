@@ -58,6 +58,13 @@ FramesOption = Annotated[
 ]
 
 
+class Truth(StrEnum):
+    """What a face or a file really is."""
+
+    real = "real"
+    fake = "fake"
+
+
 class Device(StrEnum):
     """The choices of --device."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,19 +15,13 @@ from unmask.cli.output import (
     SOME_UNJUDGED,
     FacesOption,
     ModelOption,
+    Truth,
     print_table,
     tell,
 )
 
 if TYPE_CHECKING:
     from unmask.regression import Outcome
-
-
-class Truth(StrEnum):
-    """The choices of --expected."""
-
-    real = "real"
-    fake = "fake"
 
 
 MARKS = {"mended": "mended", "worse": "WORSE", "same": "", "first": "new"}

@@ -103,7 +103,7 @@ def verify_case(
 def show_case(
     case: Annotated[Path, typer.Argument(help="Folder of a case.", show_default=False)],
 ) -> None:
-    """Print what was judged, when, by whom, and with which outcome; checks nothing."""
+    """Print what was judged, when, by whom and with which outcome; and if anything was changed."""
     from rich.table import Table
     from rich.text import Text
 

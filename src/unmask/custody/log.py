@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 import unmask
 from unmask._internal.atomic import output_errors, output_folder
-from unmask.errors import SignatureError
+from unmask.errors import MediaError, SignatureError
+from unmask.media.files import file_sha256
 from unmask.report.json import settings_json
 from unmask.report.signature import canonical, sign
 from unmask.report.timestamp import stamp
@@ -80,7 +81,7 @@ class CaseLog:
                 "with": _program(),
                 "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
                 **_told(outcome),
-                "reports": {path.name: _digest(path) for path in sorted(reports)},
+                "reports": {path.name: file_sha256(path) for path in sorted(reports)},
             }
             entry = sign(body, self._key)
             if self._authority is not None:
@@ -154,13 +155,8 @@ def _told(outcome: Report | Failure) -> Mapping[str, Any]:
     }
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digest_if_there(path: Path) -> str | None:
     try:
-        return _digest(path)
-    except OSError:
+        return file_sha256(path)
+    except MediaError:
         return None

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from unmask.custody.log import FIRST, LOG, REPORTS, SCHEMA
-from unmask.errors import SignatureError
+from unmask.errors import MediaError, SignatureError
+from unmask.media.files import file_sha256
 from unmask.report.signature import canonical, verify_signature
 from unmask.report.timestamp import check_stamp
 
@@ -130,8 +131,7 @@ def _check_file(entry: Mapping[str, Any], number: int, found: CaseCheck) -> None
 def _fault(path: Path, digest: str) -> str | None:
     """What is wrong with a file that should have this digest."""
     try:
-        with path.open("rb") as file:
-            now = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        now = file_sha256(path)
+    except MediaError as error:
+        return f"cannot be read: {error}"
     return None if now == digest else "is another one now"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Literal
 
 from unmask.detector import Detector
 from unmask.media import find_media
+from unmask.media.files import file_sha256
 from unmask.regression.known import Known
-from unmask.types import Failure
+from unmask.types import Failure, Report
 
 Change = Literal["mended", "worse", "same", "first"]
 """Against what was said before: an accusation or a miss is gone; there is one; neither; nothing was
@@ -45,22 +45,28 @@ def compare(
     - folders: where files are looked for by their content
     """
     by_digest = _by_digest(folders) if folders else {}
-    return [_outcome(detector, one, find_file(one, base, by_digest)) for one in known]
+    paths = [find_file(one, base, by_digest) for one in known]
+    results = detector.scan_many([path for path in paths if path is not None])
+    return [
+        _missing(one) if path is None else _outcome(one, next(results))
+        for one, path in zip(known, paths, strict=True)
+    ]
 
 
 def find_file(known: Known, base: Path, by_digest: Mapping[str, Path]) -> Path | None:
     """The file with the content that the set names, at its path or in one of the folders."""
     if known.path:
         path = base / known.path
-        if path.is_file() and _digest(path) == known.sha256:
+        if path.is_file() and file_sha256(path) == known.sha256:
             return path
     return by_digest.get(known.sha256)
 
 
-def _outcome(detector: Detector, known: Known, path: Path | None) -> Outcome:
-    if path is None:
-        return Outcome(known, "missing", None, wrong=False, change="same")
-    result = next(iter(detector.scan_many([path])))
+def _missing(known: Known) -> Outcome:
+    return Outcome(known, "missing", None, wrong=False, change="same")
+
+
+def _outcome(known: Known, result: Report | Failure) -> Outcome:
     if isinstance(result, Failure):
         label, probability = result.kind, None
     else:
@@ -83,9 +89,4 @@ def _change(known: Known, wrong: bool) -> Change:
 
 
 def _by_digest(folders: Sequence[Path]) -> dict[str, Path]:
-    return {_digest(path): path for folder in folders for path in find_media(folder)}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {file_sha256(path): path for folder in folders for path in find_media(folder)}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unmask.errors import MissingExtraError, SignatureError
+from unmask.provenance.trust import read_trust
 
 ANSWER_S = 30.0
 """Seconds that an authority may take."""
@@ -76,7 +77,7 @@ def stamp(content: bytes, authority: str) -> dict[str, str]:
 def check_stamp(mark: Mapping[str, Any], content: bytes, roots: Path | None = None) -> Stamp:
     """What the token says of this content.
 
-    - roots: certificates (PEM) of authorities that are trusted
+    - roots: certificates (PEM) of authorities that are trusted, a file or a folder of them
 
     Raises SignatureError where the token is broken, is of other content, or does not lead to the
     given authorities.
@@ -118,10 +119,7 @@ def _client() -> Any:
 def _certificates(path: Path) -> list[Any]:
     from cryptography import x509
 
-    try:
-        return list(x509.load_pem_x509_certificates(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise SignatureError(f"{path} is no list of certificates (PEM): {error}") from error
+    return list(x509.load_pem_x509_certificates(read_trust(path).pem.encode()))
 
 
 def _loaded(certificate: bytes) -> Any:

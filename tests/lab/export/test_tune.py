@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,8 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
     # the pictures are all alike, and would stay together
     monkeypatch.setattr(module, "_split", lambda items, *_: split_items(items, SHARES_OF_NEW))
     monkeypatch.setattr(module, "SMALLEST", 10_000)  # so few faces bound nothing
-    rows = tune(
+    tune_it = partial(
+        tune,
         "default",
         data / "out.onnx",
         fakes=[data / "new"],
@@ -142,6 +144,7 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
         allow_leak=True,  # three faces in many brightnesses
         jobs=1,
     )
+    rows = tune_it()
     assert {row.source for row in rows} == {"new: new", "old0", "old1"}
     made = Bundle(data / "out.onnx")
     assert made.id.name == "unmask-lite0-abroad-tuned"
@@ -153,15 +156,6 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
     monkeypatch.setattr(Compared, "worse", lambda row, _: f"{row.source} got worse")
     (data / "out.onnx").unlink()
     with pytest.raises(LabError, match="old sources get worse at every way back"):
-        tune(
-            "default",
-            data / "out.onnx",
-            fakes=[data / "new"],
-            core=[data / "core.csv"],
-            run=data / "run",
-            images=256,
-            allow_leak=True,
-            jobs=1,
-        )
+        tune_it()
     assert not (data / "out.onnx").exists()
     assert json.loads((data / "run" / "tune.json").read_text())["chosen"] is None

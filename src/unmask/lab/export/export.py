@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from unmask.bundle import Bundle, seal
-from unmask.bundle.card import SCHEMA
+from unmask.bundle.card import DECIDING_NOTHING, REFUSING_NOTHING, SCHEMA, preprocessing
 from unmask.bundle.session import canary_crops, find_bundle, write_bundle
 from unmask.detector import Detector
 from unmask.errors import LabError
@@ -27,6 +26,7 @@ from unmask.lab.export.thresholds import Faces, Rules, choose
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
+from unmask.lab.models.onnx_export import exported
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.train import command_line, load_run
 from unmask.types import Image
@@ -67,11 +67,11 @@ def export_run(
     validation += [item for item in items if item.dataset in left_out]
     require_both_classes(validation, f"split {recipe.data.validation!r}")
     faces = cut_faces(validation, recipe.crop.spec())
-    exported: torch.nn.Module = network
+    whole: torch.nn.Module = network
     if recipe.gates.novelty:
         pooled, smallest = pooled_features(network, faces.crops), recipe.thresholds.smallest_set
-        exported = with_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
-    graph = to_onnx(exported, recipe.crop.size)
+        whole = with_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
+    graph = to_onnx(whole, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)
     card = _card(recipe, network, facts)
@@ -164,33 +164,7 @@ def to_onnx(network: torch.nn.Module, size: int) -> bytes:
     logit (N,), heatmap (N, h, w), and novelty (N,) where the network measures it.
     """
     outputs = ["logit", "heatmap", *["novelty"] * isinstance(network, NetworkWithNovelty)]
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            network.eval(),
-            (example,),
-            input_names=["faces"],
-            output_names=outputs,
-            dynamic_shapes={"faces": {0: torch.export.Dim("N", min=1, max=4096)}},
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise LabError("torch.onnx.export gave nothing")
-    model = program.model_proto
-    # the exporter writes stack traces, with the paths of this machine, onto every node
-    for part in (
-        *model.graph.node,
-        *model.graph.value_info,
-        *model.graph.input,
-        *model.graph.output,
-        model.graph,
-        model,
-    ):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    return bytes(model.SerializeToString())
+    return exported(network, torch.zeros(2, 3, size, size, dtype=torch.uint8), outputs)
 
 
 def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
@@ -276,18 +250,7 @@ def _card(recipe: Recipe, network: Network, facts: dict[str, Any]) -> dict[str, 
             "best_validation_auc": facts["best_validation_auc"],
         },
         "positive_class": "fake",
-        "preprocessing": {
-            "size": recipe.crop.size,
-            "margin": recipe.crop.margin,
-            "centre_y": recipe.crop.centre_y,
-            "interpolation": recipe.crop.interpolation,
-            **({"via": recipe.crop.via} if recipe.crop.via else {}),
-            "alignment": "five_points",
-            "colour_order": "RGB",
-            "mean": mean,
-            "std": std,
-            "normalised": "in the graph",
-        },
+        "preprocessing": preprocessing(recipe.crop.spec(), mean, std),
         "training_data": facts["counts"],
         "training_data_terms": card_words.training_data_terms,
         "intended_use": card_words.intended_use,
@@ -312,17 +275,8 @@ def _provisional(card: dict[str, Any]) -> dict[str, Any]:
     """What a card needs to be opened before its figures are known."""
     return {
         "calibration": {"method": "temperature", "temperature": 1.0},
-        "thresholds": {
-            "fake": {"probability": 1.0, "false_positive_rate": 0.0},
-            "real": {"probability": 0.0, "false_negative_rate": 0.0},
-        },
-        "gates": {
-            "min_size_px": 0,
-            "min_inside": 0,
-            "min_brightness": 0,
-            "max_brightness": 255,
-            "min_sharpness": 0,
-        },
+        "thresholds": DECIDING_NOTHING,
+        "gates": REFUSING_NOTHING,
         "canaries": card["canaries"] | {"logits": [0.0]},
         "metrics": {},
     }

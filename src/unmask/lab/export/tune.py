@@ -21,7 +21,6 @@ from unmask._internal.atomic import output_folder, write_atomically
 from unmask.bundle import Bundle
 from unmask.bundle.session import find_bundle
 from unmask.errors import LabError
-from unmask.faces.alignment import similarity_transform
 from unmask.lab.data.manifest import Item, read_manifest, require_both_classes, write_manifest
 from unmask.lab.data.samples import Sample, find_samples
 from unmask.lab.data.splits import split_items
@@ -44,8 +43,6 @@ SHARES = (0.0, 0.3, 0.5, 0.7)
 
 NEW = "new: "
 """Before the names of the data sets that are added."""
-
-BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,7 @@ def tune(
     # Each way back is measured on the validation faces; the new ones choose among those allowed.
     validation = [item for item in everything if item.split == "validation"]
     samples = find_samples(validation, jobs=jobs, cache=run / "validation-faces.npz").samples
-    before = _figures(samples, _scores_of(old, samples))
+    before = _figures(samples, _moved_scores(run, path, 1.0, samples))
     tried: dict[float, list[Compared]] = {}
     for share in SHARES:
         tried[share] = _compared(
@@ -230,19 +227,6 @@ def _recipe(path: Path, old: Bundle, items: Sequence[Item], images: int, seed: i
         ),
     }
     return recipe.model_copy(update=changes)
-
-
-def _scores_of(bundle: Bundle, samples: Sequence[Sample]) -> Array:
-    """Logits of a bundle, (n,)."""
-    spec, target = bundle.card.crop, bundle.card.crop.target()
-    logits = []
-    for start in range(0, len(samples), BATCH):
-        crops = [
-            spec.cut(sample.item.decode(), similarity_transform(sample.landmarks, target))
-            for sample in samples[start : start + BATCH]
-        ]
-        logits.append(bundle.score(crops).logits)
-    return np.concatenate(logits)
 
 
 def _moved_scores(run: Path, path: Path, share: float, samples: Sequence[Sample]) -> Array:

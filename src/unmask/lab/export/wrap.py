@@ -18,6 +18,8 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from unmask._internal.onnx_runtime import open_session
 from unmask.bundle.card import SCHEMA
+from unmask.bundle.card import preprocessing as preprocessing_of
+from unmask.bundle.function import MOST_PROBABLE, logits_of
 from unmask.bundle.session import write_bundle
 from unmask.errors import LabError
 from unmask.faces.alignment import CropSpec
@@ -38,9 +40,6 @@ PREFIX = "foreign/"
 
 SAME_CLASS = 1e-3
 """How far two outputs may miss a sum of 1 and still be taken for probabilities."""
-
-MOST_PROBABLE = 1 - 1e-6
-"""Probabilities are held below this, for their logits to be finite."""
 
 BATCH = 32
 ROUNDS, SEED = 1000, 1
@@ -245,10 +244,11 @@ def to_logits(raw: Array, *, probabilities: bool, positive: Positive) -> Array:
     """Logits (n,) that rise with the probability of fake: what `with_our_outputs` computes."""
     up = raw[:, -1]
     if probabilities:
-        p = np.clip(up, 1 - MOST_PROBABLE, MOST_PROBABLE)
-        risen = np.log(p) - np.log(1 - p)
+        risen: Array = logits_of(up)
+    elif raw.shape[1] == 2:
+        risen = up - raw[:, 0]
     else:
-        risen = up - raw[:, 0] if raw.shape[1] == 2 else up
+        risen = up
     return np.asarray(risen if positive == "fake" else -risen, np.float32)
 
 
@@ -335,17 +335,7 @@ def _card(
             "network_takes": f"{wanted.order}, mean {list(wanted.mean)}, std {list(wanted.std)}",
         },
         "positive_class": "fake",
-        "preprocessing": {
-            "size": spec.size,
-            "margin": spec.margin,
-            "centre_y": spec.centre_y,
-            "interpolation": spec.interpolation,
-            "alignment": "five_points",
-            "colour_order": "RGB",
-            "mean": [0.0, 0.0, 0.0],
-            "std": [1.0, 1.0, 1.0],
-            "normalised": "in the graph",
-        },
+        "preprocessing": preprocessing_of(spec),
         "training_data": [],
         "training_data_terms": "Not known here: the network was made elsewhere.",
         "intended_use": "What its makers say; measured here on the data sets below.",

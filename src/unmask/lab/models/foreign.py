@@ -7,7 +7,6 @@ weights and JSON; nothing in them is run.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 import unmask.lab.models.network  # noqa: F401  # lets timm and transformers import torchvision
 from unmask.errors import LabError, MissingExtraError
 from unmask.lab.models import deepfakebench
+from unmask.lab.models.onnx_export import exported
 
 FAKE_WORDS = {"fake", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated"}
 FAKE_WORDS |= {"manipulated", "forged", "swapped", "spoof", "altered"}
@@ -214,21 +214,7 @@ class _Logits(torch.nn.Module):
 
 
 def _exported(network: torch.nn.Module, size: int) -> bytes:
-    example = torch.zeros(2, 3, size, size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            network.eval(),
-            (example,),
-            input_names=["faces"],
-            output_names=["scores"],
-            dynamic_shapes=({0: torch.export.Dim("N", min=1, max=4096)},),
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise LabError("torch.onnx.export gave nothing")
-    return bytes(program.model_proto.SerializeToString())
+    return exported(network, torch.zeros(2, 3, size, size), ["scores"])
 
 
 def _state(path: Path) -> dict[str, torch.Tensor]:
