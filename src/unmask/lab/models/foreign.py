@@ -16,7 +16,7 @@ import torch
 
 import unmask.lab.models.network  # noqa: F401  # lets timm and transformers import torchvision
 from unmask.errors import LabError, MissingExtraError
-from unmask.lab.models import deepfakebench
+from unmask.lab.models import deepfakebench, gend
 from unmask.lab.models.onnx_export import exported
 
 FAKE_WORDS = {"fake", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated"}
@@ -136,11 +136,11 @@ def from_hub_folder(folder: Path) -> ForeignNetwork:
     Polarity comes from the names of its labels. Raises LabError, MissingExtraError.
     """
     config = _json(folder / "config.json")
+    if config.get("model_type") == gend.MODEL_TYPE:
+        return _from_gend(config, folder)
     positive = polarity(_labels(config))
     if "architecture" in config:  # timm's own kind
-        weights = next(iter([*folder.glob("*.safetensors"), *folder.glob("*.bin")]), None)
-        if weights is None:
-            raise LabError(f"{folder} has no weights (.safetensors)")
+        weights = _only_weights(folder)
         about = config.get("pretrained_cfg", {})
         size = about["input_size"][1] if "input_size" in about else None
         found = from_timm(weights, config["architecture"], size)
@@ -169,6 +169,21 @@ def from_hub_folder(folder: Path) -> ForeignNetwork:
     )
     assert wanted.size is not None
     return ForeignNetwork(_exported(_Logits(network), wanted.size), wanted, positive)
+
+
+def _from_gend(config: Mapping[str, Any], folder: Path) -> ForeignNetwork:
+    """Encoder and linear layer; what its classes are its authors' code says, not the folder."""
+    detector = gend.read_gend(config, _state(_only_weights(folder)))
+    wanted = Preprocessing(gend.SIZE, mean=detector.mean, std=detector.std)
+    return ForeignNetwork(_exported(detector.network, gend.SIZE), wanted, "fake")
+
+
+def _only_weights(folder: Path) -> Path:
+    """The file with the weights of a folder. Raises LabError."""
+    found = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("*.bin"))]
+    if not found:
+        raise LabError(f"{folder} has no weights (.safetensors)")
+    return found[0]
 
 
 def polarity(labels: Mapping[int, str]) -> Positive | None:
