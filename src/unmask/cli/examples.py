@@ -26,6 +26,7 @@ REGRESS = _examples(
 EVALUATE = _examples(
     "unmask evaluate default --data test.parquet --crops --out figures/",
     "unmask evaluate default mine.onnx --data test.parquet --crops --out figures/",
+    "unmask evaluate default theirs.csv --data test.parquet --out figures/ --leaderboard board.csv",
     "unmask evaluate unmask-lite0 --leave-out source --data all.parquet --out left-out/",
 )
 TRAIN = _examples(

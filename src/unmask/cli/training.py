@@ -91,6 +91,16 @@ def evaluate(
             )
         ),
     ] = None,
+    leaderboard: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "Also add a line for each detector and data set to this .csv file, and write the"
+                " table of AUCs beside it (.md)."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = Device.cpu,
     jobs: JobsOption = 0,
 ) -> None:
@@ -139,12 +149,25 @@ def evaluate(
         else "report.html, report.md, metrics.json, .csv, scores.parquet"
     )
     tell(f"written: {out}/{files}")
+    if leaderboard is not None:
+        _enter(leaderboard, evaluation.metrics)
     for name, detector in detectors.items():
         folder = out / name if len(detectors) > 1 else out
         if stress:
             _stress(detector, items, folder, jobs)
         if heatmaps:
             _point(detector, items, folder, jobs)
+
+
+def _enter(leaderboard: Path, metrics: dict[str, dict[str, Any]]) -> None:
+    from datetime import date
+
+    from unmask.lab.evaluation.leaderboard import add_to_leaderboard, leaderboard_rows
+
+    today = date.today()
+    rows = [row for name, of in metrics.items() for row in leaderboard_rows(name, of, today)]
+    add_to_leaderboard(leaderboard, rows)
+    tell(f"added to {leaderboard}: {len(rows)} lines; as a table: {leaderboard.with_suffix('.md')}")
 
 
 def _judges(models: list[str], faces: str, device: str, *, need_detectors: bool) -> dict[str, Any]:
