@@ -59,7 +59,7 @@ HOMES = {
     "scipy": ["lab"],
     "jinja2": ["report", "archive", "lab"],
     "typst": ["report"],
-    "cryptography": ["report", "provenance.trust", "custody"],
+    "cryptography": ["report", "provenance.trust", "provenance.signing", "custody"],
     "c2pa": ["provenance"],
     "captum": ["lab"],
     "h5py": ["lab"],

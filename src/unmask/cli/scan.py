@@ -110,6 +110,16 @@ def scan(
             help="Private key (Ed25519, PEM) to sign the JSON reports with.", show_default=False
         ),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "Certificates (PEM, yours first, with its private key unless that is --sign's) by"
+                " which the PDF gets Content Credentials."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     timestamp: Annotated[
         str | None,
         typer.Option(
@@ -283,7 +293,9 @@ def scan(
     _require_ledger(context)
     log = case_log(case, sign, who, timestamp) if case is not None else None
     folder = log.reports if log is not None else report
-    write = reporter(folder, sign, prevalence, language.value, case_name, notes, timestamp)
+    write = reporter(
+        folder, sign, prevalence, language.value, case_name, notes, timestamp, certificate
+    )
     files, failures = _expand(paths)
     jobs = jobs or min(len(files), cores(None)) or 1
     # side by side, files keep the cores busy better than the threads of one score do
@@ -323,6 +335,8 @@ def _require_what_fits(context: typer.Context) -> None:
         raise typer.BadParameter("--case needs --sign KEY, and neither --report nor --ledger")
     if sign is not None and not somewhere:
         raise typer.BadParameter("--sign signs reports: it needs --report DIR or --case DIR")
+    if given["certificate"] is not None and (not somewhere or ledger):
+        raise typer.BadParameter("--certificate is for the PDF of --report DIR or --case DIR")
     if given["timestamp"] is not None and (sign is None or ledger):
         raise typer.BadParameter("--timestamp is of signed reports: it needs --sign, not --ledger")
     if (given["case_name"] or given["notes"]) and (not somewhere or ledger is not None):

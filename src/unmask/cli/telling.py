@@ -89,8 +89,9 @@ def reporter(
     case_name: str,
     notes: str,
     authority: str | None,
+    certificate: Path | None,
 ) -> Write | None:
-    """What writes the report of a file; folder and key are tried before any work is done."""
+    """What writes the report of a file; folder and keys are tried before any work is done."""
     if folder is None:
         return None
     from unmask._internal.atomic import output_folder
@@ -99,6 +100,11 @@ def reporter(
     from unmask.report.signature import read_key
 
     key = read_key(sign) if sign is not None else None
+    named = None
+    if certificate is not None:
+        from unmask.provenance.signing import read_certificate
+
+        named = read_certificate(certificate, key)
     return partial(
         write_report,
         folder=output_folder(folder),
@@ -107,6 +113,7 @@ def reporter(
         case=Case(case_name, notes),
         language=language,
         authority=authority,
+        certificate=named,
     )
 
 

@@ -25,6 +25,8 @@ from unmask.types import Report
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from unmask.provenance.signing import Certificate
+
 
 def write_report(
     report: Report,
@@ -37,6 +39,7 @@ def write_report(
     case: Case | None = None,
     language: str = ENGLISH,
     authority: str | None = None,
+    certificate: Certificate | None = None,
 ) -> list[Path]:
     """Write NAME-SHA8.json, .html and .pdf into the folder, each whole or not at all.
 
@@ -46,8 +49,10 @@ def write_report(
     - case: words of the report's maker
     - language: of page and PDF, one of `unmask.report.language.LANGUAGES`; JSON stays English
     - authority: of time (RFC 3161), asked for each signed report
+    - certificate: by which the PDF gets Content Credentials
 
-    Raises OutputError, and SignatureError where the authority gives no time.
+    Raises OutputError, and SignatureError where the authority gives no time or the certificate does
+    not do.
     """
     made = documents(
         report,
@@ -58,6 +63,7 @@ def write_report(
         case=case,
         language=language,
         authority=authority,
+        certificate=certificate,
     )
     return [write_atomically(folder / name, content, make_folder=True) for name, content in made]
 
@@ -72,6 +78,7 @@ def documents(
     case: Case | None = None,
     language: str = ENGLISH,
     authority: str | None = None,
+    certificate: Certificate | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The names and contents of what `write_report` writes.
 
@@ -79,8 +86,14 @@ def documents(
     """
     view = with_case(view_of(report, card, prevalence, made_on, language), case)
     name = f"{portable_name(report.media.path)}-{report.media.sha256[:8]}"
-    shown = {f"{name}.html": html(view), f"{name}.pdf": pdf(view)}
-    yield f"{name}.json", complete(to_json(report, prevalence), view, key, shown, authority)
+    tree = to_json(report, prevalence)
+    printed = pdf(view)
+    if certificate is not None:
+        from unmask.provenance.signing import with_credentials
+
+        printed = with_credentials(printed, tree, certificate, authority)
+    shown = {f"{name}.html": html(view), f"{name}.pdf": printed}
+    yield f"{name}.json", complete(tree, view, key, shown, authority)
     yield from shown.items()
 
 
