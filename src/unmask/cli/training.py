@@ -345,6 +345,13 @@ def export(
             min=0, max=1, help="Weight of that older bundle in the average (0: only the new model)."
         ),
     ] = 0.3,
+    mean_with: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Other runs from the same beginning: the mean of all weights is taken.",
+            show_default=False,
+        ),
+    ] = None,
     clips: Annotated[
         list[Path] | None,
         typer.Option(help="Manifests of videos whose validation split sets thresholds for clips."),
@@ -361,11 +368,21 @@ def export(
     with lab():
         from unmask.lab.export.export import export_run
         from unmask.lab.export.hub import write_hub_folder
-    export_run(run, out, data, test or [], int8=int8, toward=toward, share=share, clips=clips or [])
+    export_run(
+        run,
+        out,
+        data,
+        test or [],
+        int8=int8,
+        toward=toward,
+        share=share,
+        clips=clips or [],
+        mean_with=mean_with or [],
+    )
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
     if hub is not None:
         # weights that were averaged with others' are in the graph alone
-        weights = run / "weights.safetensors" if toward is None else None
+        weights = run / "weights.safetensors" if toward is None and not mean_with else None
         for path in write_hub_folder(out, hub, weights):
             tell(f"written: {path}")
 

@@ -31,6 +31,13 @@ def tune(
         list[Path] | None,
         typer.Option(help="New real faces: the same.", show_default=False),
     ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Manifests of videos whose validation split sets thresholds for clips.",
+            show_default=False,
+        ),
+    ] = None,
     images: Annotated[int, typer.Option(min=256, help="Pictures shown in training.")] = 4000,
     false_alarms: Annotated[
         float,
@@ -67,6 +74,7 @@ def tune(
         seed=seed,
         bounds=Bounds(false_alarms, auc),
         allow_leak=allow_leak,
+        clips=clips or (),
         jobs=cores(jobs),
         log=say,
     )

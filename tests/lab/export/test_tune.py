@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from unmask.bundle import Bundle
 from unmask.bundle.session import find_bundle
+from unmask.cli import app
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item, write_manifest
 from unmask.lab.data.splits import split_items
@@ -123,6 +126,23 @@ def data(tmp_path: Path, demo: Path) -> Path:
 def test_without_anything_to_add_it_says_so(data: Path) -> None:
     with pytest.raises(LabError, match="nothing to add"):
         tune("default", data / "o.onnx", core=[data / "core.csv"], run=data / "run")
+
+
+def test_the_command_takes_videos_for_the_thresholds_of_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+
+    def tune_nothing(model: str, out: Path, **given: Any) -> list[Compared]:
+        told.update(given)
+        out.write_bytes(b"")
+        return []
+
+    monkeypatch.setattr(module, "tune", tune_nothing)
+    command = ["tune", "default", "--out", "o.onnx", "--core", "c.csv", "--run", "run"]
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, [*command, "--clips", "clips.csv"]).exit_code == 0
+    assert told["clips"] == [Path("clips.csv")]
 
 
 @pytest.mark.slow

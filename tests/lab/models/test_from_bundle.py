@@ -10,7 +10,7 @@ from helpers.lab import TINY
 from unmask.bundle import load_bundle
 from unmask.bundle.session import canary_crops
 from unmask.errors import LabError
-from unmask.lab.export.export import to_onnx
+from unmask.lab.export.export import _take_mean, to_onnx
 from unmask.lab.models.from_bundle import average, recalibrate_batch_norm, unfold
 from unmask.lab.models.network import build_network
 from unmask.lab.recipe import load_recipe
@@ -119,6 +119,19 @@ def test_averaging_goes_from_one_network_to_the_other(
     assert torch.allclose(logits(1.0), far, atol=1e-4)
     between = logits(0.5)
     assert float((between - near).abs().mean()) < float((far - near).abs().mean())
+
+
+def test_of_three_runs_each_weighs_a_third(bundle_graph: tuple[Path, torch.Tensor]) -> None:
+    recipe = load_recipe("unmask-lite0", [*LITE, f"model.weights={bundle_graph[0]}"])
+    runs = [build_network(recipe.model).eval() for _ in range(3)]
+    biases = (0.1, 0.4, 1.6)
+    with torch.no_grad():
+        for network, bias in zip(runs, biases, strict=True):
+            network.head.out.bias.fill_(bias)
+        before = runs[0](faces(8))[0]
+        _take_mean(runs[0], runs[1:], 64)
+        after = runs[0](faces(8))[0]
+    assert torch.allclose(after - before, torch.full_like(after, 0.6), atol=1e-3)
 
 
 def test_networks_of_two_kinds_are_not_averaged(bundle_graph: tuple[Path, torch.Tensor]) -> None:

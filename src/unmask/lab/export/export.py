@@ -45,6 +45,7 @@ def export_run(
     toward: Path | None = None,
     share: float = 0.3,
     clips: Sequence[Path] = (),
+    mean_with: Sequence[Path] = (),
 ) -> None:
     """Write the bundle of `run` to `out`.
 
@@ -55,10 +56,15 @@ def export_run(
     - toward: a bundle, that which the run went on from; the weights are moved by `share` of the way
       to its (`unfold.average`)
     - clips: manifests of videos whose validation split chooses the thresholds for clips
+    - mean_with: other runs that went on from the same network; the mean of all weights is taken,
+      which carries farther than any of them (Wortsman et al., "Model soups", ICML 2022)
 
     Raises LabError or OutputError.
     """
     recipe, network, facts = load_run(run)
+    others = [load_run(other) for other in mean_with]
+    if others:
+        _take_mean(network, [other for _, other, _ in others], recipe.crop.size)
     if toward is not None:
         _move(network, toward, share, recipe.crop.size)
     items = read_manifests(data)
@@ -82,18 +88,33 @@ def export_run(
             "version": base.version,
             "share": share,
         }
+    if others:
+        card["made_by"]["mean_with"] = [
+            made_by_run(other_recipe, other_facts) for other_recipe, _, other_facts in others
+        ]
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
     write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips), out)
 
 
+def _take_mean(network: Network, others: Sequence[Network], size: int) -> None:
+    """Give the network the mean of its weights and the others', which have the same shape."""
+    mean = to_onnx(network, size)
+    for number, other in enumerate(others, start=2):
+        mean = average(mean, to_onnx(other, size), 1 / number)
+    _unfold(network, mean)
+
+
 def _move(network: Network, toward: Path, share: float, size: int) -> None:
     """Move the network's weights by `share` of the way to those of the bundle."""
+    bundle = find_bundle(str(toward)).read_bytes()
+    _unfold(network, average(to_onnx(network, size), bundle, share))
+
+
+def _unfold(network: Network, graph: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         between = Path(folder) / "between.onnx"
-        between.write_bytes(
-            average(to_onnx(network, size), find_bundle(str(toward)).read_bytes(), share)
-        )
+        between.write_bytes(graph)
         unfold(network, between)
 
 

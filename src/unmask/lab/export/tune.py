@@ -109,6 +109,7 @@ def tune(
     seed: int = 1,
     bounds: Bounds | None = None,
     allow_leak: bool = False,
+    clips: Sequence[Path] = (),
     jobs: int = 2,
     log: Log = lambda _: None,
 ) -> list[Compared]:
@@ -119,6 +120,7 @@ def tune(
     - run: folder for the run, and tune.json with the figures
     - images: shown in training
     - allow_leak: go on where the same picture is in both splits, and say so in the card
+    - clips: manifests of videos, whose validation split sets thresholds for clips
 
     Raises LabError where some old source gets worse beyond the bounds at every way back: then
     nothing is written but the figures.
@@ -160,7 +162,7 @@ def tune(
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         manifest = Path(folder) / "validation.parquet"
         write_manifest(validation, manifest)
-        export_run(run, out, [manifest], [], toward=path, share=chosen)
+        export_run(run, out, [manifest], [], toward=path, share=chosen, clips=clips)
     return tried[chosen]
 
 

@@ -89,6 +89,8 @@ def average(graph: bytes, other: bytes, share: float) -> bytes:
     if counts[0] != counts[1]:
         raise LabError(problem)
     for mine, yours in pairs:
+        if len(mine.input) != len(yours.input):
+            raise LabError(problem)
         for name, other_name in zip(mine.input[1:], yours.input[1:], strict=True):
             a, b = numpy_helper.to_array(ours[name]), numpy_helper.to_array(theirs[other_name])
             if a.shape != b.shape:
