@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.lab import TINY
-from unmask.bundle import load_bundle
+from unmask.bundle import Bundle, load_bundle
+from unmask.cli.tables import card_lines
 from unmask.detector import load_detector
 from unmask.errors import LabError, ManifestError, NoFramesError
 from unmask.faces import load_finder
-from unmask.lab.data.manifest import Item, read_manifest, select
+from unmask.lab.data.manifest import Item, read_manifest, select, write_manifest
 from unmask.lab.evaluation.evaluate import evaluate_detectors
 from unmask.lab.export.export import cut_faces, export_run
 from unmask.lab.export.thresholds import Rules, choose
@@ -39,6 +41,28 @@ def bundle(run: Path, toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -
     out = tmp_path_factory.mktemp("bundle") / "toy.onnx"
     export_run(run, out, [toy_set], [toy_set])
     return out
+
+
+def test_the_card_says_who_is_judged_worse(run: Path, toy_set: Path, tmp_path: Path) -> None:
+    faces = [
+        replace(item, columns={**item.columns, "light": "day" if number % 3 else "night"})
+        for number, item in enumerate(read_manifest(toy_set))
+    ]
+    write_manifest(faces, tmp_path / "faces.parquet")
+    out = tmp_path / "toy.onnx"
+    export_run(run, out, [toy_set], [tmp_path / "faces.parquet"], by=["light"])
+    rows = Bundle(out).card.text["by_column"]["light"]
+    assert {(row["value"], row["label"]) for row in rows} == {
+        ("day", "real"),
+        ("day", "fake"),
+        ("night", "real"),
+        ("night", "fake"),
+    }
+    assert all(row["opposite"]["n"] > 0 for row in rows)
+    shown = [line for line in card_lines(Bundle(out).card.text) if "inconclusive (" in line]
+    assert len(shown) == 4
+    with pytest.raises(ManifestError, match="no row has the column 'age_group'"):
+        export_run(run, out, [toy_set], [toy_set], by=["age_group"])
 
 
 def test_a_run_tells_how_it_was_made(run: Path) -> None:

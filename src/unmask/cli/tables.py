@@ -290,6 +290,9 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"Measured on {card['evaluated_on']}:"
     for name, row in card["metrics"].items():
         yield f"  {name}: " + ", ".join(_figures(row))
+    for column, rows in card.get("by_column", {}).items():
+        yield f"By {column.replace('_', ' ')}, with exact 95 % intervals:"
+        yield from (f"  {_rates_in_words(row)}" for row in rows)
     if isinstance(leak := card["made_by"].get("leak"), list):
         yield from (f"TRAINED ON SPLITS THAT LEAK: {words}" for words in leak)
     for row in card["training_data"]:
@@ -297,6 +300,18 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
             f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
         )
     yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
+
+
+def _rates_in_words(row: Mapping[str, Any]) -> str:
+    """A group of a card's `by_column`: how many are called the opposite, how many stay open."""
+    opposite = "fake" if row["label"] == "real" else "real"
+    wrong, undecided = row["opposite"], row["undecided"]
+    low, high = undecided["ci95"]
+    return (
+        f"{row['value']}: of {wrong['n']} {row['label']} faces {wrong['wrong']} called {opposite}"
+        f" (at most {wrong['ci95'][1]:.1%}), {undecided['wrong'] / undecided['n']:.0%} inconclusive"
+        f" ({low:.0%}–{high:.0%})"
+    )
 
 
 def _figures(row: Mapping[str, Any]) -> Iterator[str]:

@@ -356,6 +356,16 @@ def export(
         list[Path] | None,
         typer.Option(help="Manifests of videos whose validation split sets thresholds for clips."),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "Columns of --test by which the card gives rates of errors; of UTKFace: age_group,"
+                " sex, ancestry."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     hub: Annotated[
         Path | None,
         typer.Option(
@@ -378,6 +388,7 @@ def export(
         share=share,
         clips=clips or [],
         mean_with=mean_with or [],
+        by=by or [],
     )
     tell(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
     if hub is not None:

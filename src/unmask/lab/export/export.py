@@ -19,6 +19,7 @@ from unmask.errors import LabError
 from unmask.faces import find_main_face, load_finder
 from unmask.faces.alignment import CropSpec, crop_face, measure_quality
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
+from unmask.lab.evaluation.by_column import NOT_GIVEN, require_column
 from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.export.clips import choose_clip_thresholds, score_clips
@@ -46,6 +47,7 @@ def export_run(
     share: float = 0.3,
     clips: Sequence[Path] = (),
     mean_with: Sequence[Path] = (),
+    by: Sequence[str] = (),
 ) -> None:
     """Write the bundle of `run` to `out`.
 
@@ -58,8 +60,9 @@ def export_run(
     - clips: manifests of videos whose validation split chooses the thresholds for clips
     - mean_with: other runs that went on from the same network; the mean of all weights is taken,
       which carries farther than any of them (Wortsman et al., "Model soups", ICML 2022)
+    - by: columns of the test manifests by which the card gives rates of errors (`by_column`)
 
-    Raises LabError or OutputError.
+    Raises LabError, ManifestError for a column that no test row has, or OutputError.
     """
     recipe, network, facts = load_run(run)
     others = [load_run(other) for other in mean_with]
@@ -94,7 +97,7 @@ def export_run(
         ]
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
-    write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips), out)
+    write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips, by=by), out)
 
 
 def _take_mean(network: Network, others: Sequence[Network], size: int) -> None:
@@ -127,6 +130,7 @@ def finish(
     tolerance: float,
     clips: Sequence[Path] = (),
     logits: Array | None = None,
+    by: Sequence[str] = (),
 ) -> bytes:
     """The sealed bundle of a graph and the beginning of its card.
 
@@ -135,6 +139,7 @@ def finish(
     measured.
 
     - logits: what the graph says of the validation faces, where that is known already
+    - by: columns of the test manifests by which rates of errors are given
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     if logits is None:
@@ -151,7 +156,13 @@ def finish(
         card["thresholds"]["clip"] = _clip_thresholds(
             _open(graph, card | {"metrics": {}}), clips, rules
         )
-    card["metrics"] = _measure(_open(graph, card | {"metrics": {}}), test) if test else {}
+    measured = _measure(_open(graph, card | {"metrics": {}}), test, by) if test else {}
+    card["metrics"] = measured.get("datasets", {})
+    if by:
+        card["by_column"] = {
+            column: [row for row in rows if row["value"] != NOT_GIVEN]
+            for column, rows in measured["by_column"].items()
+        }
     return seal(graph, card)
 
 
@@ -236,12 +247,15 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
         return small.read_bytes()
 
 
-def _measure(bundle: Bundle, test: Sequence[Path]) -> dict[str, Any]:
+def _measure(bundle: Bundle, test: Sequence[Path], by: Sequence[str]) -> dict[str, Any]:
+    """metrics.json of the test faces."""
     items = read_manifests(test)
     held_out = {item.dataset for item in items if item.split == "test"}
     items = [item for item in items if item.split == "test" or item.dataset not in held_out]
+    for column in by:
+        require_column(items, column)
     detector = Detector(bundle, load_finder("yunet"))
-    return dict(measure(detector, items, score_items(detector, items, crops=True))["datasets"])
+    return measure(detector, items, score_items(detector, items, crops=True), by)
 
 
 def _open(graph: bytes, card: dict[str, Any]) -> Bundle:
