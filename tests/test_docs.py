@@ -15,6 +15,7 @@ import typer
 import yaml
 
 import unmask
+from helpers.provenance_files import signer_parts
 from helpers.web_site import Answer, sends
 from unmask.cli import app
 from unmask.report import EXPLANATIONS
@@ -56,6 +57,7 @@ def test_the_commands_of_the_section_on_use_run(
         ("footage/a.mp4", "5-generated.mp4"),
     ):
         (tmp_path / name).write_bytes((demo / source).read_bytes())
+    (tmp_path / "me.pem").write_bytes(b"".join(signer_parts()))
     commands = [
         line
         for line in shell_lines(README)
