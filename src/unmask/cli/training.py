@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from unmask.lab.data.manifest import Item
 
 
+def _csv_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".csv":
+        raise typer.BadParameter(f"{path} is no .csv file")
+    return path
+
+
 def evaluate(
     models: Annotated[
         list[str],
@@ -98,6 +104,7 @@ def evaluate(
                 "Also add a line for each detector and data set to this .csv file, and write the"
                 " table of AUCs beside it (.md)."
             ),
+            callback=_csv_file,
             show_default=False,
         ),
     ] = None,
