@@ -25,11 +25,17 @@ def as_bytes(image: Image.Image, kind: str = "JPEG", **how: Any) -> bytes:
 
 
 @cache
-def signer_parts() -> tuple[bytes, bytes]:
-    """A certificate chain and the private key of its leaf, as PEM."""
+def signer_parts(
+    purpose: str = "EMAIL_PROTECTION", *, edwards: bool = False
+) -> tuple[bytes, bytes]:
+    """A certificate chain and the private key of its leaf, as PEM.
+
+    - purpose: what the leaf is for, one of `ExtendedKeyUsageOID`
+    - edwards: the leaf's key is Ed25519, not P-256
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     start = datetime.datetime(2026, 1, 1)
@@ -61,11 +67,14 @@ def signer_parts() -> tuple[bytes, bytes]:
         )
         if not authority:
             builder = builder.add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False
+                x509.ExtendedKeyUsage([getattr(ExtendedKeyUsageOID, purpose)]), False
             )
         return builder.sign(issuer_key, hashes.SHA256())
 
-    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    key: Any = ec.generate_private_key(ec.SECP256R1())
+    if edwards:
+        key = ed25519.Ed25519PrivateKey.generate()
     root = certificate("Root", root_key, "Root", root_key, True)
     leaf = certificate("Signer <b>of tests</b>", key, "Root", root_key, False)
     chain = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (leaf, root))

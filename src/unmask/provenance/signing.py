@@ -20,8 +20,23 @@ if TYPE_CHECKING:
 ASSERTION = "unmask.report"
 """What the report says, inside the PDF's credentials."""
 
-FROM_DATA = "http://cv.iptc.org/newscodes/digitalsourcetype/dataDrivenMedia"
-"""IPTC's word for a document that software makes of data."""
+CREATED: Mapping[str, Any] = {
+    "label": "c2pa.actions.v2",
+    "data": {
+        "actions": [
+            {
+                "action": "c2pa.created",
+                # IPTC's word for what software makes of data
+                "digitalSourceType": (
+                    "http://cv.iptc.org/newscodes/digitalsourcetype/dataDrivenMedia"
+                ),
+            }
+        ]
+    },
+}
+"""The assertion that C2PA wants first."""
+
+SMALLEST_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
 
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
@@ -47,7 +62,8 @@ def read_certificate(path: Path, key: Ed25519PrivateKey | None = None) -> Certif
 
     - key: the signer's, where the file has none
 
-    Raises SignatureError for a file without certificates, and a key that is not the signer's.
+    Raises SignatureError for a file without certificates, a key that is not the signer's, and a
+    certificate that C2PA does not take.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import (
@@ -73,12 +89,15 @@ def read_certificate(path: Path, key: Ed25519PrivateKey | None = None) -> Certif
             " first, and its key into the same file"
         )
     names = chain[0].subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return Certificate(
+    certificate = Certificate(
         b"".join(one.public_bytes(Encoding.PEM) for one in chain),
         private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         _algorithm(private, path),
         str(names[0].value) if names else chain[0].subject.rfc4514_string(),
     )
+    # whether C2PA takes it only signing tells: better now than after the first file
+    _signed({"assertions": [CREATED]}, "image/svg+xml", SMALLEST_PICTURE, certificate, None)
+    return certificate
 
 
 def with_credentials(
@@ -89,10 +108,8 @@ def with_credentials(
     - report: the JSON values of the report; what they say in short is signed with the PDF
     - authority: of time (RFC 3161), asked so that the signature outlives its certificate
 
-    Raises SignatureError where the certificate does not suit C2PA, or the authority gives no time.
+    Raises SignatureError, also where the authority gives no time.
     """
-    import c2pa
-
     import unmask
 
     media, model, verdict = report["media"], report["model"], report["verdict"]
@@ -110,13 +127,22 @@ def with_credentials(
         "claim_generator_info": [{"name": "unmask", "version": unmask.__version__}],
         "ingredients": [{"title": name, "relationship": "inputTo"}],
         "assertions": [
-            {
-                "label": "c2pa.actions.v2",
-                "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": FROM_DATA}]},
-            },
+            CREATED,
             {"label": ASSERTION, "data": said},
         ],
     }
+    return _signed(manifest, "application/pdf", pdf, certificate, authority)
+
+
+def _signed(
+    manifest: Mapping[str, Any],
+    kind: str,
+    content: bytes,
+    certificate: Certificate,
+    authority: str | None,
+) -> bytes:
+    import c2pa
+
     signed = io.BytesIO()
     try:
         info = c2pa.C2paSignerInfo(
@@ -126,11 +152,9 @@ def with_credentials(
             ta_url=authority,
         )
         signer = c2pa.Signer.from_info(info)
-        c2pa.Builder(manifest).sign(signer, "application/pdf", io.BytesIO(pdf), signed)
+        c2pa.Builder(dict(manifest)).sign(signer, kind, io.BytesIO(content), signed)
     except c2pa.C2paError as error:
-        raise SignatureError(
-            f"the PDF cannot be signed by {certificate.name}: {str(error)[:200]}"
-        ) from error
+        raise SignatureError(f"{certificate.name} cannot sign: {str(error)[:200]}") from error
     return signed.getvalue()
 
 

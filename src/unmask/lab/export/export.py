@@ -58,8 +58,8 @@ def export_run(
     - toward: a bundle, that which the run went on from; the weights are moved by `share` of the way
       to its (`unfold.average`)
     - clips: manifests of videos whose validation split chooses the thresholds for clips
-    - mean_with: other runs that went on from the same network; the mean of all weights is taken,
-      which carries farther than any of them (Wortsman et al., "Model soups", ICML 2022)
+    - mean_with: other runs that went on from the same network; the mean of all weights is taken
+      (Wortsman et al., "Model soups", ICML 2022)
     - by: columns of the test manifests by which the card gives rates of errors (`by_column`)
 
     Raises LabError, ManifestError for a column that no test row has, or OutputError.

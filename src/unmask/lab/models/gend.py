@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+import unmask.lab.models.network  # noqa: F401  # lets timm and transformers import torchvision
 from unmask.errors import LabError, MissingExtraError
 
 MODEL_TYPE = "GenD"
@@ -27,10 +28,6 @@ OF_A_HEAD = 64
 """Numbers in each attention head of CLIP's and DINO's encoders."""
 
 Statistics = tuple[float, float, float]
-CLIP_MEAN: Statistics = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: Statistics = (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN: Statistics = (0.485, 0.456, 0.406)
-IMAGENET_STD: Statistics = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +52,25 @@ def read_gend(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> GenD:
     Raises LabError for encoders and heads that are not known and for missing weights,
     MissingExtraError without transformers.
     """
+    from timm.data.constants import (
+        IMAGENET_DEFAULT_MEAN,
+        IMAGENET_DEFAULT_STD,
+        OPENAI_CLIP_MEAN,
+        OPENAI_CLIP_STD,
+    )
+
     name, head = str(config.get("backbone", "")), config.get("head")
     if head not in ("linear", "LinearNorm"):
         raise LabError(f"GenD has no head {head!r}; it has linear and LinearNorm")
     weights = _under(state, "feature_extractor.")
     if "clip" in name.lower():
         encoder = _clip(_under(weights, "vision_model."))
-        mean, std = CLIP_MEAN, CLIP_STD
+        mean, std = OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
     elif "vit_pe" in name.lower():
         encoder, mean, std = _perception_encoder(name, _under(weights, "backbone."))
     elif "dino" in name.lower():
         encoder = _dino(name.lower(), _under(weights, "backbone."))
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     else:
         raise LabError(f"GenD has no encoder {name!r}; it has CLIP's, DINO's and vit_pe_…")
     linear = _linear(_under(state, "model."))
@@ -94,7 +98,7 @@ class _Detector(nn.Module):
 
 
 class _Pooled(nn.Module):
-    """CLIP's encoder: its summary of the picture."""
+    """An encoder of transformers: its summary of the picture (of DINO, the first token)."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -103,18 +107,6 @@ class _Pooled(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         summary: Tensor = self.encoder(faces).pooler_output
         return summary
-
-
-class _FirstToken(nn.Module):
-    """DINO's encoder: its token for the whole picture."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, faces: Tensor) -> Tensor:
-        tokens: Tensor = self.encoder(faces).last_hidden_state
-        return tokens[:, 0]
 
 
 def _clip(state: Mapping[str, Tensor]) -> nn.Module:
@@ -158,13 +150,13 @@ def _dino(name: str, state: Mapping[str, Tensor]) -> nn.Module:
         settings = transformers.DINOv3ViTConfig(
             **common, intermediate_size=inner, use_gated_mlp=gated, image_size=SIZE
         )
-        return _FirstToken(_loaded(transformers.DINOv3ViTModel, settings, state))
+        return _Pooled(_loaded(transformers.DINOv3ViTModel, settings, state))
     common |= {"mlp_ratio": inner // width, "image_size": math.isqrt(places) * patch}
     if registers is None:
         settings = transformers.Dinov2Config(**common)
-        return _FirstToken(_loaded(transformers.Dinov2Model, settings, state))
+        return _Pooled(_loaded(transformers.Dinov2Model, settings, state))
     settings = transformers.Dinov2WithRegistersConfig(**common)
-    return _FirstToken(_loaded(transformers.Dinov2WithRegistersModel, settings, state))
+    return _Pooled(_loaded(transformers.Dinov2WithRegistersModel, settings, state))
 
 
 def _perception_encoder(
