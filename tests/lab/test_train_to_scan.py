@@ -21,7 +21,8 @@ from unmask.lab.evaluation.evaluate import evaluate_detectors
 from unmask.lab.export.export import cut_faces, export_run
 from unmask.lab.export.thresholds import Rules, choose
 from unmask.lab.recipe import load_recipe
-from unmask.lab.training.train import command_line, load_run, train
+from unmask.lab.training.checkpoint import load_run
+from unmask.lab.training.train import command_line, train
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,19 @@ class PseudoFakes(_Strict):
         return self
 
 
+class Teacher(_Strict):
+    """A trained network whose answers are learnt beside the labels.
+
+    Hinton et al., "Distilling the knowledge in a neural network", 2015.
+
+    - run: its run folder; its faces are cut as this recipe's are, at any size
+    - share: of its answers in what is learnt; the rest is the label
+    """
+
+    run: str
+    share: Chance = 0.5
+
+
 class Augment(_Strict):
     """Chances and ranges of `unmask.lab.training.augment`.
 
@@ -175,7 +188,8 @@ class Train(_Strict):
     - ema: decay of the weights' moving average (less in the first steps), which is then what is
       validated, kept and exported; 0: none
     - class_weights: the loss weighs both classes the same
-    - monitor: what the best weights have the best of, on the validation split
+    - monitor: what the best weights have the best of, on the validation split; `left_out_auc`: mean
+      AUC of the sources of fakes in `data.leave_out`, which are then measured at every validation
     - patience: validations without improvement until training stops, 0: never
     """
 
@@ -193,7 +207,9 @@ class Train(_Strict):
     ema: Chance = 0.0
     label_smoothing: Chance = 0.0
     class_weights: bool = False
-    monitor: Literal["validation_auc", "validation_loss", "validation_accuracy"] = "validation_auc"
+    monitor: Literal["validation_auc", "validation_loss", "validation_accuracy", "left_out_auc"] = (
+        "validation_auc"
+    )
     patience: int = Field(default=0, ge=0)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 1
@@ -249,6 +265,7 @@ class Recipe(_Strict):
     data: Data = Data()
     augment: Augment | None = Augment()
     pseudo_fakes: PseudoFakes | None = None
+    teacher: Teacher | None = None
     train: Train
     thresholds: ThresholdRules = ThresholdRules()
     gates: GateRules = GateRules()
@@ -268,6 +285,8 @@ class Recipe(_Strict):
                 f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size"
                 f" ({self.crop.size})"
             )
+        if train.monitor == "left_out_auc" and not self.data.leave_out:
+            raise ValueError("train.monitor left_out_auc needs sources in data.leave_out")
         if (train.images is None) == (train.epochs is None):
             raise ValueError("train needs either images or epochs")
         if train.images is not None and train.images < train.batch * train.validations:

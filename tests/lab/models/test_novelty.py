@@ -14,7 +14,8 @@ from unmask.lab.export.thresholds import calibrate
 from unmask.lab.models.network import build_network
 from unmask.lab.models.novelty import pooled_features, with_novelty
 from unmask.lab.recipe import load_recipe
-from unmask.lab.training.train import load_run, train
+from unmask.lab.training.checkpoint import load_run
+from unmask.lab.training.train import train
 
 
 def test_novelty_by_hand() -> None:

@@ -23,8 +23,9 @@ from unmask.lab.audit.leakage import find_leaks
 from unmask.lab.data.manifest import Item, read_manifest
 from unmask.lab.recipe import Train, load_recipe
 from unmask.lab.training import train as training
+from unmask.lab.training.checkpoint import load_run
 from unmask.lab.training.loop import TrainingPlan, class_weights, map_loss, moving_average
-from unmask.lab.training.train import load_run, train
+from unmask.lab.training.train import train
 
 EPOCHS = [
     "train={epochs: 4, batch: 16, optimizer: adam, learning_rate: 0.003, schedule: exponential,"

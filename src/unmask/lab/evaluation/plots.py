@@ -195,7 +195,8 @@ def plot_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     epochs = [row["epoch"] for row in history]
     for place, (title, lines) in enumerate(CURVES.items(), start=1):
         axes = figure.add_subplot(1, 2, place, xlabel="Epoch", title=title)
-        for number, (key, label) in enumerate(lines.items()):
+        measured = {key: label for key, label in lines.items() if key in history[0]}
+        for number, (key, label) in enumerate(measured.items()):
             axes.plot(
                 epochs,
                 [row[key] for row in history],
@@ -215,6 +216,7 @@ CURVES = {
         "train_accuracy": "training accuracy",
         "validation_accuracy": "validation accuracy",
         "validation_auc": "validation AUC",
+        "left_out_auc": "mean AUC, sources left out",
     },
     "Loss": {"train_loss": "training", "validation_loss": "validation"},
 }

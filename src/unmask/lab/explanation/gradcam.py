@@ -26,7 +26,7 @@ from unmask.faces import FaceFinder, find_main_face
 from unmask.faces.alignment import crop_face
 from unmask.lab.evaluation.plots import plot_explanations, png
 from unmask.lab.models.network import Network
-from unmask.lab.training.train import load_run
+from unmask.lab.training.checkpoint import load_run
 from unmask.media import open_media
 from unmask.types import Faithfulness, Floats, Image
 

@@ -27,7 +27,7 @@ from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, tuned_from_state
 from unmask.lab.recipe import Recipe
-from unmask.lab.training.train import load_run
+from unmask.lab.training.checkpoint import load_run
 from unmask.types import Image
 
 

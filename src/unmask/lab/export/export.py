@@ -29,7 +29,8 @@ from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
 from unmask.lab.models.onnx_export import exported
 from unmask.lab.recipe import Recipe
-from unmask.lab.training.train import command_line, load_run
+from unmask.lab.training.checkpoint import load_run
+from unmask.lab.training.train import command_line
 from unmask.types import Image
 
 CANARY_SEED, CANARIES = 20_261_121, 4

@@ -29,8 +29,9 @@ from unmask.lab.evaluation.sources import SMALLEST, SourceFigures, by_source
 from unmask.lab.export.export import export_run, to_onnx
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.recipe import Recipe, load_recipe
+from unmask.lab.training.checkpoint import load_run
 from unmask.lab.training.leave_out import score_samples
-from unmask.lab.training.train import load_run, train
+from unmask.lab.training.train import train
 from unmask.media import find_media
 
 Log = Callable[[str], None]

@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from unmask._internal.atomic import write_atomically
 from unmask.errors import LabError
+from unmask.lab.models.network import Network, build_network
+from unmask.lab.recipe import Recipe
 
 WEIGHTS_FILE, RUN_FILE, LAST_FILE = "weights.safetensors", "run.json", "last.safetensors"
 
@@ -124,6 +126,22 @@ def load_last(
         {key: value for key, value in state["schedule"].items() if value is not None}
     )
     return TrainingProgress(**state["progress"])
+
+
+def load_run(run: Path) -> tuple[Recipe, Network, dict[str, Any]]:
+    """The recipe, the best network so far (in evaluation mode) and the facts of a run folder.
+
+    Raises LabError.
+    """
+    try:
+        facts = json.loads((run / RUN_FILE).read_text())
+        weights = load_file(run / WEIGHTS_FILE)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{run} is no run that has come through an epoch: {error}") from error
+    recipe = Recipe.model_validate(facts["recipe"])
+    network = build_network(recipe.model, pretrained=False)
+    network.load_state_dict(weights)
+    return recipe, network.eval(), facts
 
 
 def _whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

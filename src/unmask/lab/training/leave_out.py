@@ -30,7 +30,8 @@ from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.plots import plot_sources, png
 from unmask.lab.evaluation.sources import SourceFigures, by_source, summary
 from unmask.lab.recipe import Recipe
-from unmask.lab.training.train import load_run, train
+from unmask.lab.training.checkpoint import load_run
+from unmask.lab.training.train import train
 
 Log = Callable[[str], None]
 

@@ -14,7 +14,6 @@ from unmask.lab.models.network import Network  # before Lightning, which imports
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -52,7 +51,8 @@ def fit(
     plan: TrainingPlan,
     batches: Batches,
     training_loader: DataLoader[Any],
-    validation_loader: DataLoader[Any],
+    validate: Callable[[nn.Module], dict[str, float]],
+    teacher: nn.Module | None,
     run: Path,
     fabric: Fabric,
     on_epoch_end: Callable[[TrainingProgress], None],
@@ -61,6 +61,8 @@ def fit(
     """The training loop: train an epoch, validate, keep the best, save.
 
     - training_loader: batches, as `batches` draws them
+    - validate: what is measured of the network after each epoch
+    - teacher: gives probabilities of faces (`unmask.lab.training.teacher`), on the same device
     - on_epoch_end: is told of the progress after each epoch, in the first process
     - log: takes lines for people
 
@@ -105,13 +107,14 @@ def fit(
             schedule,
             average,
             training_loader,
+            teacher,
             recipe,
             weights,
             fabric,
             progress.epoch,
         )
         validated = network if average is None else average.module
-        figures |= _validate(validated, validation_loader, fabric)
+        figures |= validate(validated)
 
         # 4. Keep the weights if they are the best so far, and what is needed to resume.
         improved = _record(progress, figures, settings)
@@ -158,6 +161,7 @@ def _epoch(
     schedule: Any,
     average: AveragedModel | None,
     loader: DataLoader[Any],
+    teacher: nn.Module | None,
     recipe: Recipe,
     class_weights: Tensor | None,
     fabric: Fabric,
@@ -182,6 +186,10 @@ def _epoch(
             logits, heatmaps = model(faces)
             logits = logits.float()
             targets = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+            if teacher is not None and recipe.teacher is not None:
+                with fabric.autocast():
+                    answers = teacher(faces)
+                targets += recipe.teacher.share * (answers - targets)
             chosen = None if class_weights is None else class_weights[labels.long()]
             loss = nn.functional.binary_cross_entropy_with_logits(logits, targets, chosen)
             extra = network.head.penalty()
@@ -230,31 +238,6 @@ def map_loss(heatmaps: Tensor, masks: Tensor) -> Tensor:
     target = places / mass.clamp(min=1e-6)[:, None]
     gap = -(target * nn.functional.log_softmax(heatmaps.flatten(1), dim=1)).sum(dim=1)
     return (gap * partly).sum() / partly.sum().clamp(min=1)
-
-
-def _validate(network: nn.Module, loader: DataLoader[Any], fabric: Fabric) -> dict[str, float]:
-    """Loss, accuracy at 0.5 and AUC over the validation split, gathered from all processes."""
-    network.eval()
-    rows = []
-    with torch.inference_mode():
-        for faces, labels, _ in loader:
-            with fabric.autocast():
-                logits = network(faces.to(fabric.device))[0]
-            rows.append(torch.stack([logits.float().cpu(), labels]))
-    seen = torch.cat(rows, dim=1)  # (2, n)
-    if fabric.world_size > 1:
-        gathered: list[Any] = [None] * fabric.world_size
-        torch.distributed.all_gather_object(gathered, seen)
-        seen = torch.cat(gathered, dim=1)
-    logits, labels = seen
-    both = 0 < float(labels.sum()) < len(labels)
-    return {
-        "validation_loss": float(nn.functional.binary_cross_entropy_with_logits(logits, labels)),
-        "validation_accuracy": float(((logits > 0) == (labels > 0.5)).float().mean()),
-        "validation_auc": (
-            float(roc_auc_score(labels.numpy(), logits.numpy())) if both else float("nan")
-        ),
-    }
 
 
 class _Waits:

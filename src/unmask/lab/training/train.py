@@ -15,22 +15,19 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from unmask.lab.models.network import (  # before Lightning, which imports torchvision
-    Network,
-    build_network,
-)
+from unmask.lab.models.network import build_network  # before Lightning, for torchvision
 from unmask.lab.training.loop import TrainingPlan, fit
 
 # isort: split
+import cv2
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Subset
 
 from unmask.errors import LabError, ManifestError
@@ -43,7 +40,6 @@ from unmask.lab.models.from_bundle import recalibrate_batch_norm
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.checkpoint import (
     RUN_FILE,
-    WEIGHTS_FILE,
     TrainingProgress,
     write_checkpoint_file,
 )
@@ -54,6 +50,8 @@ from unmask.lab.training.loader import (
     sample_weights,
     with_pseudo_fakes,
 )
+from unmask.lab.training.teacher import Teacher
+from unmask.lab.training.validation import Validation
 
 Log = Callable[[str], None]
 
@@ -105,20 +103,13 @@ def train(
     facts = _facts(recipe, data_names, [*training, *validation])
     if fabric.is_global_zero:
         facts = _begun(run, facts) | facts
+    watched: list[Item] = []  # sources left out that choose the weights
+    if recipe.train.monitor == "left_out_auc":
+        watched = [item for item in items if item.dataset in left_out]
+    parts = {"train": training, "validation": validation, "left-out": watched}
     with fabric.rank_zero_first():
-        sample_sets = [
-            find_samples(part, jobs=jobs, cache=run / f"{name}-faces.npz")
-            for name, part in (("train", training), ("validation", validation))
-        ]
-    for name, part in zip(("training", "validation"), sample_sets, strict=True):
-        log(
-            f"{len(part.samples)} {name} faces; no face in {len(part.no_face)} pictures,"
-            f" {len(part.broken)} broken"
-        )
-        for item, why in part.broken:
-            log(f"  broken, left out: {why or item.name}")
-        if not part.samples:
-            raise LabError(f"no face was found in any picture of the {name} split")
+        found = _find_faces({name: part for name, part in parts.items() if part}, run, jobs, log)
+    sample_sets = [found["train"], found["validation"]]
     leaks = _leaks(items, [sample for part in sample_sets for sample in part.samples])
     if leaks and not allow_leak:
         raise LabError(leaks.error_message())
@@ -133,11 +124,16 @@ def train(
     _keep_buffers()
     fabric.seed_everything(recipe.train.seed, verbose=False)
     network = build_network(recipe.model)
-    with _loaders(recipe, sample_sets[0].samples, sample_sets[1].samples, run, jobs, fabric) as (
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = Teacher.of_run(Path(recipe.teacher.run), recipe.crop).to(fabric.device)
+    validated = found["validation"].samples
+    measured = validated + (found["left-out"].samples if watched else [])
+    with _loaders(recipe, found["train"].samples, measured, run, jobs, fabric) as (
         plan,
         batches,
         training_loader,
-        validation_loader,
+        measuring_loader,
     ):
         facts["images_per_epoch"] = plan.steps * recipe.train.batch
 
@@ -156,13 +152,38 @@ def train(
             plan,
             batches,
             training_loader,
-            validation_loader,
+            Validation(
+                measuring_loader, [sample.item for sample in measured], len(validated), fabric
+            ),
+            teacher,
             run,
             fabric,
             on_epoch_end,
             log,
         )
     return run
+
+
+def _find_faces(
+    parts: Mapping[str, list[Item]], run: Path, jobs: int, log: Log
+) -> dict[str, Found]:
+    """The faces of each part of the data, kept in the run's folder.
+
+    Raises LabError where a part has none.
+    """
+    found = {}
+    for name, items in parts.items():
+        part = found[name] = find_samples(items, jobs=jobs, cache=run / f"{name}-faces.npz")
+        words = "training" if name == "train" else name
+        log(
+            f"{len(part.samples)} {words} faces; no face in {len(part.no_face)} pictures,"
+            f" {len(part.broken)} broken"
+        )
+        for item, why in part.broken:
+            log(f"  broken, left out: {why or item.name}")
+        if not part.samples:
+            raise LabError(f"no face was found in any of the {words} pictures")
+    return found
 
 
 def _fabric(precision: Any, devices: str) -> Fabric:
@@ -189,12 +210,12 @@ def _fabric(precision: Any, devices: str) -> Fabric:
 def _loaders(
     recipe: Recipe,
     training: list[Sample],
-    validation: list[Sample],
+    measured: list[Sample],
     run: Path,
     jobs: int,
     fabric: Fabric,
 ) -> Iterator[tuple[TrainingPlan, Batches, DataLoader[Any], DataLoader[Any]]]:
-    """The plan, and loaders of training and validation crops for this process."""
+    """The plan, and loaders of training crops and of crops that measure, for this process."""
     settings, spec, rank, world = (
         recipe.train,
         recipe.crop.spec(),
@@ -218,11 +239,13 @@ def _loaders(
     )
     workers = max(0, jobs // max(1, world) - 1) or int(jobs > 1)
     options: dict[str, Any] = {"num_workers": workers, "pin_memory": fabric.device.type == "cuda"}
-    options |= {"persistent_workers": True, "multiprocessing_context": "spawn"} if workers else {}
+    if workers:
+        options |= {"persistent_workers": True, "multiprocessing_context": "spawn"}
+        options["worker_init_fn"] = _use_one_thread
     packs = [run / f"{name}-{rank}.pack" for name in ("train", "validation")]
     try:
         crops = Crops(training, spec, packs[0], recipe.augment, settings.seed, pseudo)
-        seen = Subset(Crops(validation, spec, packs[1]), range(rank, len(validation), world))
+        seen = Subset(Crops(measured, spec, packs[1]), range(rank, len(measured), world))
         yield (
             plan,
             batches,
@@ -232,6 +255,11 @@ def _loaders(
     finally:
         for pack in packs:
             pack.unlink(missing_ok=True)
+
+
+def _use_one_thread(_worker: int) -> None:
+    """Of a loading process: OpenCV would begin a thread for every core in each of them."""
+    cv2.setNumThreads(1)
 
 
 def _write_history(run: Path, facts: dict[str, Any], progress: TrainingProgress) -> None:
@@ -251,7 +279,8 @@ def _write_history(run: Path, facts: dict[str, Any], progress: TrainingProgress)
         "images_seen": progress.epoch * facts["images_per_epoch"],
         "best_validation_auc": best["validation_auc"],
     }
-    facts["best"] = {key: value for key, value in best.items() if key.startswith("validation")}
+    measured = ("validation", "left_out")
+    facts["best"] = {key: value for key, value in best.items() if key.startswith(measured)}
     write_checkpoint_file(run / RUN_FILE, json.dumps(facts, indent=2).encode(), progress)
     write_plot(plot_curves(progress.history), run / "curves.png")
 
@@ -268,22 +297,6 @@ def command_line() -> str:
         return f"{key}{equals}{Path(value).name}" if value.startswith("/") else word
 
     return shlex.join(["unmask", *map(without_folders, sys.argv[1:])])
-
-
-def load_run(run: Path) -> tuple[Recipe, Network, dict[str, Any]]:
-    """The recipe, the best network so far (in evaluation mode) and the facts of a run folder.
-
-    Raises LabError.
-    """
-    try:
-        facts = json.loads((run / RUN_FILE).read_text())
-        weights = load_file(run / WEIGHTS_FILE)
-    except (OSError, ValueError) as error:
-        raise LabError(f"{run} is no run that has come through an epoch: {error}") from error
-    recipe = Recipe.model_validate(facts["recipe"])
-    network = build_network(recipe.model, pretrained=False)
-    network.load_state_dict(weights)
-    return recipe, network.eval(), facts
 
 
 def _facts(recipe: Recipe, data_names: Sequence[str], items: Sequence[Item]) -> dict[str, Any]:
