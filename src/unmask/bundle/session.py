@@ -48,6 +48,9 @@ QUICK = "quick"
 """The input of a graph in two parts that leaves the slow one out. It may be left out itself."""
 
 
+DEFAULT = "default"
+"""The bundle that is installed with unmask."""
+
 ACCURATE = "accurate"
 """The bundle of two parts, put together on each machine by `unmask models make accurate`."""
 
@@ -279,6 +282,11 @@ def find_bundle(name: str) -> Path:
         f"there is no bundle {name!r}: neither a file nor one of the shipped ones"
         f" ({', '.join(shipped) or 'none'})"
     )
+
+
+def best_bundle() -> str:
+    """The name of the best bundle on this machine: `accurate` where it was made, else `default`."""
+    return ACCURATE if (made_bundles() / f"{ACCURATE}.onnx").is_file() else DEFAULT
 
 
 def identify(name: str) -> ModelId:

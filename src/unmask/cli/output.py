@@ -30,6 +30,13 @@ DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 ModelOption = Annotated[
     str, typer.Option(help="Model bundle: default, accurate (once it was made), or a file.")
 ]
+BestModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Model bundle: default, accurate (once it was made), or a file.",
+        show_default="accurate where it was made, else default",
+    ),
+]
 TrustOption = Annotated[
     Path | None,
     typer.Option(

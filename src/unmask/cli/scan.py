@@ -13,6 +13,7 @@ from unmask._internal.cores import cores
 from unmask.cli.archive import Asked, OrderChoice
 from unmask.cli.archive import run as run_archive
 from unmask.cli.output import (
+    BestModelOption,
     Device,
     DeviceOption,
     FacesOption,
@@ -20,7 +21,6 @@ from unmask.cli.output import (
     JobsOption,
     Language,
     LanguageOption,
-    ModelOption,
     TrustOption,
     complain,
     scan_bar,
@@ -80,7 +80,11 @@ def scan(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per file on stdout (JSON Lines).")
     ] = False,
-    model: ModelOption = "default",
+    model: BestModelOption = None,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="Use the small model, default, even where accurate was made."),
+    ] = False,
     frames: FramesOption = None,
     explain: Annotated[
         bool,
@@ -249,6 +253,7 @@ def scan(
     Exit code 0: all files judged, whatever the verdict; 1: failed; 2: wrong usage; 3: done, but
     some files could not be judged because of a problem with the file.
     """
+    from unmask.bundle.session import DEFAULT, best_bundle
     from unmask.detector import load_detector
 
     _require_what_fits(context)
@@ -262,7 +267,7 @@ def scan(
             Asked(
                 roots=paths,
                 ledger=ledger,
-                model=model,
+                model=model or DEFAULT,  # for many files, the model that is quick
                 faces=faces,
                 frames=frames,
                 engine=runner,
@@ -301,7 +306,7 @@ def scan(
     # side by side, files keep the cores busy better than the threads of one score do
     threads = 1 if jobs > 1 else 0
     detector = load_detector(
-        model,
+        model or (DEFAULT if fast else best_bundle()),
         faces=faces,
         engine=runner,
         device=device.value,
@@ -327,6 +332,8 @@ def scan(
 def _require_what_fits(context: typer.Context) -> None:
     """Options that need others, or contradict them."""
     given = context.params
+    if given["fast"] and given["model"] is not None:
+        raise typer.BadParameter("--fast is the model default: give either --fast or --model")
     prevalence, sign, ledger = given["prevalence"], given["sign"], given["ledger"]
     somewhere = given["report"] is not None or given["case"] is not None
     if prevalence is not None and not 0 < prevalence < 1:
