@@ -15,7 +15,7 @@ from unmask.cli.examples import WRAP
 from unmask.cli.output import ModelArgument, Truth, lab, say, tell
 
 models = typer.Typer(
-    help="Model bundles: list, show, check, make, learn, wrap.",
+    help="Model bundles: list, show, check, measure, make, learn, wrap.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -66,6 +66,31 @@ def check_model(model: ModelArgument = "default") -> None:
         f"{bundle.id.name} {bundle.id.version}: digests, card and graph are right; self-test"
         f" passed ({canaries} inputs)"
     )
+
+
+@models.command("measure")
+def measure_model(
+    model: ModelArgument,
+    test: Annotated[list[Path], typer.Option(help="Manifests of labelled faces.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=(
+                "Columns by which the card gives rates of errors; of UTKFace: age_group, sex,"
+                " ancestry."
+            )
+        ),
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of the new card.", show_default="as it was")
+    ] = None,
+) -> None:
+    """Measure a bundle anew: figures of labelled faces, in place of those in its card."""
+    with lab():
+        from unmask.lab.export.export import measure_again
+    measure_again(model, test, by or [], out, version)
+    tell(f"written: {out}")
 
 
 @models.command("make")

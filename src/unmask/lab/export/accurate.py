@@ -93,7 +93,7 @@ def learn(
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
     # which faces can be judged does not change: the base's gates were drawn on more faces
     card["gates"] = base.card.text["gates"]
-    write_learnt(out, tuned, mix, card, base.id)
+    write_learnt(out, tuned, mix, card, base)
 
 
 def fit_mix(small: Array, tower: Array, labels: Array, weights: Array) -> Mix:
@@ -159,7 +159,10 @@ def _card(
                 f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}²; norms,"
                 " low-rank changes and head trained"
             ),
-            "base": f"{base.id.name} {base.id.version}, sha-256 {base.id.sha256}",
+            "base": (
+                f"{base.id.name} {base.id.version}, its graph's sha-256"
+                f" {base.card.text['graph_sha256']}"
+            ),
             "mix": {"small": mix.small, "tower": mix.tower, "constant": mix.constant},
             **made_by_run(recipe, facts),
             **({"averaged_with": facts["averaged_with"]} if "averaged_with" in facts else {}),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unmask.bundle import Bundle, seal
+from unmask.bundle import Bundle, load_bundle, read_seal, seal
 from unmask.bundle.card import DECIDING_NOTHING, REFUSING_NOTHING, SCHEMA, preprocessing
 from unmask.bundle.session import canary_crops, find_bundle, write_bundle
 from unmask.detector import Detector
@@ -157,14 +157,55 @@ def finish(
         card["thresholds"]["clip"] = _clip_thresholds(
             _open(graph, card | {"metrics": {}}), clips, rules
         )
-    measured = _measure(_open(graph, card | {"metrics": {}}), test, by) if test else {}
-    card["metrics"] = measured.get("datasets", {})
+    card["metrics"] = {}
+    if test:
+        card |= figures(_open(graph, card), test, by)
+    return seal(graph, card)
+
+
+def figures(bundle: Bundle, test: Sequence[Path], by: Sequence[str] = ()) -> dict[str, Any]:
+    """What a card says of the test faces: `metrics` by data set, and `by_column` if asked for.
+
+    - test: manifests; of data sets with a test split that split, of others all rows
+    - by: columns of the manifests by which rates of errors are given
+
+    Raises ManifestError where no row has such a column.
+    """
+    items = read_manifests(test)
+    held_out = {item.dataset for item in items if item.split == "test"}
+    items = [item for item in items if item.split == "test" or item.dataset not in held_out]
+    for column in by:
+        require_column(items, column)
+    detector = Detector(bundle, load_finder("yunet"))
+    measured = measure(detector, items, score_items(detector, items, crops=True), by)
+    card: dict[str, Any] = {"metrics": measured["datasets"]}
     if by:
         card["by_column"] = {
             column: [row for row in rows if row["value"] != NOT_GIVEN]
             for column, rows in measured["by_column"].items()
         }
-    return seal(graph, card)
+    return card
+
+
+def measure_again(
+    model: str, test: Sequence[Path], by: Sequence[str], out: Path, version: str | None = None
+) -> None:
+    """A bundle with figures in its card that are measured now, in place of those that it had.
+
+    - model: a bundle's name or file; its network, thresholds and calibration stay as they are
+    - test, by: as of `figures`
+    - out: the file to write
+    - version: of the new card, for those who keep both
+
+    Raises BundleError, ManifestError or OutputError.
+    """
+    content = find_bundle(model).read_bytes()
+    card = read_seal(content)
+    card.pop("by_column", None)
+    card |= figures(load_bundle(model), test, by)
+    card["evaluated_on"] = datetime.date.today().isoformat()
+    card["version"] = version or card["version"]
+    write_bundle(seal(content, card), out)
 
 
 def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], rules: Rules) -> dict[str, Any]:
@@ -246,17 +287,6 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
             op_types_to_quantize=["Conv"],
         )
         return small.read_bytes()
-
-
-def _measure(bundle: Bundle, test: Sequence[Path], by: Sequence[str]) -> dict[str, Any]:
-    """metrics.json of the test faces."""
-    items = read_manifests(test)
-    held_out = {item.dataset for item in items if item.split == "test"}
-    items = [item for item in items if item.split == "test" or item.dataset not in held_out]
-    for column in by:
-        require_column(items, column)
-    detector = Detector(bundle, load_finder("yunet"))
-    return measure(detector, items, score_items(detector, items, crops=True), by)
 
 
 def _open(graph: bytes, card: dict[str, Any]) -> Bundle:

@@ -19,9 +19,8 @@ from unmask.errors import LabError, OutputError
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, read_tuned
-from unmask.types import ModelId
 
-SCHEMA = "unmask.accurate/2"
+SCHEMA = "unmask.accurate/3"
 
 
 def shipped_part() -> Path:
@@ -43,11 +42,12 @@ def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | Non
     tuned, mix, card, wanted = read_learnt(learnt)
     small = find_bundle("default")
     bundle = Bundle(small)
-    if bundle.id.sha256 != wanted["sha256"]:
+    graph_sha256 = bundle.card.text["graph_sha256"]  # its card may have changed since
+    if graph_sha256 != wanted["graph_sha256"]:
         raise LabError(
-            f"{learnt} was learnt with {wanted['name']} {wanted['version']} (sha-256"
-            f" {wanted['sha256'][:12]}…), but the default bundle is {bundle.id.name}"
-            f" {bundle.id.version} (sha-256 {bundle.id.sha256[:12]}…)"
+            f"{learnt} was learnt with {wanted['name']} {wanted['version']} (its graph's sha-256"
+            f" {wanted['graph_sha256'][:12]}…), but the default bundle is {bundle.id.name}"
+            f" {bundle.id.version} (its graph's {graph_sha256[:12]}…)"
         )
     tower = read_tower() if tower is None else tower
     graph = join(small.read_bytes(), bundle.card.crop.size, tower, tuned, mix)
@@ -62,7 +62,7 @@ def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | Non
 
 
 def write_learnt(
-    out: Path, tuned: TunedTower, mix: Mix, card: Mapping[str, Any], base: ModelId
+    out: Path, tuned: TunedTower, mix: Mix, card: Mapping[str, Any], base: Bundle
 ) -> None:
     """Write what `make` needs.
 
@@ -72,7 +72,13 @@ def write_learnt(
     notes = {
         "schema": SCHEMA,
         "mix": json.dumps(asdict(mix)),
-        "base": json.dumps(asdict(base)),
+        "base": json.dumps(
+            {
+                "name": base.id.name,
+                "version": base.id.version,
+                "graph_sha256": base.card.text["graph_sha256"],
+            }
+        ),
         "card": json.dumps(card, ensure_ascii=False),
     }
     tuned.write(out, notes)

@@ -1,0 +1,55 @@
+"""Figures in a card that are measured anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helpers.bundles import write_bundle
+from unmask.bundle import load_bundle
+from unmask.errors import ManifestError
+from unmask.lab.data.manifest import read_manifest, write_manifest
+from unmask.lab.export.export import measure_again
+
+
+def test_figures_and_rates_by_column_replace_the_old_ones(toy_set: Path, tmp_path: Path) -> None:
+    faces = tmp_path / "faces.parquet"
+    table = pq.read_table(toy_set)
+    hours = pa.array(["day" if row % 3 else "night" for row in range(len(table))])
+    pq.write_table(table.append_column("hour", hours), faces)
+    before = write_bundle(tmp_path / "before.onnx", metrics={"another": {"n": 1, "auc": 0.5}})
+    after = tmp_path / "after.onnx"
+    measure_again(str(before), [faces], ["hour"], after, version="2")
+
+    old, new = load_bundle(str(before)), load_bundle(str(after))
+    assert list(new.card.text["metrics"]) == ["toy"]
+    assert new.card.text["metrics"]["toy"]["n"] == 24  # its test split alone
+    assert new.card.text["version"] == "2"
+    rows = new.card.text["by_column"]["hour"]
+    assert {(row["value"], row["label"]) for row in rows} == {
+        (hour, label) for hour in ("day", "night") for label in ("real", "fake")
+    }
+
+    # the network, its calibration and its thresholds are what they were
+    assert new.card.text["graph_sha256"] == old.card.text["graph_sha256"]
+    assert new.card.thresholds == old.card.thresholds
+    assert new.card.canaries == old.card.canaries
+
+    # measured once more without columns, the card has none
+    measure_again(str(after), [toy_set], [], after)
+    assert "by_column" not in load_bundle(str(after)).card.text
+
+
+def test_a_column_that_no_row_has_is_an_error_and_writes_nothing(
+    toy_set: Path, tmp_path: Path
+) -> None:
+    bundle = write_bundle(tmp_path / "bundle.onnx")
+    out = tmp_path / "out.onnx"
+    faces = tmp_path / "faces.parquet"
+    write_manifest(read_manifest(toy_set)[:8], faces)
+    with pytest.raises(ManifestError, match="no row has the column 'age_group'"):
+        measure_again(str(bundle), [faces], ["age_group"], out)
+    assert not out.exists()
