@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from unmask.bundle.session import best_bundle
+from unmask.bundle.session import best_bundle, bundles_here
 from unmask.cli import app
 
 
@@ -42,6 +42,7 @@ def test_the_larger_model_is_used_once_it_was_made(
 
     shutil.copy(tiny_bundle, bundles / "accurate.onnx")  # stands in for the larger model
     assert best_bundle() == "accurate"
+    assert bundles_here() == ["accurate", "default"]  # a server has both, and asks the first
     larger = model_of_a_scan(portrait)
     assert larger != small
 

@@ -284,9 +284,15 @@ def find_bundle(name: str) -> Path:
     )
 
 
+def bundles_here() -> list[str]:
+    """The names of the bundles on this machine, the best first: `accurate` where it was made."""
+    made = (made_bundles() / f"{ACCURATE}.onnx").is_file()
+    return [ACCURATE, DEFAULT] if made else [DEFAULT]
+
+
 def best_bundle() -> str:
     """The name of the best bundle on this machine: `accurate` where it was made, else `default`."""
-    return ACCURATE if (made_bundles() / f"{ACCURATE}.onnx").is_file() else DEFAULT
+    return bundles_here()[0]
 
 
 def identify(name: str) -> ModelId:

@@ -380,12 +380,13 @@ def _require_ledger(context: typer.Context) -> None:
 
 def demo(language: LanguageOption = Language.en) -> None:
     """Scan the sample pictures and clip that come with unmask, and say what each really is."""
+    from unmask.bundle.session import best_bundle
     from unmask.demo import demo_media
     from unmask.detector import load_detector
     from unmask.report.language import speaking
 
     samples = demo_media()
-    detector = load_detector()
+    detector = load_detector(best_bundle())
     results = detector.scan_many([sample.path for sample in samples])
     for sample, result in zip(samples, results, strict=True):
         with speaking(language.value):

@@ -47,7 +47,8 @@ def serve(
             help=(
                 "Model bundle: a shipped one's name, a file, or NAME=FILE. If given several times,"
                 " the first is the default."
-            )
+            ),
+            show_default="accurate where it was made, and default",
         ),
     ] = None,
     faces: FacesOption = "yunet",
@@ -144,6 +145,7 @@ def serve(
     """Start the web page and the API; uploads are deleted as soon as they have been checked."""
     try:
         from unmask.archive import read_ledger
+        from unmask.bundle.session import bundles_here
         from unmask.provenance.trust import use_trust
         from unmask.report.signature import read_key
         from unmask.server.app import bind, create_app
@@ -177,7 +179,7 @@ def serve(
     local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
     listening = bind(host, port)
     app = create_app(
-        _models(model or ["default"]),
+        _models(model or bundles_here()),
         workers=cores(workers),
         limits=limits,
         access=_access(keys, allow_host or local, allow_origin or []),
