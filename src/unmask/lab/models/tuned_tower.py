@@ -73,7 +73,8 @@ class TunedTower:
         }
         for layer, factors in self.low_rank.items():
             for name, factor in zip(FACTORS, factors, strict=True):
-                arrays[f"{layer}.{name}"] = np.ascontiguousarray(factor)
+                # as float16, which the joint graph stores its matrices in too
+                arrays[f"{layer}.{name}"] = np.ascontiguousarray(factor, np.float16)
         save_file(arrays, path, dict(notes or {}))
 
 
@@ -117,7 +118,13 @@ def _low_rank(
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, np.ndarray]]:
     """The factors of low-rank changes, by layer, and all other arrays."""
     layers = {name.rpartition(".")[0] for name in arrays if name.rpartition(".")[2] in FACTORS}
-    factors = {layer: (arrays[f"{layer}.down"], arrays[f"{layer}.up"]) for layer in sorted(layers)}
+    factors = {
+        layer: (
+            arrays[f"{layer}.down"].astype(np.float32),
+            arrays[f"{layer}.up"].astype(np.float32),
+        )
+        for layer in sorted(layers)
+    }
     others = {name: a for name, a in arrays.items() if name.rpartition(".")[0] not in layers}
     return factors, others
 
