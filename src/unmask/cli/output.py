@@ -27,13 +27,12 @@ EVERY_S = 30.0
 
 DONE, FAILED, USAGE, SOME_UNJUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 
-ModelOption = Annotated[
-    str, typer.Option(help="Model bundle: default, accurate (once it was made), or a file.")
-]
+_MODELS = "Model bundle: default, accurate (once it was made), or a file."
+ModelOption = Annotated[str, typer.Option(help=_MODELS)]
 BestModelOption = Annotated[
     str | None,
     typer.Option(
-        help="Model bundle: default, accurate (once it was made), or a file.",
+        help=_MODELS,
         show_default="accurate where it was made, else default",
     ),
 ]

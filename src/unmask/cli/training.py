@@ -382,6 +382,8 @@ def export(
     ] = None,
 ) -> None:
     """Turn a trained run into a bundle, with calibration, thresholds and a model card."""
+    if by and not test:
+        raise typer.BadParameter("--by gives rates on the faces of --test, so it needs --test")
     with lab():
         from unmask.lab.export.export import export_run
         from unmask.lab.export.hub import write_hub_folder

@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from helpers.bundles import write_bundle
 from unmask.bundle import load_bundle
+from unmask.cli import app
 from unmask.errors import ManifestError
 from unmask.lab.data.manifest import read_manifest, write_manifest
 from unmask.lab.export.export import measure_again
@@ -53,3 +55,11 @@ def test_a_column_that_no_row_has_is_an_error_and_writes_nothing(
     with pytest.raises(ManifestError, match="no row has the column 'age_group'"):
         measure_again(str(bundle), [faces], ["age_group"], out)
     assert not out.exists()
+
+
+def test_rates_by_column_need_faces_to_measure(tmp_path: Path) -> None:
+    out = tmp_path / "out.onnx"
+    arguments = ["export", str(tmp_path), "--out", str(out), "--data", "faces.parquet"]
+    done = CliRunner().invoke(app, [*arguments, "--by", "age_group"])
+    assert done.exit_code == 2
+    assert "needs --test" in done.output

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.evaluation.sources import SMALLEST, by_source
+from unmask.lab.evaluation.sources import SMALLEST, by_source, summary
 
 
 class Validation:
@@ -73,17 +73,13 @@ class Validation:
         The reals are those left out and those of the validation split.
         """
         sources = by_source(self._items, logits, real_threshold=0, fake_threshold=0)
-        aucs = [
-            one.auc_mean
-            for one in sources
-            if one.label and one.n >= SMALLEST and one.source in self._left_out and one.auc_mean
-        ]
-        if not aucs:
+        fakes = summary([one for one in sources if one.source in self._left_out]).get("fake")
+        if fakes is None:
             raise LabError(
                 "train.monitor left_out_auc needs, among the data sets of data.leave_out, one of at"
                 f" least {SMALLEST} fakes, and as many real faces of one data set"
             )
-        return {"left_out_auc": float(np.mean(aucs)), "left_out_worst": min(aucs)}
+        return {"left_out_auc": fakes["auc_mean"], "left_out_worst": fakes["auc_worst"]}
 
     def _logits(self, network: nn.Module) -> Array:
         """Of all faces, in their order, gathered from all processes: (n,) float32."""
