@@ -10,7 +10,7 @@ from unmask.bundle import Calibration, Gates
 from unmask.bundle.card import parse_card
 from unmask.errors import BundleFormatError
 from unmask.testing import example_card
-from unmask.types import Quality, Reason
+from unmask.types import Pointing, Quality, Reason
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -117,6 +117,17 @@ def test_polarity_rises_with_the_logit(polarity: int) -> None:
 )
 def test_gates(quality: Quality, reason: Reason | None) -> None:
     assert Gates(40, 0.6, 20, 240, 50).refuse(quality) is reason
+
+
+def test_maps_point_only_where_that_is_more_than_chance() -> None:
+    parts = {"faces": 200, "pointing": 0.8, "middle": 0.5, "p": 1e-6}
+    card = parse_card(example_card(heatmaps={"parts": parts}))
+    assert card.pointing == Pointing(200, 0.8, 0.5)
+    for change in ({"p": 0.01}, {"middle": 0.85}, {"p": None}):
+        assert parse_card(example_card(heatmaps={"parts": parts | change})).pointing is None
+    assert parse_card(example_card()).pointing is None
+    with pytest.raises(BundleFormatError, match=r"heatmaps.parts.pointing must be 0 to 1"):
+        parse_card(example_card(heatmaps={"parts": parts | {"pointing": 1.5}}))
 
 
 def test_thresholds_for_clips_are_whole_or_missing() -> None:

@@ -16,9 +16,10 @@ from unmask.bundle.session import Scored
 from unmask.detector import MAX_JUDGED, Detector, Progress, Stage, load_detector
 from unmask.detector.sampling import looks_at
 from unmask.errors import MissingFileError, TooLongError, UnmaskError
+from unmask.report.json import to_json
 from unmask.report.phrases import headline
 from unmask.testing import FakeFinder, FakeScorer, example_card
-from unmask.types import Face, Failure, Frame, Label, Reason, Report, Settings
+from unmask.types import Face, Failure, Frame, Label, Pointing, Reason, Report, Settings
 
 
 def flat(value: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -366,7 +367,24 @@ def test_exhibits(tmp_path: Path) -> None:
         )
     assert person.exhibits[0].faithfulness is not None
     assert person.exhibits[0].faithfulness.trials == 19
+    assert person.exhibits[0].pointing is None  # nothing is known of this bundle's maps
     assert detector(BOX).scan(tmp_path / "clip.mp4").people[0].exhibits == ()
+
+
+def test_what_is_known_of_the_maps_goes_with_fakes_alone(tmp_path: Path) -> None:
+    parts = {"faces": 200, "pointing": 0.8, "middle": 0.5, "p": 1e-6}
+    mood = Mood(parse_card(example_card(heatmaps={"parts": parts})))
+    for name, tone, known in (("fake", 220, Pointing(200, 0.8, 0.5)), ("real", 60, None)):
+        picture = save(tmp_path / f"{name}.png", tone)
+        report = Detector(mood, FakeFinder(BOX)).scan(picture, explain=True)
+        (exhibit,) = report.people[0].exhibits
+        assert exhibit.faithfulness is not None
+        assert exhibit.pointing == known
+        assert exhibit.map_shown or known is None
+        (tree,) = to_json(report)["people"][0]["exhibits"]
+        assert tree.get("heatmap_pointing") == (
+            {"faces": 200, "rate": 0.8, "middle": 0.5} if known else None
+        )
 
 
 def test_fifty_faces_in_a_frame_are_bounded_and_said(tmp_path: Path) -> None:

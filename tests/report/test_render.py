@@ -35,6 +35,7 @@ from unmask.types import (
     ModelId,
     Moment,
     Person,
+    Pointing,
     Provenance,
     Reason,
     Report,
@@ -66,7 +67,11 @@ def grade(faithful: bool) -> Faithfulness:
 
 
 def example(
-    label: Label = Label.FAKE, *, faithful: bool = True, name: str = f"{EVIL.replace('/', '')}.mp4"
+    label: Label = Label.FAKE,
+    *,
+    faithful: bool = True,
+    pointing: Pointing | None = None,
+    name: str = f"{EVIL.replace('/', '')}.mp4",
 ) -> Report:
     crop = np.tile(np.arange(64, dtype=np.uint8)[None, :, None] * 3, (64, 1, 3))
     heat = np.arange(16, dtype=np.float32).reshape(4, 4)
@@ -74,7 +79,7 @@ def example(
     frame = jpeg.encode(np.full((96, 160, 3), 120, np.uint8), 85)
     corners = np.float32([[10, 10], [50, 10], [50, 50], [10, 50]])
     exhibits = (
-        Exhibit(scores[0], "strongest", crop, frame, corners, grade(faithful)),
+        Exhibit(scores[0], "strongest", crop, frame, corners, grade(faithful), pointing),
         Exhibit(scores[1], "weakest", crop, None, None),
     )
     verdict = Verdict(label, 0.9, (Reason.FAKE_SEGMENT,))
@@ -181,6 +186,25 @@ def test_a_map_that_is_not_faithful_is_not_shown() -> None:
     assert not [alt for alt in images if alt and "outline" in alt]
     shown = [a["alt"] for tag, a in page(example()).tags if tag == "img"]
     assert len([alt for alt in shown if alt and "outline" in alt]) == 2
+
+
+def test_a_map_of_a_kind_that_points_is_shown_with_its_rate() -> None:
+    report = example(faithful=False, pointing=Pointing(200, 0.84, 0.5))
+    words = "".join(page(report).words)
+    assert "Which parts of the face matter" in words
+    assert "On 200 test faces of which only a part was forged" in words
+    assert "within that part in 84%; the middle of the face lay in it in 50%" in words
+    assert "could not be shown: hiding it changes the score by +1.50" in words
+    assert "This heat map passed its test" not in words
+    images = [a["alt"] for tag, a in page(report).tags if tag == "img"]
+    assert len([alt for alt in images if alt and "outline" in alt]) == 2
+    both = "".join(page(example(pointing=Pointing(200, 0.84, 0.5))).words)
+    assert "This heat map passed its test" in both
+    assert "On 200 test faces" in both
+    text = "".join(
+        one.extract_text() for one in PdfReader(io.BytesIO(pdf(build(report, CARD, DAY)))).pages
+    )
+    assert "On200testfaces" in "".join(text.split())
 
 
 def test_what_a_judge_reads_first() -> None:

@@ -5,7 +5,8 @@ Open, check and run it.
 
 from __future__ import annotations
 
-from unmask.bundle.card import Calibration, Canaries, Card, Gates, Thresholds
+from unmask.bundle.calibration import Calibration
+from unmask.bundle.card import Canaries, Card, Gates, Thresholds
 from unmask.bundle.scorers import load_scorer
 from unmask.bundle.seal import read_seal, seal
 from unmask.bundle.session import (

@@ -4,46 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from unmask.bundle.calibration import NUMBER, Calibration, read_calibration
 from unmask.errors import BundleFormatError
 from unmask.faces.alignment import CropSpec
-from unmask.types import Floats, Quality, Reason
+from unmask.types import Pointing, Quality, Reason
 
 SCHEMA = "unmask.card/1"
-
-_NUMBER = (int, float)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Logit → probability, for equal numbers of real and fake.
-
-    - method: `temperature` or `isotonic`
-    - temperature, bias: sigmoid(logit / temperature + bias) (Guo et al., ICML 2017, with a shift)
-    - knots: pairs of logit and probability, both rising, with straight lines between them
-    """
-
-    method: str
-    temperature: float = 1.0
-    bias: float = 0.0
-    knots: tuple[tuple[float, float], ...] = ()
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """(n,) → (n,), in [0, 1]."""
-        if self.method == "isotonic":
-            x, y = np.array(self.knots).T
-            return np.asarray(np.interp(logits, x, y), np.float32)
-        scaled = np.asarray(logits, np.float64) / self.temperature + self.bias
-        return np.asarray(1 / (1 + np.exp(-scaled)), np.float32)
-
-    def probability(self, logit: float) -> float:
-        """Of one logit."""
-        return float(self.probabilities(np.array([logit], np.float32))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +133,8 @@ class Card:
     - thresholds: at which probabilities a face is called fake or real
     - gates: which faces can be judged
     - canaries: its self-test
+    - pointing: how well its heat maps point at forged parts, where that was measured and is clearly
+      more than the middle of the face does
     - text: the whole card as JSON values
     """
 
@@ -176,6 +147,7 @@ class Card:
     thresholds: Thresholds
     gates: Gates
     canaries: Canaries
+    pointing: Pointing | None
     text: Mapping[str, Any]
 
 
@@ -233,12 +205,19 @@ FIELDS = (
     Field("gates.max_brightness", float),
     Field("gates.min_sharpness", float),
     Field("gates.max_novelty", float, needed=False),
+    Field("heatmaps.parts.faces", int, 1, needed=False),
+    Field("heatmaps.parts.pointing", float, 0, 1, needed=False),
+    Field("heatmaps.parts.middle", float, 0, 1, needed=False),
+    Field("heatmaps.parts.p", float, 0, 1, needed=False),
     Field("canaries.seed", int),
     Field("canaries.tolerance", float, 0),
     Field("canaries.logits", list),
 )
 """What is read of a card, in the order in which faults are listed. Cards may have more."""
 
+
+P_POINTING = 0.001
+"""Heat maps are said to point at forged parts if chance does as well no more often than that."""
 
 DECIDING_NOTHING: Mapping[str, Any] = {
     "fake": {"probability": 1.0, "false_positive_rate": 0.0},
@@ -294,7 +273,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
     crop = _crop(values, faults)
     mean = _triple("mean", values["preprocessing.mean"], faults)
     std = _triple("std", values["preprocessing.std"], faults)
-    calibration = _calibration(values["calibration"], faults)
+    calibration = read_calibration(values["calibration"], faults)
     thresholds = Thresholds(
         fake=values["thresholds.fake.probability"],
         real=values["thresholds.real.probability"],
@@ -316,7 +295,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         max_novelty=inf if max_novelty is None else max_novelty,
     )
     logits = values["canaries.logits"]
-    if not logits or not all(isinstance(value, _NUMBER) for value in logits):
+    if not logits or not all(isinstance(value, NUMBER) for value in logits):
         faults.append(f"canaries.logits must be a list of numbers, but is {logits!r:.60}")
     canaries = Canaries(values["canaries.seed"], values["canaries.tolerance"], tuple(logits))
     if faults or crop is None:
@@ -331,6 +310,7 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         thresholds=thresholds,
         gates=gates,
         canaries=canaries,
+        pointing=_pointing(values),
         text=tree,
     )
 
@@ -350,10 +330,10 @@ def _fault(field: Field, value: Any) -> str | None:
     """What is wrong with a value, or None."""
     if value is None:
         return f"{field.path} is missing" if field.needed else None
-    kind = _NUMBER if field.kind is float else field.kind
+    kind = NUMBER if field.kind is float else field.kind
     if not isinstance(value, kind) or isinstance(value, bool):
         return f"{field.path} has the wrong type: {value!r:.60}"
-    if isinstance(value, _NUMBER) and not field.low <= value <= field.high:
+    if isinstance(value, NUMBER) and not field.low <= value <= field.high:
         return f"{field.path} must be {field.low} to {field.high}, but is {value}"
     if field.equal is not None and value != field.equal:
         return f"{field.path} must be {field.equal!r}, but is {value!r}"
@@ -377,6 +357,16 @@ def _clip_thresholds(values: Mapping[str, Any], faults: list[str]) -> ClipThresh
     return clip
 
 
+def _pointing(values: Mapping[str, Any]) -> Pointing | None:
+    """What is known of the heat maps; None where that is no more than chance."""
+    faces, rate, middle, p = (
+        values[f"heatmaps.parts.{name}"] for name in ("faces", "pointing", "middle", "p")
+    )
+    if None in (faces, rate, middle, p) or rate <= middle or p > P_POINTING:
+        return None
+    return Pointing(faces, rate, middle)
+
+
 def _crop(values: Mapping[str, Any], faults: list[str]) -> CropSpec | None:
     try:
         return CropSpec(
@@ -393,52 +383,9 @@ def _crop(values: Mapping[str, Any], faults: list[str]) -> CropSpec | None:
 
 def _triple(name: str, values: Sequence[Any], faults: list[str]) -> tuple[float, float, float]:
     """Mean or std, for red, green and blue."""
-    numbers = all(isinstance(value, _NUMBER) for value in values)
+    numbers = all(isinstance(value, NUMBER) for value in values)
     if len(values) != 3 or not numbers or (name == "std" and 0 in values):
         faults.append(f"preprocessing.{name} must be three numbers (std: not 0), but is {values}")
         return (0.0, 0.0, 0.0)
     red, green, blue = values
     return (red, green, blue)
-
-
-def parse_calibration(tree: Mapping[str, Any]) -> Calibration:
-    """The card's part `calibration`.
-
-    Raises BundleFormatError.
-    """
-    faults: list[str] = []
-    calibration = _calibration(tree, faults)
-    if faults:
-        raise BundleFormatError("; ".join(faults))
-    return calibration
-
-
-def _calibration(tree: Mapping[str, Any], faults: list[str]) -> Calibration:
-    method = tree.get("method")
-    if method == "temperature":
-        temperature, bias = tree.get("temperature"), tree.get("bias", 0.0)
-        if (
-            not isinstance(temperature, _NUMBER)
-            or temperature <= 0
-            or not isinstance(bias, _NUMBER)
-        ):
-            faults.append(
-                "calibration.temperature must be above 0 and bias a number, but are"
-                f" {temperature!r}, {bias!r}"
-            )
-            return Calibration("temperature")
-        return Calibration("temperature", float(temperature), float(bias))
-    if method == "isotonic":
-        knots = tree.get("knots")
-        try:
-            pairs = tuple((float(x), float(y)) for x, y in knots or ())
-        except (TypeError, ValueError):
-            pairs = ()
-        rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(pairs))
-        if len(pairs) < 2 or not rising or any(not 0 <= y <= 1 for _, y in pairs):
-            faults.append(
-                "calibration.knots must be two or more pairs of logit and probability, both rising"
-            )
-        return Calibration("isotonic", knots=pairs)
-    faults.append(f"calibration.method must be 'temperature' or 'isotonic', but is {method!r}")
-    return Calibration("temperature")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -232,16 +233,28 @@ def audit(
     identities: Annotated[
         bool, typer.Option(help="Also compare faces, to find people who appear in two splits.")
     ] = True,
+    as_trained: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="Also ask crops for a shortcut, cut and changed as this recipe trains on them.",
+        ),
+    ] = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Check a data set: do its splits leak, and can fakes be told from file properties alone?"""
     with lab():
         from unmask.lab.audit.audit import audit as run_audit
         from unmask.lab.data.manifest import read_manifests
+        from unmask.lab.recipe import load_recipe
+        from unmask.lab.training.wrapping import training_crops
+    items = read_manifests(manifests)
+    recipe = load_recipe(as_trained) if as_trained else None
     result = run_audit(
-        read_manifests(manifests),
+        items,
         out,
         identities=identities,
+        crops=partial(training_crops, items, recipe, jobs=cores(jobs)) if recipe else None,
         jobs=cores(jobs),
         log=say,
     )

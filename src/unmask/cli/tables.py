@@ -185,7 +185,7 @@ def source_summary(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What stress does: for each kind and strength the AUC, and the share of verdicts that change.
+    """What stress does: for each kind and strength the AUC, verdicts that change, reals accused.
 
     - rows: of the lab's stress test, the first for the pictures as they are
     """
@@ -194,7 +194,8 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         title=f"{clean['n']} pictures, AUC {clean['auc']:.3f} as they are", title_justify="left"
     )
     table.add_column("degraded by")
-    for words in ("strength", "AUC", "change", "verdicts that change", "real ↔ fake"):
+    heads = ("strength", "AUC", "change", "verdicts that change", "real ↔ fake", "real called fake")
+    for words in heads:
         table.add_column(words, justify="right")
     for before, row in pairwise(rows):
         new = row["stress"] != before["stress"]
@@ -205,6 +206,7 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             f"{row['change']:+.3f}",
             f"{row['flipped']:.1%}",
             f"{row['reversed']:.1%}",
+            f"{row['accused']:.1%}",
         )
     return table
 

@@ -60,7 +60,8 @@ def evaluate(
     stress: Annotated[
         bool,
         typer.Option(
-            "--stress", help="Also measure robustness to compression, resizing, blur and noise."
+            "--stress",
+            help="Also measure robustness to compression, resizing, blur, noise and smoothing.",
         ),
     ] = False,
     heatmaps: Annotated[
@@ -245,12 +246,8 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
             f"unknown backbone {backbone!r}: heat maps are not compared with an untrained network's"
         )
     reals = [item for item in items if not item.label][:POINTED]
-    pointing = point(
-        detector.bundle,
-        find_samples(reals, jobs=cores(jobs)).samples,
-        out,
-        untrained=untrained,
-    )
+    real_faces = find_samples(reals, jobs=cores(jobs)).samples
+    pointing = point(detector.bundle, real_faces, out, untrained=untrained)
     for name in ("bundle", "random", "middle", "of_another_face", "untrained"):
         if name in pointing:
             whole, parts = pointing[name], pointing[name].get("parts", {})
@@ -266,7 +263,7 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
     tell(f"written: {out}/heatmaps.png, heatmaps.json")
     fakes = find_samples([item for item in items if item.label][: 10 * GRADED], jobs=cores(jobs))
     with progress(GRADED) as advance:
-        graded = grade_maps(detector.bundle, fakes.samples, out, advance=advance)
+        graded = grade_maps(detector.bundle, fakes.samples, out, reals=real_faces, advance=advance)
     areas = graded["areas"]
     tell(
         f"{graded['n']} fakes: deletion {areas['deletion']:.3f} (random"
@@ -274,6 +271,12 @@ def _point(detector: Detector, items: list[Item], out: Path, jobs: int) -> None:
         f" {areas['random_insertion']:.3f}); faithful {graded['faithful']:.1%}, mean p"
         f" {graded['mean_p']:.3f}"
     )
+    perfect = graded["true_masks"]
+    if perfect["n"]:
+        tell(
+            f"what the test is worth: on {perfect['n']} faces whose forged part is known, its true"
+            f" outline passes in {perfect['faithful']:.1%}"
+        )
     tell(f"written: {out}/deletion.png, deletion.json")
 
 

@@ -155,6 +155,7 @@ class Augment(_Strict):
     - scale: the face's size relative to the exact crop
     - shift: as a share of its side
     - stretch: of height against width, as a logarithm
+    - denoise: smoothed as by a telephone, a beauty filter or the restoration of a film
     - h264: through one frame of video at a constant rate factor of `h264_crf`, as clips are
     """
 
@@ -164,6 +165,7 @@ class Augment(_Strict):
     shift: float = Field(default=0.05, ge=0, le=0.5)
     stretch: float = Field(default=0.06, ge=0, le=0.5)
     colour: Chance = 0.5
+    denoise: Chance = 0.0
     resize: Chance = 0.3
     smallest_px: int = Field(default=64, ge=8)
     blur: Chance = 0.15

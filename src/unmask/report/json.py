@@ -253,6 +253,13 @@ def _exhibit(exhibit: Exhibit) -> ExhibitJson:
     }
     if exhibit.faithfulness is not None:
         tree["heatmap_grade"] = _heatmap_test(exhibit.faithfulness)
+    if exhibit.pointing is not None:
+        known = exhibit.pointing
+        tree["heatmap_pointing"] = {
+            "faces": known.faces,
+            "rate": _rounded(known.rate, 3),
+            "middle": _rounded(known.middle, 3),
+        }
     return tree
 
 

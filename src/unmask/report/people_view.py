@@ -14,7 +14,7 @@ from unmask.report.figures import enlarge, overlay, show_in_frame, timeline
 from unmask.report.language import fixed, in_language, say, say_many
 from unmask.report.phrases import explanation, label_words, number
 from unmask.report.why import THRESHOLD_REASONS, percent
-from unmask.types import Exhibit, Floats, Label, Person, Reason, Report, Segment
+from unmask.types import Exhibit, Floats, Label, Person, Pointing, Reason, Report, Segment
 
 MARKS: dict[Label, str] = {
     Label.FAKE: "▲",
@@ -166,7 +166,7 @@ def _face(person: Person, exhibit: Exhibit, video: bool, drawings: Drawings) -> 
 
 
 def _map(person: Person, video: bool, drawings: Drawings) -> dict[str, Any] | None:
-    """The graded heat map of the person's strongest face, or why none is shown."""
+    """The heat map of the person's strongest face, what is known of it, or why none is shown."""
     graded = next(
         (exhibit for exhibit in person.exhibits if exhibit.faithfulness is not None), None
     )
@@ -179,27 +179,36 @@ def _map(person: Person, video: bool, drawings: Drawings) -> dict[str, Any] | No
         "random": f"{signed(grade.random_effect)}",
     }
     shown: dict[str, Any] = {
+        "shown": graded.map_shown,
         "faithful": grade.faithful,
+        "known": _known_of_maps(graded.pointing),
         "caption": _map_caption(graded.score.face.time_s if video else None),
-        "result": say(
+    }
+    if not graded.map_shown:
+        shown["result"] = say(
             "No heat map: it failed its test (hiding what it highlights changes the score by"
             " {effect}, random areas by {random}).",
             **effects,
-        ),
-    }
-    if not grade.faithful:
+        )
         return shown
-    shown["result"] = say(
-        "Hiding the {part} of the face that it highlights moves the model's score (its logit:"
-        " above 0 for a fake) from {hidden}; showing only that, from {shown}. Together that is"
-        " {effect}, against {random} for random maps: rank {rank} of {of}.",
-        part=hidden_share,
-        hidden=_from_to(*grade.deletion[:2]),
-        shown=_from_to(*grade.insertion[:2]),
-        rank=round(grade.p * (grade.trials + 1)),
-        of=grade.trials + 1,
-        **effects,
-    )
+    if grade.faithful:
+        shown["result"] = say(
+            "Hiding the {part} of the face that it highlights moves the model's score (its logit:"
+            " above 0 for a fake) from {hidden}; showing only that, from {shown}. Together that is"
+            " {effect}, against {random} for random maps: rank {rank} of {of}.",
+            part=hidden_share,
+            hidden=_from_to(*grade.deletion[:2]),
+            shown=_from_to(*grade.insertion[:2]),
+            rank=round(grade.p * (grade.trials + 1)),
+            of=grade.trials + 1,
+            **effects,
+        )
+    else:
+        shown["result"] = say(
+            "That this face's score rests on the outlined area could not be shown: hiding it"
+            " changes the score by {effect}, hiding random areas by {random}.",
+            **effects,
+        )
     heatmap = graded.score.heatmap
     alt = say(
         "The face of person {id} with the area outlined that speaks most for a fake, {where}",
@@ -217,6 +226,20 @@ def _map(person: Person, video: bool, drawings: Drawings) -> dict[str, Any] | No
     if frame:
         shown["frame"] = Picture(name, frame, "jpeg", say("The same outline in the whole frame"))
     return shown
+
+
+def _known_of_maps(pointing: Pointing | None) -> str:
+    """How often such maps point at a forged part; empty where that is not known."""
+    if pointing is None:
+        return ""
+    return say(
+        "On {faces} test faces of which only a part was forged, such a heat map was strongest"
+        " within that part in {rate}; the middle of the face lay in it in {middle}. Where a whole"
+        " face was exchanged, it outlines little more than the middle of the face.",
+        faces=pointing.faces,
+        rate=f"{pointing.rate:.0%}",
+        middle=f"{pointing.middle:.0%}",
+    )
 
 
 def frame_of(exhibit: Exhibit, *, with_map: bool) -> bytes:

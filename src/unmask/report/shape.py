@@ -184,6 +184,14 @@ class HeatmapTestJson(TypedDict):
     random_insertion: list[float]
 
 
+class PointingJson(TypedDict):
+    """How often such heat maps point at a forged part, on test faces where it is known."""
+
+    faces: Annotated[int, Doc("test faces of which a known part was forged", 1)]
+    rate: Annotated[float, Doc("share whose map is highest within that part", 0, 1)]
+    middle: Annotated[float, Doc("the same of the middle of the face, whatever the face", 0, 1)]
+
+
 class ExhibitJson(TypedDict):
     """A face that a report shows."""
 
@@ -191,6 +199,15 @@ class ExhibitJson(TypedDict):
     frame: int
     time_s: float
     heatmap_grade: NotRequired[Annotated[HeatmapTestJson, Doc("of those most suspected")]]
+    heatmap_pointing: NotRequired[
+        Annotated[
+            PointingJson,
+            Doc(
+                "of faces at P ≥ 0.5, where the model's card says that its maps point at forged"
+                " parts: they are shown whatever their own test says"
+            ),
+        ]
+    ]
 
 
 class PersonJson(TypedDict):

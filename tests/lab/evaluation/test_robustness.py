@@ -75,6 +75,7 @@ def test_the_table(toy_set: Path, tmp_path: Path) -> None:
     for row in rows[1:]:
         assert row["change"] == pytest.approx(row["auc"] - rows[0]["auc"])
         assert 0 <= row["reversed"] <= row["flipped"] <= 1
+        assert 0 <= row["accused"] <= 1
     assert json.loads((tmp_path / "out" / "stress.json").read_text())["rows"] == rows
     with (tmp_path / "out" / "stress.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(rows)

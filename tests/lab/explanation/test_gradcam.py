@@ -88,6 +88,12 @@ def test_grading_over_a_data_set(toy_set: Path, tmp_path: Path) -> None:
     assert set(found["areas"]) == {"deletion", "insertion", "random_deletion", "random_insertion"}
     assert json.loads((tmp_path / "out" / "deletion.json").read_text()) == found
     assert (tmp_path / "out" / "deletion.png").read_bytes().startswith(b"\x89PNG")
+    reals = find_samples(
+        [item for item in read_manifest(toy_set) if not item.label][:12], jobs=1
+    ).samples
+    again = grade_maps(bright, samples, tmp_path / "again", count=1, reals=reals)
+    assert again["true_masks"]["n"] == 50
+    assert 0 <= again["true_masks"]["faithful"] <= 1
     sees_none = FakeScorer(
         parse_card(
             example_card(calibration={"method": "temperature", "temperature": 1.0, "bias": -50.0})

@@ -92,3 +92,20 @@ def test_a_crop_goes_through_h264_as_often_as_the_recipe_says() -> None:
     assert np.array_equal(coded, through_h264(crop, 40))
     assert not np.array_equal(coded, crop)
     assert np.array_equal(pixels(crop, NOTHING, np.random.default_rng(0)), crop)
+
+
+def test_a_crop_is_smoothed_as_often_as_the_recipe_says() -> None:
+    """The grain goes, the edges stay; a recipe without it draws the same crops as before."""
+    rng = np.random.default_rng(0)
+    crop = np.full((64, 64, 3), 60, np.uint8)
+    crop[:, 32:] = 190
+    grainy = np.clip(crop + rng.normal(0, 6, crop.shape), 0, 255).astype(np.uint8)
+    always = NOTHING.model_copy(update={"denoise": 1.0})
+    for seed in range(12):
+        smooth = pixels(grainy, always, np.random.default_rng(seed))
+        assert smooth.shape == crop.shape
+        assert smooth.dtype == np.uint8
+        assert smooth[:, 4:24].std() < 0.8 * grainy[:, 4:24].std()
+        assert int(smooth[:, 40:].mean()) - int(smooth[:, :24].mean()) > 120
+    never = pixels(grainy, NOTHING, np.random.default_rng(0))
+    assert np.array_equal(never, grainy)

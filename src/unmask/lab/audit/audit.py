@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ MOST_ROWS = 20_000
 TELLS = 0.6
 """AUC from file properties alone above which a set has a shortcut: lower end of the interval."""
 
+TOGETHER = "all together"
+"""What several data sets are called where they are measured as one."""
+
 EXAMPLES = 12
 """Pairs that are shown with their pictures; the others are listed by name."""
 
@@ -46,6 +49,7 @@ class Shortcut:
     - wrapping: from properties of the file alone
     - pixels: with colour, sharpness and noise of the whole picture. Each (AUC, low, high)
     - by_fact: the same for each fact by itself, worst first
+    - of_crops: measured on training crops; their wrapping is sharpness, noise and compression
     """
 
     data: str
@@ -53,6 +57,7 @@ class Shortcut:
     wrapping: tuple[float, float, float]
     pixels: tuple[float, float, float]
     by_fact: dict[str, tuple[float, float, float]]
+    of_crops: bool = False
 
     @property
     def worst(self) -> str:
@@ -62,15 +67,33 @@ class Shortcut:
     def words(self) -> str:
         """One sentence."""
         auc, low, high = self.wrapping
-        told = (
-            f"AUC {auc:.3f} [{low:.3f}, {high:.3f}] from facts of the files alone, without a face"
-        )
+        interval = f"AUC {auc:.3f} [{low:.3f}, {high:.3f}]"
+        if self.of_crops:
+            told = f"{interval} from sharpness, noise and compression of the crops alone"
+            found, more = "these", "their colours"
+        else:
+            told = f"{interval} from facts of the files alone, without a face"
+            found, more = "file properties", "colour, sharpness and noise of the pictures"
         if low > TELLS:
-            return f"{told}: fakes can be told from file properties; worst: {self.worst}"
+            return f"{told}: fakes can be told from {found}; worst: {self.worst}"
         if self.pixels[1] > TELLS:
-            more = "{:.3f} [{:.3f}, {:.3f}]".format(*self.pixels)
-            return f"{told}; colour, sharpness and noise of the pictures raise it to {more}"
+            with_more = "{:.3f} [{:.3f}, {:.3f}]".format(*self.pixels)
+            return f"{told}; {more} raise it to {with_more}"
         return f"{told}: no shortcut of note"
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Crops as a recipe trains on them.
+
+    - name: what they are called
+    - items: of which picture each was cut
+    - facts: of each
+    """
+
+    name: str
+    items: Sequence[Item]
+    facts: Sequence[Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +115,17 @@ def audit(
     out: Path,
     *,
     identities: bool = True,
+    crops: Callable[[], Crops] | None = None,
     jobs: int = 2,
     log: Callable[[str], None] = lambda _: None,
 ) -> Audit:
     """Audit `items`; writes audit.json and audit.html into `out`.
 
     - identities: compare faces as well (slow: about 15 ms each)
+    - crops: makes crops of them as a recipe trains on them, which are asked for a shortcut, too
 
-    Raises ManifestError where nothing can be compared, OutputError where `out` cannot be written.
+    Raises ManifestError where nothing can be compared, OutputError where `out` cannot be written,
+    and what `crops` raises.
     """
     pictures = [item for item in items if item.data is not None or _is_picture(item)]
     notes = []
@@ -129,8 +155,18 @@ def audit(
             )
     facts = all_facts(items, jobs)
     log("facts of all files read")
-    result = Audit(_counts(items), leaks, _shortcuts(items, facts), people, notes)
-    _write(result, items, facts, out)
+    measured = _shortcuts(items, facts)
+    shown = [
+        _shortcut_to_show(shortcut, *_rows_of(shortcut, items, facts)) for shortcut in measured
+    ]
+    if crops is not None:
+        made = crops()
+        log(f"facts of {len(made.items)} training crops read")
+        of_crops = measure_shortcut(made.name, made.items, made.facts)
+        measured.append(replace(of_crops, of_crops=True))
+        shown.append(_shortcut_to_show(measured[-1], made.items, made.facts))
+    result = Audit(_counts(items), leaks, measured, people, notes)
+    _write(result, shown, out)
     return result
 
 
@@ -143,7 +179,7 @@ def _shortcuts(items: Sequence[Item], facts: Sequence[Facts]) -> list[Shortcut]:
     names = sorted({item.dataset for item in items})
     wholes = [(name, [i for i, item in enumerate(items) if item.dataset == name]) for name in names]
     if len(names) > 1:
-        wholes.append(("all together", list(range(len(items)))))
+        wholes.append((TOGETHER, list(range(len(items)))))
     for name, rows in wholes:
         if len({items[i].label for i in rows}) == 2:
             shortcuts.append(
@@ -228,11 +264,13 @@ def _counts(items: Sequence[Item]) -> list[dict[str, Any]]:
     return [row | {"groups": len(groups[key])} for key, row in table.items()]
 
 
-def _write(result: Audit, items: Sequence[Item], facts: Sequence[Facts], out: Path) -> None:
-    """Write audit.json for programs and audit.html to look at."""
+def _write(result: Audit, shortcuts: Sequence[dict[str, Any]], out: Path) -> None:
+    """Write audit.json for programs and audit.html to look at.
+
+    - shortcuts: as `_shortcut_to_show` prepares them
+    """
     tree = json.dumps(_as_json(result), indent=2, ensure_ascii=False)
     leaks = [_leak_to_show(leak, result.leaks.items) for leak in result.leaks.found]
-    shortcuts = [_shortcut_to_show(shortcut, items, facts) for shortcut in result.shortcuts]
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / "audit.json").write_text(tree)
@@ -290,19 +328,27 @@ def _leak_to_show(leak: Leak, items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
+def _rows_of(
+    shortcut: Shortcut, items: Sequence[Item], facts: Sequence[Facts]
+) -> tuple[list[Item], list[Facts]]:
+    """The rows that a shortcut of files was measured on."""
+    rows = [n for n, item in enumerate(items) if shortcut.data in (item.dataset, TOGETHER)]
+    return [items[n] for n in rows], [facts[n] for n in rows]
+
+
 def _shortcut_to_show(
     shortcut: Shortcut, items: Sequence[Item], facts: Sequence[Facts]
 ) -> dict[str, Any]:
-    """A shortcut with its plots: the AUC of each fact alone, and the worst fact by class."""
+    """A shortcut with its plots: the AUC of each fact alone, and the worst fact by class.
+
+    - items, facts: those that it was measured on
+    """
     strongest = dict(list(shortcut.by_fact.items())[:14])
     aucs = plot_intervals(strongest, "AUC from this fact alone")
     worst = ""
     if shortcut.worst != "none":
-        rows = [
-            row for row, item in enumerate(items) if shortcut.data in (item.dataset, "all together")
-        ]
-        labels = np.array([items[row].label for row in rows])
-        values = _values([facts[row].get(shortcut.worst) for row in rows])
+        labels = np.array([item.label for item in items])
+        values = _values([row.get(shortcut.worst) for row in facts])
         worst = data_uri(png(plot_by_class(values, labels, shortcut.worst)))
     return {
         "data": shortcut.data,

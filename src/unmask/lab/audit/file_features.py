@@ -91,7 +91,7 @@ def _picture(data: bytes) -> Facts:
             "icc_bytes": float(len(picture.info.get("icc_profile") or b"")),
         }
         image = np.asarray(picture.convert("RGB"))
-    return facts | _pixels(image)
+    return facts | pixel_facts(image)
 
 
 def _subsampling(picture: Any) -> str:
@@ -99,7 +99,8 @@ def _subsampling(picture: Any) -> str:
     return ",".join(f"{h}x{v}" for _, h, v, *_ in layers) if layers else ""
 
 
-def _pixels(image: Any) -> Facts:
+def pixel_facts(image: Any) -> Facts:
+    """The `PIXEL_FACTS` of a picture, (h, w, 3) uint8 RGB."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     means = image.reshape(-1, 3).mean(axis=0)
     high = grey - cv2.GaussianBlur(grey, (0, 0), 1.0)

@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.stats import binomtest
 
 from unmask._internal.atomic import output_errors
 from unmask.bundle.session import Scorer
@@ -28,6 +29,14 @@ from unmask.types import Floats, Image
 
 KIND_SHARES: dict[Kind, float] = {"self": 0.4, "other": 0.4, "resample": 0.2}
 """Which pseudo-fakes are made: those whose forged part is another picture, not a faint trace."""
+
+PART = 0.25
+"""Masks smaller than this share of the crop are of a part of the face: the others hold the middle
+of every face."""
+
+PARTS, MOST_DRAWN = 200, 20
+"""Faces with a forged part that a card's figures are measured on, and how many pseudo-fakes are
+drawn for each of them at most."""
 
 IN_MASK = 0.3
 """Of the forged share of a pixel: from there on it belongs to the mask."""
@@ -81,16 +90,80 @@ def measure_maps(maps: Floats, masks: np.ndarray) -> dict[str, float]:
     - maps: (n, h, w), enlarged bilinearly
     - masks: (n, S, S)
     """
-    hits, ious = [], []
+    ious = []
     for heat, mask in zip(maps, masks, strict=True):
-        full = cv2.resize(
-            np.asarray(heat, np.float32), mask.shape[::-1], interpolation=cv2.INTER_LINEAR
-        )
-        hits.append(bool(mask[np.unravel_index(np.argmax(full), full.shape)]))
+        full = _enlarged(heat, mask)
         cut = np.partition(full.ravel(), -int(mask.sum()))[-int(mask.sum())]
         named = full >= cut
         ious.append(float((named & mask).sum() / (named | mask).sum()))
-    return {"pointing": float(np.mean(hits)), "iou": float(np.mean(ious))}
+    return {"pointing": float(np.mean(hits(maps, masks))), "iou": float(np.mean(ious))}
+
+
+def hits(maps: Floats, masks: np.ndarray) -> np.ndarray:
+    """Whether each map's highest place lies in its mask: (n,) bool."""
+    found = []
+    for heat, mask in zip(maps, masks, strict=True):
+        full = _enlarged(heat, mask)
+        found.append(bool(mask[np.unravel_index(np.argmax(full), full.shape)]))
+    return np.array(found)
+
+
+def _enlarged(heat: Floats, mask: np.ndarray) -> Floats:
+    size = mask.shape[::-1]
+    return cv2.resize(np.asarray(heat, np.float32), size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def measure_for_card(scorer: Scorer, samples: Sequence[Sample]) -> dict[str, Any] | None:
+    """What a card says of the bundle's heat maps, its part `heatmaps`; None where it has none.
+
+    Of up to `PARTS` faces of which a part was forged: how often the map's highest place lies in
+    that part, how often the middle of the crop does, and how often chance would set them so far
+    apart (exact McNemar test, two-sided).
+
+    - samples: faces that were not trained on; the real ones are used
+
+    Raises ManifestError without real faces.
+    """
+    blank = np.zeros((scorer.card.crop.size, scorer.card.crop.size, 3), np.uint8)
+    tried = scorer.score([blank], explain=True).heatmaps
+    if tried is None or tried.shape[1] == 1:
+        return None
+    crops: list[Image] = []
+    masks: list[np.ndarray] = []
+    for seed in range(MOST_DRAWN):
+        more_crops, more_masks = make_fakes(samples, scorer, PARTS, seed)
+        for crop, mask in zip(more_crops, more_masks, strict=True):
+            if mask.mean() < PART and len(crops) < PARTS:
+                crops.append(crop)
+                masks.append(mask)
+        if len(crops) == PARTS:
+            break
+    maps = scorer.score(crops, explain=True).heatmaps
+    if maps is None or not crops:
+        return None
+    forged = np.stack(masks)
+    ours, middle = hits(maps, forged), hits(_middle(len(crops)), forged)
+    only_ours, only_middle = int((ours & ~middle).sum()), int((middle & ~ours).sum())
+    apart = only_ours + only_middle
+    p = float(binomtest(only_ours, apart).pvalue) if apart else 1.0
+    measured = measure_maps(maps, forged)
+    return {
+        "made_of": sorted({sample.item.dataset for sample in samples if not sample.item.label}),
+        "parts": {
+            "faces": len(crops),
+            "pointing": round(measured["pointing"], 4),
+            "middle": round(float(middle.mean()), 4),
+            "p": p,
+            "iou": round(measured["iou"], 4),
+            "middle_iou": round(measure_maps(_middle(len(crops)), forged)["iou"], 4),
+        },
+    }
+
+
+def _middle(count: int) -> Floats:
+    """`count` maps that are highest in the middle of the crop, whatever the face."""
+    y, x = np.mgrid[-1:1:9j, -1:1:9j]
+    return np.repeat(-np.hypot(y, x)[None], count, axis=0).astype(np.float32)
 
 
 def point(
@@ -115,7 +188,7 @@ def point(
     maps = scorer.score(crops, explain=True).heatmaps
     if maps is None:
         raise ValueError("the scorer gives no heat maps")
-    small = masks.mean(axis=(1, 2)) < 0.25
+    small = masks.mean(axis=(1, 2)) < PART
     figures: dict[str, Any] = {
         "schema": "unmask.heatmaps/1",
         "n": count,
@@ -137,10 +210,9 @@ def _rivals(
     maps: Floats, crops: Sequence[Image], untrained: Maps | None
 ) -> Iterator[tuple[str, Floats]]:
     rng = np.random.default_rng(1)
-    y, x = np.mgrid[-1:1:9j, -1:1:9j]
     yield "bundle", maps
     yield "random", rng.random(maps.shape).astype(np.float32)
-    yield "middle", np.repeat(-np.hypot(y, x)[None], len(maps), axis=0).astype(np.float32)
+    yield "middle", _middle(len(maps))
     yield "of_another_face", np.roll(maps, 1, axis=0)
     if untrained is not None:
         yield "untrained", untrained(crops)

@@ -19,9 +19,11 @@ from unmask.errors import LabError
 from unmask.faces import find_main_face, load_finder
 from unmask.faces.alignment import CropSpec, crop_face, measure_quality
 from unmask.lab.data.manifest import Item, read_manifests, require_both_classes, select
+from unmask.lab.data.samples import find_samples
 from unmask.lab.evaluation.by_column import NOT_GIVEN, require_column
 from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.lab.evaluation.metrics import Array
+from unmask.lab.explanation.pointing_game import POINTED, measure_for_card
 from unmask.lab.export.clips import choose_clip_thresholds, score_clips
 from unmask.lab.export.thresholds import Faces, Rules, choose
 from unmask.lab.models.from_bundle import average, unfold
@@ -166,6 +168,8 @@ def finish(
 def figures(bundle: Bundle, test: Sequence[Path], by: Sequence[str] = ()) -> dict[str, Any]:
     """What a card says of the test faces: `metrics` by data set, and `by_column` if asked for.
 
+    Also `heatmaps`, where the bundle has such and there are two real faces.
+
     - test: manifests; of data sets with a test split that split, of others all rows
     - by: columns of the manifests by which rates of errors are given
 
@@ -179,6 +183,11 @@ def figures(bundle: Bundle, test: Sequence[Path], by: Sequence[str] = ()) -> dic
     detector = Detector(bundle, load_finder("yunet"))
     measured = measure(detector, items, score_items(detector, items, crops=True), by)
     card: dict[str, Any] = {"metrics": measured["datasets"]}
+    reals = [item for item in items if not item.label]
+    chosen = np.random.default_rng(0).permutation(len(reals))[:POINTED]
+    faces = find_samples([reals[row] for row in sorted(chosen)], jobs=1).samples
+    if len(faces) > 1 and (pointing := measure_for_card(bundle, faces)) is not None:
+        card["heatmaps"] = pointing
     if by:
         card["by_column"] = {
             column: [row for row in rows if row["value"] != NOT_GIVEN]
@@ -202,6 +211,7 @@ def measure_again(
     content = find_bundle(model).read_bytes()
     card = read_seal(content)
     card.pop("by_column", None)
+    card.pop("heatmaps", None)
     card |= figures(load_bundle(model), test, by)
     card["evaluated_on"] = datetime.date.today().isoformat()
     card["version"] = version or card["version"]

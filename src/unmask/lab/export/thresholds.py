@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from unmask.bundle.card import parse_calibration
+from unmask.bundle.calibration import parse_calibration
 from unmask.errors import LabError
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.rates import exact_rate

@@ -51,6 +51,20 @@ export class Moments {
 
   // a face whose map was tested: the exhibit's grade
   grade(face) {
-    return face.person.exhibits?.find(exhibit => exhibit.frame === face.frame && exhibit.heatmap_grade)?.heatmap_grade ?? null;
+    return this.#exhibit(face)?.heatmap_grade ?? null;
+  }
+
+  // how often such maps point at a forged part, where that is known
+  pointing(face) {
+    return this.#exhibit(face)?.heatmap_pointing ?? null;
+  }
+
+  // only a map that passed its test, or of a kind that is known to point at forged parts
+  outlines(face) {
+    return Boolean(this.grade(face)?.faithful || this.pointing(face));
+  }
+
+  #exhibit(face) {
+    return face.person.exhibits?.find(exhibit => exhibit.frame === face.frame && exhibit.heatmap_grade);
   }
 }

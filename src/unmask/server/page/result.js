@@ -117,8 +117,9 @@ class Evidence {
     this.outline = h('input', { type: 'checkbox', id: 'heat', 'aria-describedby': 'heat-told' });
     this.told.id = 'heat-told';
     this.outline.addEventListener('change', () => { this.stage.outlined = this.outline.checked; this.stage.draw(); this.#list(); });
-    const best = people.flatMap(person => person.faces.map(face => ({ ...face, person }))).find(face => moments.grade(face)?.faithful);
-    this.stage.outlined = this.outline.checked = Boolean(best);
+    const best = people.flatMap(person => person.faces.map(face => ({ ...face, person }))).find(face => moments.outlines(face));
+    this.outlined = Boolean(best); // is there a map to be shown?
+    this.stage.outlined = this.outline.checked = this.outlined;
     const lanes = view.people.map(({ id }) => people.find(person => person.id === id))
       .filter(person => person.faces.some(face => face.probability_fake !== null)).slice(0, SHOWN_LANES);
     if (moments.video && moments.all.length > 1 && lanes.length) {
@@ -178,7 +179,9 @@ class Evidence {
   #words(exact, shown) {
     if (exact && !shown.length) return words.noFaceHere;
     if (shown.some(face => this.moments.grade(face)?.faithful)) return words.heatFaithful;
-    return this.moments.grades.length && !this.moments.grades.some(grade => grade.faithful) ? words.heatUnfaithful : '';
+    const known = shown.map(face => this.moments.pointing(face)).find(Boolean);
+    if (known) return words.heatPointing(known.faces, Math.round(100 * known.rate), Math.round(100 * known.middle));
+    return this.moments.grades.length && !this.outlined ? words.heatUnfaithful : '';
   }
 }
 

@@ -105,9 +105,8 @@ export class Stage extends EventTarget {
     for (const face of faces) this.#box(context, face, exact, pixel);
   }
 
-  // only a map that passed its test is shown
   #outline(context, face, pixel) {
-    if (this.moments.grade(face)?.faithful) drawHeat(context, face, pixel);
+    if (this.moments.outlines(face)) drawHeat(context, face, pixel);
   }
 
   #box(context, face, exact, pixel) {
