@@ -72,7 +72,13 @@ def check_model(model: ModelArgument = "default") -> None:
 def measure_model(
     model: ModelArgument,
     test: Annotated[list[Path], typer.Option(help="Manifests of labelled faces.")],
-    out: Annotated[Path, typer.Option(help="The bundle to write (.onnx).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The bundle to write (.onnx), or of `accurate` the part that was learnt"
+            " (.safetensors)."
+        ),
+    ],
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,8 +94,12 @@ def measure_model(
 ) -> None:
     """Measure a bundle anew: figures of labelled faces, in place of those in its card."""
     with lab():
+        from unmask.lab.export.accurate import measure_learnt
         from unmask.lab.export.export import measure_again
-    measure_again(model, test, by or [], out, version)
+    if out.suffix == ".safetensors":
+        measure_learnt(model, test, by or [], out, version)
+    else:
+        measure_again(model, test, by or [], out, version)
     tell(f"written: {out}")
 
 

@@ -19,7 +19,7 @@ from unmask.bundle import Bundle, load_bundle
 from unmask.bundle.session import find_bundle, has_two_parts
 from unmask.errors import BundleNotFoundError, LabError
 from unmask.lab.export import accurate, joining
-from unmask.lab.export.accurate import fit_mix, learn
+from unmask.lab.export.accurate import fit_mix, learn, measure_learnt
 from unmask.lab.export.joining import make, read_learnt, shipped_part
 from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
@@ -56,6 +56,34 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Path:
     network = SimpleNamespace(state_dict=lambda: STATE)
     monkeypatch.setattr(accurate, "load_run", lambda folder: (recipe, network, FACTS))
     return Path("runs/clip")
+
+
+def test_a_learnt_part_is_measured_anew(
+    toy_set: Path,
+    trained: Path,
+    default: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learnt, out = tmp_path / "learnt.safetensors", tmp_path / "accurate.onnx"
+    again = tmp_path / "again.safetensors"
+    learn(trained, [toy_set], [], learnt, tower=b"")
+    make(out, learnt, tower=b"")
+    monkeypatch.setattr(accurate, "shipped_part", lambda: learnt)
+    measure_learnt(str(out), [toy_set], [], again, version="9")
+
+    before, mix_before, old, base_before = read_learnt(learnt)
+    after, mix, new, base = read_learnt(again)
+    assert np.array_equal(before.head, after.head)
+    assert (mix, base) == (mix_before, base_before)
+    assert old["metrics"] == {}
+    assert new["metrics"]["toy"]["auc"] > 0.8
+    assert new["version"] == "9"
+    assert new["heatmaps"]["made_of"] == ["toy"]
+    assert new["thresholds"] == old["thresholds"]
+    make(out, again, tower=b"")  # the bundle of it is whole
+    with pytest.raises(LabError, match="not made of the learnt part"):
+        measure_learnt(str(default), [toy_set], [], again)
 
 
 def test_learnt_made_and_used(

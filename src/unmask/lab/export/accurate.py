@@ -15,13 +15,13 @@ import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from unmask._internal.onnx_runtime import open_session
-from unmask.bundle import Bundle, read_seal
+from unmask.bundle import Bundle, load_bundle, read_seal
 from unmask.bundle.session import MAX_BATCH, QUICK, find_bundle
 from unmask.errors import LabError
 from unmask.lab.data.manifest import read_manifests, require_both_classes, select
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.export.export import cut_faces, finish, made_by_run
-from unmask.lab.export.joining import write_learnt
+from unmask.lab.export.export import cut_faces, finish, made_by_run, measured_card
+from unmask.lab.export.joining import read_learnt, shipped_part, write_learnt
 from unmask.lab.export.thresholds import Rules, balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
@@ -94,6 +94,28 @@ def learn(
     # which faces can be judged does not change: the base's gates were drawn on more faces
     card["gates"] = base.card.text["gates"]
     write_learnt(out, tuned, mix, card, base)
+
+
+def measure_learnt(
+    model: str, test: Sequence[Path], by: Sequence[str], out: Path, version: str | None = None
+) -> None:
+    """What `learn` wrote and ships, with figures that are measured now in its card.
+
+    - model: the bundle that was made of it
+    - test, by: as of `export.figures`
+    - out: the file to write (.safetensors)
+
+    Raises LabError where the bundle was made of another learnt part, BundleError, ManifestError or
+    OutputError.
+    """
+    tuned, mix, before, _ = read_learnt(shipped_part())
+    bundle = load_bundle(model)
+    made_of = {key: value for key, value in bundle.card.text.items() if key != "graph_sha256"}
+    if made_of != before:
+        raise LabError(f"{model} was not made of the learnt part that comes with unmask")
+    card = measured_card(bundle, test, by, version)
+    del card["graph_sha256"]  # another one on another machine
+    write_learnt(out, tuned, mix, card, Bundle(find_bundle("default")))
 
 
 def fit_mix(small: Array, tower: Array, labels: Array, weights: Array) -> Mix:

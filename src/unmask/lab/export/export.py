@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unmask.bundle import Bundle, load_bundle, read_seal, seal
+from unmask.bundle import Bundle, load_bundle, seal
 from unmask.bundle.card import DECIDING_NOTHING, REFUSING_NOTHING, SCHEMA, preprocessing
 from unmask.bundle.session import canary_crops, find_bundle, write_bundle
 from unmask.detector import Detector
@@ -209,13 +209,21 @@ def measure_again(
     Raises BundleError, ManifestError or OutputError.
     """
     content = find_bundle(model).read_bytes()
-    card = read_seal(content)
+    card = measured_card(load_bundle(model), test, by, version)
+    write_bundle(seal(content, card), out)
+
+
+def measured_card(
+    bundle: Bundle, test: Sequence[Path], by: Sequence[str], version: str | None
+) -> dict[str, Any]:
+    """The bundle's card, its figures measured now."""
+    card = dict(bundle.card.text)
     card.pop("by_column", None)
     card.pop("heatmaps", None)
-    card |= figures(load_bundle(model), test, by)
+    card |= figures(bundle, test, by)
     card["evaluated_on"] = datetime.date.today().isoformat()
     card["version"] = version or card["version"]
-    write_bundle(seal(content, card), out)
+    return card
 
 
 def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], rules: Rules) -> dict[str, Any]:

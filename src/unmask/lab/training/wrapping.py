@@ -31,6 +31,10 @@ WRAPPING = ("sharpness", "noise", "blockiness")
 """Facts of a crop's pixels that tell how it was saved; its colours are those of the face."""
 
 
+_NOWHERE = np.zeros((5, 2), np.float32)
+_NO_PRINT = np.zeros(32, np.uint8)
+
+
 def training_crops(
     items: Sequence[Item], recipe: Recipe, *, count: int = COUNT, jobs: int = 2
 ) -> Crops:
@@ -45,13 +49,17 @@ def training_crops(
         raise LabError(f"recipe {recipe.name} changes no pictures: the audit of the files holds")
     chosen = select(items, recipe.data.train, recipe.data.leave_out)
     require_both_classes(chosen, f"split {recipe.data.train!r}")
-    samples = find_samples(chosen, jobs=jobs).samples
-    weights = sample_weights(samples, recipe.data.weights, size_power=recipe.data.size_power)
+    # only the faces of pictures that are drawn have to be found
+    unseen = [Sample(item, _NOWHERE, _NO_PRINT) for item in chosen]
+    weights = sample_weights(unseen, recipe.data.weights, size_power=recipe.data.size_power)
     draws = Draws(weights, recipe.train.seed)
-    drawn = [samples[draws[number]] for number in range(count)]
+    numbers = [draws[number] for number in range(count)]
+    found = find_samples([chosen[number] for number in sorted(set(numbers))], jobs=jobs)
+    sample_of = {id(sample.item): sample for sample in found.samples}
+    drawn = [sample_of[id(chosen[n])] for n in numbers if id(chosen[n]) in sample_of]
     with worker_pool(jobs) as run:
-        found = run(_crop_facts, drawn, range(count), repeat(recipe))
-        facts = list(watched(found, count, "making training crops"))
+        made = run(_crop_facts, drawn, range(len(drawn)), repeat(recipe))
+        facts = list(watched(made, len(drawn), "making training crops"))
     return Crops(f"training crops of {recipe.name}", [sample.item for sample in drawn], facts)
 
 
