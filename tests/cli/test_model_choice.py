@@ -43,6 +43,8 @@ def test_the_larger_model_is_used_once_it_was_made(
     shutil.copy(tiny_bundle, bundles / "accurate.onnx")  # stands in for the larger model
     assert best_bundle() == "accurate"
     assert bundles_here() == ["accurate", "default"]  # a server has both, and asks the first
+    listed = CliRunner().invoke(app, ["models", "list"]).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["accurate", "default"]
     larger = model_of_a_scan(portrait)
     assert larger != small
 

@@ -26,10 +26,12 @@ recipes = typer.Typer(
 
 @models.command("list")
 def list_models() -> None:
-    """List the bundles that come with unmask."""
-    from unmask.bundle import read_seal, shipped_bundles
+    """List the bundles on this machine: the one that comes with unmask, and what was made here."""
+    from unmask.bundle import read_seal
+    from unmask.bundle.session import bundles_here, find_bundle
 
-    for name, path in shipped_bundles().items():
+    for name in bundles_here():
+        path = find_bundle(name)
         card = read_seal(path.read_bytes())
         tell(
             f"{name:16} {card['name']} {card['version']}  {path.stat().st_size / 1e6:.1f} MB "
