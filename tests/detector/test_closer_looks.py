@@ -91,6 +91,9 @@ def test_in_a_clip_the_slow_part_sees_a_few_faces_and_moves_all(tmp_path: Path) 
         assert score.heatmap is not None
         assert score.heatmap.mean() == pytest.approx(score.logit, abs=1e-3)
     assert report.verdict.label is Label.FAKE
+    # the face that stands for the verdict, with its map, is one that both parts saw
+    assert person.exhibits[0].role == "strongest"
+    assert not person.exhibits[0].score.quick
 
 
 def test_mild_changes_are_tried_with_the_quick_part(tmp_path: Path) -> None:

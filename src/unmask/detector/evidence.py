@@ -114,7 +114,9 @@ def add_exhibits(
 def _chosen(person: Person, store: EvidenceStore) -> list[tuple[ExhibitRole, Score]]:
     """The faces with the most and the least evidence for a fake, and one between, with their roles.
 
-    Only faces whose crop was kept; those whose frame is kept as well, if there are any.
+    Only faces whose crop was kept; those whose frame is kept as well, if there are any. The most
+    evidence is looked for among faces that the whole bundle saw, if it saw any: the others' scores
+    are moved by what it said of those.
     """
     judged = [
         score
@@ -126,8 +128,9 @@ def _chosen(person: Person, store: EvidenceStore) -> list[tuple[ExhibitRole, Sco
     ordered = sorted(with_picture or judged, key=lambda score: -(score.probability_fake or 0))
     if not ordered:
         return []
+    strongest = next((place for place, score in enumerate(ordered) if not score.quick), 0)
     places: dict[ExhibitRole, int] = {
-        "strongest": 0,
+        "strongest": strongest,
         "middle": len(ordered) // 2,
         "weakest": len(ordered) - 1,
     }
