@@ -14,7 +14,13 @@ from PIL import Image
 
 from helpers.lab import encoded
 from unmask.errors import ManifestError
-from unmask.lab.audit.audit import EXAMPLES, _leak_to_show, audit, measure_shortcut
+from unmask.lab.audit.audit import (
+    EXAMPLES,
+    TOGETHER,
+    _leak_to_show,
+    audit,
+    measure_shortcut,
+)
 from unmask.lab.audit.file_features import item_facts
 from unmask.lab.audit.identities import cluster, embed
 from unmask.lab.audit.leakage import Leak
@@ -102,6 +108,14 @@ def test_rows_of_a_group_do_not_vouch_for_each_other() -> None:
 def test_too_few_groups_are_told() -> None:
     with pytest.raises(ManifestError, match="fewer than ten groups"):
         measure_shortcut("set", pictures(12, 90), [{}] * 12)
+
+
+def test_small_sets_among_others_are_noted(tmp_path: Path) -> None:
+    """A set too small to be measured by itself still counts in the whole."""
+    few = [replace(item, dataset="few", group=f"few {item.group}") for item in pictures(6, 90)]
+    found = audit([*pictures(60, 90), *few], tmp_path, identities=False, jobs=1)
+    assert [shortcut.data for shortcut in found.shortcuts] == ["set", TOGETHER]
+    assert any("few: fewer than ten groups" in note for note in found.notes)
 
 
 def test_facts_by_hand() -> None:

@@ -155,7 +155,8 @@ def audit(
             )
     facts = all_facts(items, jobs)
     log("facts of all files read")
-    measured = _shortcuts(items, facts)
+    measured, too_small = _shortcuts(items, facts)
+    notes += too_small
     shown = [
         _shortcut_to_show(shortcut, *_rows_of(shortcut, items, facts)) for shortcut in measured
     ]
@@ -174,18 +175,28 @@ def _is_picture(item: Item) -> bool:
     return item.path is not None and item.path.suffix.lower() in PICTURES
 
 
-def _shortcuts(items: Sequence[Item], facts: Sequence[Facts]) -> list[Shortcut]:
-    shortcuts = []
+def _shortcuts(items: Sequence[Item], facts: Sequence[Facts]) -> tuple[list[Shortcut], list[str]]:
+    """Of each data set with both classes and of all together; and which were too small for that.
+
+    Raises ManifestError where the only data set is.
+    """
+    shortcuts: list[Shortcut] = []
+    too_small: list[str] = []
     names = sorted({item.dataset for item in items})
     wholes = [(name, [i for i, item in enumerate(items) if item.dataset == name]) for name in names]
     if len(names) > 1:
         wholes.append((TOGETHER, list(range(len(items)))))
     for name, rows in wholes:
         if len({items[i].label for i in rows}) == 2:
-            shortcuts.append(
-                measure_shortcut(name, [items[i] for i in rows], [facts[i] for i in rows])
-            )
-    return shortcuts
+            try:
+                shortcuts.append(
+                    measure_shortcut(name, [items[i] for i in rows], [facts[i] for i in rows])
+                )
+            except ManifestError as error:
+                if len(names) == 1:
+                    raise
+                too_small.append(str(error))
+    return shortcuts, too_small
 
 
 def measure_shortcut(
