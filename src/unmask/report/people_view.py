@@ -235,7 +235,7 @@ def _known_of_maps(pointing: Pointing | None) -> str:
     return say(
         "On {faces} test faces of which only a part was forged, such a heat map was strongest"
         " within that part in {rate}; the middle of the face lay in it in {middle}. Where a whole"
-        " face was exchanged, it outlines little more than the middle of the face.",
+        " face was exchanged or generated, it outlines little more than the middle of the face.",
         faces=pointing.faces,
         rate=f"{pointing.rate:.0%}",
         middle=f"{pointing.middle:.0%}",

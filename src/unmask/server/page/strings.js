@@ -97,7 +97,7 @@ const spoken = () => ({
   noFrames: say('This browser cannot play the file. Check it with “Show which parts of the face matter” to see its frames.'),
   heat: say('Outline the part of the face that speaks most for a fake'),
   heatFaithful: say('Outlined: the quarter of the face that speaks most for a fake. The heat map behind it passed its test: hiding this area changes the score more than hiding random areas.'),
-  heatPointing: (faces, rate, middle) => say('Outlined: the quarter of the face that speaks most for a fake. On {faces} test faces of which only a part was forged, such a heat map was strongest within that part in {rate} %; the middle of the face lay in it in {middle} %. Where a whole face was exchanged, it outlines little more than the middle of the face.', { faces, rate, middle }),
+  heatPointing: (faces, rate, middle) => say('Outlined: the quarter of the face that speaks most for a fake. On {faces} test faces of which only a part was forged, such a heat map was strongest within that part in {rate} %; the middle of the face lay in it in {middle} %. Where a whole face was exchanged or generated, it outlines little more than the middle of the face.', { faces, rate, middle }),
   heatUnfaithful: say('No heat map is shown: it failed its test.'),
   timeline: say('Probability of fake over time'),
   timelineHelp: say('Each dot is a face that was checked. Click one, or use the arrow keys, to see its frame.'),
