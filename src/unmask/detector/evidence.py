@@ -156,11 +156,11 @@ def _with_tested_map(exhibit: Exhibit, scorer: Scorer) -> Exhibit:
         return exhibit
     tested = measure_faithfulness(scorer, exhibit.crop, exhibit.score.heatmap)
     # what is known of the maps was measured on fakes, judged by the whole bundle
-    known = looks_fake(exhibit.score) and not exhibit.score.quick
+    known = _looks_fake(exhibit.score) and not exhibit.score.quick
     pointing = scorer.card.pointing if known else None
     return replace(exhibit, faithfulness=tested, pointing=pointing)
 
 
-def looks_fake(score: Score) -> bool:
+def _looks_fake(score: Score) -> bool:
     """Whether a face is more probably fake than real."""
     return score.probability_fake is not None and score.probability_fake >= 0.5

@@ -52,8 +52,7 @@ def grade_maps(
     - reals: if there are such, it is also measured how often a perfect map would pass
       (`true_masks`), as that says what the test is worth
 
-    Raises ManifestError where there is no such
-    face, OutputError.
+    Raises ManifestError where there is no such face, OutputError.
     """
     calibration = scorer.card.calibration
     curves: dict[str, list[Any]] = {

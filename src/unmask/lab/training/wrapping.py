@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import repeat
 
-import cv2
 import numpy as np
 
+from unmask._internal import jpeg
 from unmask.errors import LabError
 from unmask.lab.audit.audit import Crops
 from unmask.lab.audit.file_features import Facts, pixel_facts
@@ -71,5 +71,4 @@ def _crop_facts(sample: Sample, number: int, recipe: Recipe) -> Facts:
     pixels = pixel_facts(crop)
     wrapping = {f"crop_{name}": pixels.pop(name) for name in WRAPPING}
     # how well it compresses, saved by the same encoder
-    coded = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return pixels | wrapping | {"crop_bytes": float(len(coded))}
+    return pixels | wrapping | {"crop_bytes": float(len(jpeg.encode(crop, QUALITY)))}
