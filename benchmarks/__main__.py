@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks import media
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.demo import demo_media
 from unmask.detector import Detector, load_detector
 from unmask.errors import BundleNotFoundError

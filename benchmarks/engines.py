@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.__main__ import take_turns
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.detector import Detector
 from unmask.faces import load_finder
 from unmask.lab.data.manifest import read_manifests

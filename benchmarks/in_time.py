@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 
 from unmask.analysis.timeline import log_odds
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.detector import load_detector
 from unmask.faces import find_main_face
 from unmask.faces.alignment import crop_face

@@ -205,7 +205,8 @@ def test_dependencies_are_explained_and_pinned() -> None:
 
 def test_the_cards_say_what_the_readme_says() -> None:
     from unmask.bundle import load_bundle
-    from unmask.lab.export.joining import read_learnt, shipped_part
+    from unmask.bundle.registry import shipped_part
+    from unmask.lab.export.joining import read_learnt
 
     rows = [line for line in README.splitlines() if line.startswith("|")]
     small = load_bundle("default").card.text["metrics"]

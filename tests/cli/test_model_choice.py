@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from unmask.bundle.session import best_bundle, bundles_here
+from unmask.bundle import read_seal, seal
+from unmask.bundle.registry import best_bundle, bundles_here
 from unmask.cli import app
 
 
@@ -66,3 +67,24 @@ def test_fast_and_a_model_contradict_each_other(portrait: Path) -> None:
     done = CliRunner().invoke(app, ["scan", "--fast", "--model", "default", str(portrait)])
     assert done.exit_code == 2
     assert "give either --fast or --model" in done.output
+
+
+def test_a_larger_model_of_another_version_is_named(
+    bundles: Path, portrait: Path, tiny_bundle: Path
+) -> None:
+    """It was put together before an update, and stays in use until it is made anew."""
+    content = tiny_bundle.read_bytes()
+    older = {**read_seal(content), "name": "unmask-accurate", "version": "0.0.1"}
+    (bundles / "accurate.onnx").write_bytes(seal(content, older))
+
+    done = CliRunner().invoke(app, ["scan", str(portrait)])
+    assert done.exit_code == 0
+    assert "accurate 0.0.1 was put together by another version of unmask" in done.stderr
+    assert "unmask models make accurate" in done.stderr
+    diagnosis = next(
+        line for line in CliRunner().invoke(app, ["doctor"]).stdout.splitlines() if "0.0.1" in line
+    )
+    assert "unmask models make accurate" in diagnosis
+
+    fast = CliRunner().invoke(app, ["scan", "--fast", str(portrait)])
+    assert "another version" not in fast.stderr

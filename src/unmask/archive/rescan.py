@@ -12,7 +12,7 @@ from typing import Any
 from unmask.archive.fetch import Fetcher
 from unmask.archive.model import Task, decode_path
 from unmask.bundle.card import Card
-from unmask.bundle.session import identify
+from unmask.bundle.registry import identify
 from unmask.detector import load_detector
 from unmask.errors import ChangedFileError, LedgerError
 from unmask.types import Report

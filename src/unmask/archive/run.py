@@ -10,7 +10,7 @@ from pathlib import Path
 from unmask.archive.coordinator import Coordinator, Executor, ScanPlan
 from unmask.archive.ledger import Ledger
 from unmask.archive.model import Outcome, ScanPass, Task
-from unmask.bundle.session import identify
+from unmask.bundle.registry import identify
 from unmask.errors import LedgerError
 from unmask.faces import load_finder
 from unmask.media import PassedOver

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from unmask._internal.plugins import find_plugins, load_plugin
 from unmask.bundle.function import is_function, load_function
-from unmask.bundle.session import Scorer, load_bundle, shipped_bundles
+from unmask.bundle.registry import shipped_bundles
+from unmask.bundle.session import Scorer, load_bundle
 
 
 def load_scorer(

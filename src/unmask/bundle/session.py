@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
@@ -17,6 +14,7 @@ import numpy as np
 from unmask._internal.atomic import atomic_path
 from unmask._internal.onnx_runtime import onnxruntime, open_session
 from unmask.bundle.card import Canaries, Card, parse_card
+from unmask.bundle.registry import find_bundle
 from unmask.bundle.seal import read_seal
 from unmask.errors import (
     BundleError,
@@ -46,13 +44,6 @@ MAX_BATCH = 16
 
 QUICK = "quick"
 """The input of a graph in two parts that leaves the slow one out. It may be left out itself."""
-
-
-DEFAULT = "default"
-"""The bundle that is installed with unmask."""
-
-ACCURATE = "accurate"
-"""The bundle of two parts, put together on each machine by `unmask models make accurate`."""
 
 
 class Scored(NamedTuple):
@@ -237,72 +228,6 @@ def canary_crops(seed: int, count: int, spec: CropSpec) -> list[Image]:
         landmarks = ((CANONICAL - CANONICAL_SIDE / 2) @ turn + 320).astype(np.float32)
         crops.append(spec.cut(picture, similarity_transform(landmarks, spec.target())))
     return crops
-
-
-def shipped_bundles() -> dict[str, Path]:
-    """The bundles that come with unmask, by name."""
-    return {
-        path.stem: path for path in sorted(Path(str(files("unmask") / "weights")).glob("*.onnx"))
-    }
-
-
-def made_bundles() -> Path:
-    """The folder for bundles that are put together on this machine.
-
-    The environment variable UNMASK_BUNDLES names it; else it lies inside the virtual environment,
-    so that it goes with it, or in the home folder.
-    """
-    named = os.environ.get("UNMASK_BUNDLES")
-    if named:
-        return Path(named)
-    if sys.prefix != sys.base_prefix:
-        return Path(sys.prefix) / "share" / "unmask"
-    return Path.home() / ".local" / "share" / "unmask"
-
-
-def find_bundle(name: str) -> Path:
-    """The file of a shipped or made bundle's name, or the file itself.
-
-    Raises BundleNotFoundError.
-    """
-    shipped = shipped_bundles()
-    if name in shipped:
-        return shipped[name]
-    if Path(name).is_file():
-        return Path(name)
-    if name == ACCURATE:
-        made = made_bundles() / f"{ACCURATE}.onnx"
-        if made.is_file():
-            return made
-        raise BundleNotFoundError(
-            "the bundle accurate is put together on each machine, and was not yet on this one:"
-            " unmask models make accurate"
-        )
-    raise BundleNotFoundError(
-        f"there is no bundle {name!r}: neither a file nor one of the shipped ones"
-        f" ({', '.join(shipped) or 'none'})"
-    )
-
-
-def bundles_here() -> list[str]:
-    """The names of the bundles on this machine, the best first: `accurate` where it was made."""
-    made = (made_bundles() / f"{ACCURATE}.onnx").is_file()
-    return [ACCURATE, DEFAULT] if made else [DEFAULT]
-
-
-def best_bundle() -> str:
-    """The name of the best bundle on this machine: `accurate` where it was made, else `default`."""
-    return bundles_here()[0]
-
-
-def identify(name: str) -> ModelId:
-    """Which bundle that is, its digests and card checked, but not loaded.
-
-    Raises BundleError.
-    """
-    content = find_bundle(name).read_bytes()
-    card = parse_card(read_seal(content))
-    return ModelId(card.name, card.version, hashlib.sha256(content).hexdigest())
 
 
 def load_bundle(

@@ -28,7 +28,7 @@ recipes = typer.Typer(
 def list_models() -> None:
     """List the bundles on this machine: the one that comes with unmask, and what was made here."""
     from unmask.bundle import read_seal
-    from unmask.bundle.session import bundles_here, find_bundle
+    from unmask.bundle.registry import bundles_here, find_bundle
 
     for name in bundles_here():
         path = find_bundle(name)
@@ -45,7 +45,8 @@ def show_model(
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
     """Print the model card of a bundle."""
-    from unmask.bundle.session import find_bundle, load_bundle
+    from unmask.bundle.registry import find_bundle
+    from unmask.bundle.session import load_bundle
 
     card = load_bundle(str(find_bundle(model))).card.text
     if as_json:

@@ -131,7 +131,7 @@ def _load_bundle() -> str:
 
 def _accurate() -> Diagnosis:
     from unmask.bundle import load_bundle
-    from unmask.bundle.session import ACCURATE
+    from unmask.bundle.registry import ACCURATE, replacement_for
 
     what = f"{ACCURATE} bundle"
     try:
@@ -141,6 +141,13 @@ def _accurate() -> Diagnosis:
         return Diagnosis(what, False, advice, optional=True)
     except UnmaskError as error:
         return Diagnosis(what, False, str(error))
+    replacement = replacement_for(bundle.id)
+    if replacement is not None:
+        advice = (
+            f"{bundle.id.version}, but this unmask makes {replacement}:"
+            f" unmask models make {ACCURATE}"
+        )
+        return Diagnosis(what, False, advice, optional=True)
     return Diagnosis(what, True, f"{bundle.id.name} {bundle.id.version}, self-test passed")
 
 

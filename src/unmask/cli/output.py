@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from unmask.bundle.card import Card
     from unmask.detector.progress import Progress as ScanProgress
-    from unmask.types import Failure, Report
+    from unmask.types import Failure, ModelId, Report
 
 EVERY_S = 30.0
 """Between lines that say how far work has come, where there is no bar."""
@@ -109,6 +109,18 @@ class Engine(StrEnum):
 
 def complain(message: str) -> None:
     print(f"unmask: {message}", file=sys.stderr)
+
+
+def complain_of_other_version(bundle: ModelId) -> None:
+    """Say so where `accurate` was put together by another version of unmask than this one."""
+    from unmask.bundle.registry import ACCURATE, replacement_for
+
+    replacement = replacement_for(bundle)
+    if replacement is not None:
+        complain(
+            f"{ACCURATE} {bundle.version} was put together by another version of unmask; this one"
+            f" makes {replacement}: unmask models make {ACCURATE}"
+        )
 
 
 def tell(text: str) -> None:

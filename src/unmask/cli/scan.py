@@ -23,6 +23,7 @@ from unmask.cli.output import (
     LanguageOption,
     TrustOption,
     complain,
+    complain_of_other_version,
     scan_bar,
     show,
     tell,
@@ -253,7 +254,7 @@ def scan(
     Exit code 0: all files judged, whatever the verdict; 1: failed; 2: wrong usage; 3: done, but
     some files could not be judged because of a problem with the file.
     """
-    from unmask.bundle.session import DEFAULT, best_bundle
+    from unmask.bundle.registry import DEFAULT, best_bundle
     from unmask.detector import load_detector
 
     _require_what_fits(context)
@@ -313,6 +314,7 @@ def scan(
         threads=threads,
         max_pixels=max_pixels,
     )
+    complain_of_other_version(detector.bundle.id)
     teller = Teller(detector.bundle, as_json, prevalence, language.value, write, log)
     for failure in failures:
         teller.tell(failure)
@@ -380,7 +382,7 @@ def _require_ledger(context: typer.Context) -> None:
 
 def demo(language: LanguageOption = Language.en) -> None:
     """Scan the sample pictures and clip that come with unmask, and say what each really is."""
-    from unmask.bundle.session import best_bundle
+    from unmask.bundle.registry import best_bundle
     from unmask.demo import demo_media
     from unmask.detector import load_detector
     from unmask.report.language import speaking

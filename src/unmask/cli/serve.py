@@ -17,6 +17,7 @@ from unmask.cli.output import (
     FacesOption,
     TrustOption,
     complain,
+    complain_of_other_version,
     say,
 )
 from unmask.errors import MissingExtraError, ServerError, UnmaskError
@@ -145,7 +146,7 @@ def serve(
     """Start the web page and the API; uploads are deleted as soon as they have been checked."""
     try:
         from unmask.archive import read_ledger
-        from unmask.bundle.session import bundles_here
+        from unmask.bundle.registry import ACCURATE, bundles_here, identify
         from unmask.provenance.trust import use_trust
         from unmask.report.signature import read_key
         from unmask.server.app import bind, create_app
@@ -178,8 +179,9 @@ def serve(
     )
     local = ["localhost", "127.0.0.1", "::1"] if is_loopback(host) else []
     listening = bind(host, port)
+    models = _models(model or bundles_here())
     app = create_app(
-        _models(model or bundles_here()),
+        models,
         workers=cores(workers),
         limits=limits,
         access=_access(keys, allow_host or local, allow_origin or []),
@@ -199,6 +201,8 @@ def serve(
         say(f"unmask serves {address} (press Ctrl-C to stop)")
         if ledger is not None:
             say(f"the archive: {address}archive")
+        if ACCURATE in models.values():
+            complain_of_other_version(identify(ACCURATE))
         if not local and keys is None:
             complain(
                 "anyone who can reach this machine can use this server; require a key with --keys"

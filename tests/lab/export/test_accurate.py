@@ -16,11 +16,12 @@ from helpers.archives import run
 from helpers.bundles import brightness_graph, greenness_graph, write_bundle
 from helpers.lab import TINY
 from unmask.bundle import Bundle, load_bundle
-from unmask.bundle.session import find_bundle, has_two_parts
+from unmask.bundle.registry import find_bundle, shipped_part
+from unmask.bundle.session import has_two_parts
 from unmask.errors import BundleNotFoundError, LabError
 from unmask.lab.export import accurate, joining
 from unmask.lab.export.accurate import fit_mix, learn, measure_learnt
-from unmask.lab.export.joining import make, read_learnt, shipped_part
+from unmask.lab.export.joining import make, read_learnt
 from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.recipe import load_recipe

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.lab.export.hub import write_hub_folder
 
 

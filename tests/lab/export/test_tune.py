@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.cli import app
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item, write_manifest

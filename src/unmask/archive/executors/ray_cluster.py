@@ -26,7 +26,7 @@ from unmask._internal.ipc import Message, receive
 from unmask.archive.coordinator import Coordinator
 from unmask.archive.fetch import Fetched
 from unmask.archive.model import Cause, Outcome, ScanJob, Task
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.errors import ExecutorError, MissingExtraError, UnmaskError
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ class RemoteScorer:
     def __init__(self, path: str, actors: Sequence[Any]) -> None:
         from unmask.bundle import read_seal
         from unmask.bundle.card import parse_card
-        from unmask.bundle.session import identify
+        from unmask.bundle.registry import identify
 
         self.card: Card = parse_card(read_seal(Path(path).read_bytes()))
         self.id: ModelId = identify(path)

@@ -16,12 +16,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from unmask._internal.onnx_runtime import open_session
 from unmask.bundle import Bundle, load_bundle, read_seal
-from unmask.bundle.session import MAX_BATCH, QUICK, find_bundle
+from unmask.bundle.registry import find_bundle, shipped_part
+from unmask.bundle.session import MAX_BATCH, QUICK
 from unmask.errors import LabError
 from unmask.lab.data.manifest import read_manifests, require_both_classes, select
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.export.export import cut_faces, finish, made_by_run, measured_card
-from unmask.lab.export.joining import read_learnt, shipped_part, write_learnt
+from unmask.lab.export.joining import read_learnt, write_learnt
 from unmask.lab.export.thresholds import Rules, balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join

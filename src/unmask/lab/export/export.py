@@ -13,7 +13,8 @@ import torch
 
 from unmask.bundle import Bundle, load_bundle, seal
 from unmask.bundle.card import DECIDING_NOTHING, REFUSING_NOTHING, SCHEMA, preprocessing
-from unmask.bundle.session import canary_crops, find_bundle, write_bundle
+from unmask.bundle.registry import find_bundle
+from unmask.bundle.session import canary_crops, write_bundle
 from unmask.detector import Detector
 from unmask.errors import LabError
 from unmask.faces import find_main_face, load_finder

@@ -9,23 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from unmask.bundle import Bundle, seal
-from unmask.bundle.session import ACCURATE, find_bundle, made_bundles, write_bundle
+from unmask.bundle.registry import ACCURATE, find_bundle, made_bundles, shipped_part
+from unmask.bundle.session import write_bundle
 from unmask.errors import LabError, OutputError
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, read_tuned
 
 SCHEMA = "unmask.accurate/3"
-
-
-def shipped_part() -> Path:
-    """The learnt part that comes with unmask."""
-    return Path(str(files("unmask") / "weights" / f"{ACCURATE}.safetensors"))
 
 
 def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | None = None) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 
 from unmask._internal.atomic import output_folder, write_atomically
 from unmask.bundle import Bundle
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item, read_manifest, require_both_classes, write_manifest
 from unmask.lab.data.samples import Sample, find_samples

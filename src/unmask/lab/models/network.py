@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from unmask.bundle.session import find_bundle
+from unmask.bundle.registry import find_bundle
 from unmask.errors import LabError
 from unmask.lab import recipe
 from unmask.lab.models import clip_tower, keras_resnet50
