@@ -74,7 +74,6 @@ def check_model(model: ModelArgument = "default") -> None:
 @models.command("measure")
 def measure_model(
     model: ModelArgument,
-    test: Annotated[list[Path], typer.Option(help="Manifests of labelled faces.")],
     out: Annotated[
         Path,
         typer.Option(
@@ -82,6 +81,16 @@ def measure_model(
             " (.safetensors)."
         ),
     ],
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifests of labelled faces, for the card's figures."),
+    ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Manifests of videos whose validation split chooses the thresholds for clips."
+        ),
+    ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,14 +104,19 @@ def measure_model(
         str | None, typer.Option(help="Of the new card.", show_default="as it was")
     ] = None,
 ) -> None:
-    """Measure a bundle anew: figures of labelled faces, in place of those in its card."""
+    """Measure a bundle anew: the figures in its card, its thresholds for clips, or both."""
     with lab():
         from unmask.lab.export.accurate import measure_learnt
-        from unmask.lab.export.export import measure_again
+        from unmask.lab.export.export import Anew, measure_again
+    if not test and not clips:
+        raise typer.BadParameter("give --test for figures, --clips for thresholds, or both")
+    if by and not test:
+        raise typer.BadParameter("--by gives rates of test faces: it needs --test")
+    anew = Anew(test or (), by or (), clips or (), version)
     if out.suffix == ".safetensors":
-        measure_learnt(model, test, by or [], out, version)
+        measure_learnt(model, anew, out)
     else:
-        measure_again(model, test, by or [], out, version)
+        measure_again(model, anew, out)
     tell(f"written: {out}")
 
 

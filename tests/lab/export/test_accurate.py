@@ -21,6 +21,7 @@ from unmask.bundle.session import has_two_parts
 from unmask.errors import BundleNotFoundError, LabError
 from unmask.lab.export import accurate, joining
 from unmask.lab.export.accurate import fit_mix, learn, measure_learnt
+from unmask.lab.export.export import Anew
 from unmask.lab.export.joining import make, read_learnt
 from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
@@ -71,7 +72,7 @@ def test_a_learnt_part_is_measured_anew(
     learn(trained, [toy_set], [], learnt, tower=b"")
     make(out, learnt, tower=b"")
     monkeypatch.setattr(accurate, "shipped_part", lambda: learnt)
-    measure_learnt(str(out), [toy_set], [], again, version="9")
+    measure_learnt(str(out), Anew([toy_set], version="9"), again)
 
     before, mix_before, old, base_before = read_learnt(learnt)
     after, mix, new, base = read_learnt(again)
@@ -84,7 +85,7 @@ def test_a_learnt_part_is_measured_anew(
     assert new["thresholds"] == old["thresholds"]
     make(out, again, tower=b"")  # the bundle of it is whole
     with pytest.raises(LabError, match="not made of the learnt part"):
-        measure_learnt(str(default), [toy_set], [], again)
+        measure_learnt(str(default), Anew([toy_set]), again)
 
 
 def test_learnt_made_and_used(

@@ -43,9 +43,14 @@ def test_reals_that_differ_much_push_the_threshold_for_fakes_up() -> None:
     assert log_odds(chosen["fake"]["probability"]) == pytest.approx(limit, abs=0.002)
 
 
-def test_they_are_never_stricter_than_those_for_one_face_nor_bolder_than_an_even_chance() -> None:
-    strict = choose_clip_thresholds(clips([0.99] * 10, [0.001] * 10), SINGLE, misses=0.05)
-    assert strict["fake"]["probability"] == SINGLE.fake
+def test_real_clips_above_the_threshold_for_one_face_raise_that_for_clips() -> None:
+    chosen = choose_clip_thresholds(clips([0.1] * 9 + [0.99], [0.999] * 10), SINGLE, misses=0.05)
+    assert chosen["fake"]["probability"] > 0.99 > SINGLE.fake
+    assert chosen["fake"]["wrong"] == 0
+
+
+def test_they_are_never_bolder_than_an_even_chance_nor_is_real_below_that_for_one_face() -> None:
+    strict = choose_clip_thresholds(clips([0.1] * 10, [0.001] * 10), SINGLE, misses=0.05)
     assert strict["real"]["probability"] == SINGLE.real
     bold = choose_clip_thresholds(clips([0.001] * 10, [0.99] * 10), SINGLE, misses=0.05)
     assert bold["fake"]["probability"] == 0.5

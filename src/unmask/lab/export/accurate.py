@@ -21,7 +21,7 @@ from unmask.bundle.session import MAX_BATCH, QUICK
 from unmask.errors import LabError
 from unmask.lab.data.manifest import read_manifests, require_both_classes, select
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.export.export import cut_faces, finish, made_by_run, measured_card
+from unmask.lab.export.export import Anew, cut_faces, finish, made_by_run, measured_card
 from unmask.lab.export.joining import read_learnt, write_learnt
 from unmask.lab.export.thresholds import Rules, balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
@@ -97,13 +97,10 @@ def learn(
     write_learnt(out, tuned, mix, card, base)
 
 
-def measure_learnt(
-    model: str, test: Sequence[Path], by: Sequence[str], out: Path, version: str | None = None
-) -> None:
-    """What `learn` wrote and ships, with figures that are measured now in its card.
+def measure_learnt(model: str, anew: Anew, out: Path) -> None:
+    """What `learn` wrote and ships, with a card that is measured now.
 
     - model: the bundle that was made of it
-    - test, by: as of `export.figures`
     - out: the file to write (.safetensors)
 
     Raises LabError where the bundle was made of another learnt part, BundleError, ManifestError or
@@ -114,7 +111,7 @@ def measure_learnt(
     made_of = {key: value for key, value in bundle.card.text.items() if key != "graph_sha256"}
     if made_of != before:
         raise LabError(f"{model} was not made of the learnt part that comes with unmask")
-    card = measured_card(bundle, test, by, version)
+    card = measured_card(bundle, anew)
     del card["graph_sha256"]  # another one on another machine
     write_learnt(out, tuned, mix, card, Bundle(find_bundle("default")))
 

@@ -73,10 +73,11 @@ def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float
     """The card's part `thresholds.clip`.
 
     `fake` is the bound that one more real clip would exceed with a probability of `FALSE_ALARMS`,
-    and lies a little above every real clip, but never above the threshold for one face nor below
-    an even chance. A few dozen clips do not show how a hundredth of all clips looks, so the bound
-    takes their log-odds as normally distributed: mean + t · s · √(1 + 1/n), a prediction limit
-    (Hahn & Meeker, Statistical Intervals, 1991).
+    and lies a little above every real clip, but never below an even chance. It may lie above the
+    threshold for one face: that one was chosen on portraits, and what films, broadcasts and their
+    compression do to a face they do to all its frames. A few dozen clips do not show how a
+    hundredth of all clips looks, so the bound takes their log-odds as normally distributed:
+    mean + t · s · √(1 + 1/n), a prediction limit (Hahn & Meeker, Statistical Intervals, 1991).
 
     `real` lies where `misses` of the fake clips are below it, but never below the threshold for one
     face nor above `fake`.
@@ -92,7 +93,7 @@ def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float
             f"thresholds for clips need at least {FEWEST} real and {FEWEST} fake clips with a"
             f" person judged in {MIN_FACES} frames, but there are {len(reals)} and {len(fakes)}"
         )
-    fake = min(max(sigmoid(_highest_expected(reals)), 0.5), single.fake)
+    fake = max(sigmoid(_highest_expected(reals)), 0.5)
     allowed_misses = float(np.quantile(fakes, misses, method="lower"))
     real = min(max(allowed_misses, single.real), fake)
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
 from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
 from unmask.lab.models.onnx_export import exported
-from unmask.lab.recipe import Recipe
+from unmask.lab.recipe import Data, Recipe, ThresholdRules
 from unmask.lab.training.checkpoint import load_run
 from unmask.lab.training.train import command_line
 from unmask.types import Image
@@ -158,7 +159,7 @@ def finish(
     card["canaries"]["logits"] = [round(float(v), 5) for v in expected]
     if clips:
         card["thresholds"]["clip"] = _clip_thresholds(
-            _open(graph, card | {"metrics": {}}), clips, rules
+            _open(graph, card | {"metrics": {}}), clips, rules.split, rules.thresholds.clip_misses
         )
     card["metrics"] = {}
     if test:
@@ -197,40 +198,57 @@ def figures(bundle: Bundle, test: Sequence[Path], by: Sequence[str] = ()) -> dic
     return card
 
 
-def measure_again(
-    model: str, test: Sequence[Path], by: Sequence[str], out: Path, version: str | None = None
-) -> None:
-    """A bundle with figures in its card that are measured now, in place of those that it had.
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What of a card is measured or chosen anew.
 
-    - model: a bundle's name or file; its network, thresholds and calibration stay as they are
-    - test, by: as of `figures`
-    - out: the file to write
+    - test, by: as of `figures`; without any, the card keeps the figures it had
+    - clips: manifests of videos whose validation split chooses the thresholds for clips; without
+      any, they stay as well
     - version: of the new card, for those who keep both
+    """
 
-    Raises BundleError, ManifestError or OutputError.
+    test: Sequence[Path] = ()
+    by: Sequence[str] = ()
+    clips: Sequence[Path] = ()
+    version: str | None = None
+
+
+def measure_again(model: str, anew: Anew, out: Path) -> None:
+    """A bundle whose card is measured now, in place of what it said before.
+
+    - model: a bundle's name or file; its network, its calibration and the thresholds for one face
+      stay as they are
+    - out: the file to write
+
+    Raises BundleError, LabError for too few clips, ManifestError or OutputError.
     """
     content = find_bundle(model).read_bytes()
-    card = measured_card(load_bundle(model), test, by, version)
+    card = measured_card(load_bundle(model), anew)
     write_bundle(seal(content, card), out)
 
 
-def measured_card(
-    bundle: Bundle, test: Sequence[Path], by: Sequence[str], version: str | None
-) -> dict[str, Any]:
-    """The bundle's card, its figures measured now."""
+def measured_card(bundle: Bundle, anew: Anew) -> dict[str, Any]:
+    """The bundle's card, with what is to be measured or chosen anew."""
     card = dict(bundle.card.text)
-    card.pop("by_column", None)
-    card.pop("heatmaps", None)
-    card |= figures(bundle, test, by)
-    card["evaluated_on"] = datetime.date.today().isoformat()
-    card["version"] = version or card["version"]
+    if anew.clips:
+        clip = _clip_thresholds(bundle, anew.clips, Data().validation, ThresholdRules().clip_misses)
+        card["thresholds"] = card["thresholds"] | {"clip": clip}
+    if anew.test:
+        card.pop("by_column", None)
+        card.pop("heatmaps", None)
+        card |= figures(bundle, anew.test, anew.by)
+        card["evaluated_on"] = datetime.date.today().isoformat()
+    card["version"] = anew.version or card["version"]
     return card
 
 
-def _clip_thresholds(bundle: Bundle, clips: Sequence[Path], rules: Rules) -> dict[str, Any]:
-    videos = select(read_manifests(clips), rules.split)
+def _clip_thresholds(
+    bundle: Bundle, clips: Sequence[Path], split: str, misses: float
+) -> dict[str, Any]:
+    videos = select(read_manifests(clips), split)
     scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
-    return choose_clip_thresholds(scores, bundle.card.thresholds, rules.thresholds.clip_misses)
+    return choose_clip_thresholds(scores, bundle.card.thresholds, misses)
 
 
 def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
