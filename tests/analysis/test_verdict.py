@@ -334,6 +334,17 @@ def test_the_strongest_of_two_segments_decides() -> None:
     assert strongest([]) is None
 
 
+def test_where_clips_ask_for_more_than_one_face_does_so_do_parts_of_them() -> None:
+    stricter = replace(THRESHOLDS, clip=ClipThresholds(min_faces=8, fake=0.98, real=0.1))
+    scores = seen(*[0.97] * 30)
+    assert judge_person(scores, THRESHOLDS, 30, [part(0.97, 1.0)]).label is Label.FAKE
+    verdict = judge_person(scores, stricter, 30, [part(0.97, 1.0)])
+    assert verdict == Verdict(Label.INCONCLUSIVE, pytest.approx(0.97), (Reason.BETWEEN_THRESHOLDS,))
+    # and where they ask for less, a part of one is still one look of many
+    looks_fake = judge_person(seen(*[0.02] * 20, *[0.8] * 10), FOR_CLIPS, 30, [part(0.8, 1 / 3)])
+    assert looks_fake.label is Label.REAL
+
+
 def test_a_weak_segment_only_undoes_real() -> None:
     scores = seen(*[0.02] * 27, *[0.92] * 3)
     # odds 11.5, and 90 are asked for

@@ -57,7 +57,7 @@ def judge_person(
             Label.INCONCLUSIVE if Reason.FACE_UNFAMILIAR in why else Label.NOT_APPLICABLE, None, why
         )
     probability = combine(judged)
-    overall = thresholds.over(len(judged))
+    overall, of_part = thresholds.over(len(judged)), thresholds.of_part(len(judged))
     segment = strongest(segments)
     reasons: list[Reason] = []
     label = Label.INCONCLUSIVE
@@ -67,10 +67,10 @@ def judge_person(
     elif probability >= overall.fake:
         label = Label.FAKE
         reasons.append(Reason.ABOVE_FAKE_THRESHOLD)
-    elif segment is not None and segment.probability_fake >= thresholds.fake:
+    elif segment is not None and segment.probability_fake >= of_part.fake:
         reasons.append(Reason.FAKE_SEGMENT)
         probability = segment.probability_fake
-        if probability >= thresholds.fake_among(1 / segment.share):
+        if probability >= of_part.fake_among(1 / segment.share):
             label = Label.FAKE
     elif probability > overall.real:
         reasons.append(Reason.BETWEEN_THRESHOLDS)
@@ -228,7 +228,8 @@ def _strength(person: Person, thresholds: Thresholds) -> float:
     segment = strongest(person.segments)
     if segment is not None and Reason.FAKE_SEGMENT in person.verdict.reasons:
         # a segment is the most suspicious of many: each part of the video was a chance
-        return exp(log_odds(probability) - log_odds(thresholds.fake)) * segment.share
+        of_part = thresholds.of_part(judged_faces(person))
+        return exp(log_odds(probability) - log_odds(of_part.fake)) * segment.share
     return exp(log_odds(probability) - log_odds(thresholds.over(judged_faces(person)).fake))
 
 

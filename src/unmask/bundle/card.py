@@ -58,6 +58,13 @@ class Thresholds:
             return self
         return replace(self, fake=self.clip.fake, real=self.clip.real, clip=None)
 
+    def of_part(self, faces: int) -> Thresholds:
+        """Those for the most suspicious part of a person with so many judged faces.
+
+        A part is called fake no sooner than the whole would be.
+        """
+        return replace(self, fake=max(self.fake, self.over(faces).fake), clip=None)
+
     def fake_among(self, looks: float) -> float:
         """The fake threshold where `looks` ≥ 1 chances are taken: its odds, times `looks`.
 

@@ -196,7 +196,8 @@ class FaceAnalysis:
 
     def _fake_segments(self, scores: Sequence[Score]) -> tuple[Segment, ...]:
         """The segments that look fake enough to be called so."""
-        threshold = self._card.thresholds.fake
+        judged = sum(score.probability_fake is not None for score in scores)
+        threshold = self._card.thresholds.of_part(judged).fake
         return tuple(
             segment for segment in find_segments(scores) if segment.probability_fake >= threshold
         )

@@ -16,7 +16,6 @@ from scipy.stats import t as students_t
 
 from unmask.analysis.timeline import log_odds, sigmoid
 from unmask.analysis.verdict import judged_faces, suspicion
-from unmask.bundle import Thresholds
 from unmask.detector import Detector
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item
@@ -69,20 +68,19 @@ def score_clips(
     return ClipScores(np.array(labels), np.array(probabilities), tuple(names))
 
 
-def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float) -> dict[str, Any]:
+def choose_clip_thresholds(scores: ClipScores, misses: float) -> dict[str, Any]:
     """The card's part `thresholds.clip`.
 
     `fake` is the bound that one more real clip would exceed with a probability of `FALSE_ALARMS`,
-    and lies a little above every real clip, but never below an even chance. It may lie above the
-    threshold for one face: that one was chosen on portraits, and what films, broadcasts and their
-    compression do to a face they do to all its frames. A few dozen clips do not show how a
-    hundredth of all clips looks, so the bound takes their log-odds as normally distributed:
-    mean + t · s · √(1 + 1/n), a prediction limit (Hahn & Meeker, Statistical Intervals, 1991).
+    and lies a little above every real clip, but never below an even chance. A few dozen clips do
+    not show how a hundredth of all clips looks, so the bound takes their log-odds as normally
+    distributed: mean + t · s · √(1 + 1/n), a prediction limit (Hahn & Meeker, Statistical
+    Intervals, 1991).
 
-    `real` lies where `misses` of the fake clips are below it, but never below the threshold for one
-    face nor above `fake`.
+    `real` lies where `misses` of the fake clips are below it, but never above `fake`.
 
-    - single: the thresholds for one face
+    Both may be stricter than for one face. Those were chosen on portraits, and what a film, a
+    broadcast or a generator does to a face it does to all its frames.
 
     Raises LabError for fewer than `FEWEST` clips of a class.
     """
@@ -94,8 +92,7 @@ def choose_clip_thresholds(scores: ClipScores, single: Thresholds, misses: float
             f" person judged in {MIN_FACES} frames, but there are {len(reals)} and {len(fakes)}"
         )
     fake = max(sigmoid(_highest_expected(reals)), 0.5)
-    allowed_misses = float(np.quantile(fakes, misses, method="lower"))
-    real = min(max(allowed_misses, single.real), fake)
+    real = min(float(np.quantile(fakes, misses, method="lower")), fake)
     return {
         "min_faces": MIN_FACES,
         "chosen_on": f"{len(reals)} real and {len(fakes)} fake clips, the mean over their frames",

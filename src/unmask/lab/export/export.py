@@ -248,7 +248,7 @@ def _clip_thresholds(
 ) -> dict[str, Any]:
     videos = select(read_manifests(clips), split)
     scores = score_clips(Detector(bundle, load_finder("yunet")), videos)
-    return choose_clip_thresholds(scores, bundle.card.thresholds, misses)
+    return choose_clip_thresholds(scores, misses)
 
 
 def cut_faces(items: Sequence[Item], spec: CropSpec) -> Faces:
