@@ -19,8 +19,8 @@ SCHEMA = "unmask.card/1"
 class ClipThresholds:
     """Probabilities at which a person seen in many frames is called fake, or real.
 
-    A mean over many faces of one person varies less than one face does, so that it can decide where
-    a single face cannot. Chosen on whole clips, since the frames of a clip depend on each other.
+    A mean over many faces of one person varies less than one face does; but the frames of a clip
+    depend on each other, so these are chosen on whole clips, and may be stricter than for one face.
 
     - min_faces: judged faces from which on they hold
     """

@@ -12,7 +12,7 @@ import typer
 
 from unmask._internal.atomic import output_errors
 from unmask.cli.examples import WRAP
-from unmask.cli.output import ModelArgument, Truth, lab, say, tell
+from unmask.cli.output import ClipsOption, ModelArgument, Truth, lab, say, tell
 
 models = typer.Typer(
     help="Model bundles: list, show, check, measure, make, learn, wrap.",
@@ -85,12 +85,7 @@ def measure_model(
         list[Path] | None,
         typer.Option(help="Manifests of labelled faces, for the card's figures."),
     ] = None,
-    clips: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Manifests of videos whose validation split chooses the thresholds for clips."
-        ),
-    ] = None,
+    clips: ClipsOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,12 +149,7 @@ def learn_model(
     test: Annotated[
         list[Path] | None, typer.Option(help="Manifests measured for the card.")
     ] = None,
-    clips: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Manifests of videos whose validation split chooses the thresholds for clips."
-        ),
-    ] = None,
+    clips: ClipsOption = None,
     average_with: Annotated[
         Path | None,
         typer.Option(

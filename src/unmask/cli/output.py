@@ -54,6 +54,13 @@ FacesOption = Annotated[
 JobsOption = Annotated[
     int, typer.Option(min=0, help="Files processed at the same time; 0: one per core.")
 ]
+ClipsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Manifests of videos whose validation split chooses the thresholds for clips.",
+        show_default=False,
+    ),
+]
 FramesOption = Annotated[
     int | None,
     typer.Option(

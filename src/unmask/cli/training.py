@@ -10,6 +10,7 @@ import typer
 
 from unmask._internal.cores import cores
 from unmask.cli.output import (
+    ClipsOption,
     Device,
     DeviceOption,
     FacesOption,
@@ -362,10 +363,7 @@ def export(
             show_default=False,
         ),
     ] = None,
-    clips: Annotated[
-        list[Path] | None,
-        typer.Option(help="Manifests of videos whose validation split sets thresholds for clips."),
-    ] = None,
+    clips: ClipsOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unmask._internal.cores import cores
-from unmask.cli.output import JobsOption, lab, print_table, say, tell
+from unmask.cli.output import ClipsOption, JobsOption, lab, print_table, say, tell
 
 if TYPE_CHECKING:
     from unmask.lab.export.tune import Compared
@@ -31,13 +31,7 @@ def tune(
         list[Path] | None,
         typer.Option(help="New real faces: the same.", show_default=False),
     ] = None,
-    clips: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Manifests of videos whose validation split sets thresholds for clips.",
-            show_default=False,
-        ),
-    ] = None,
+    clips: ClipsOption = None,
     images: Annotated[int, typer.Option(min=256, help="Pictures shown in training.")] = 4000,
     false_alarms: Annotated[
         float,
