@@ -183,9 +183,9 @@ def test_views_differ_in_words_alone(report: Report) -> None:
 
 
 def test_the_terminal_speaks_it_too(demo: Path) -> None:
-    command = [sys.executable, "-m", "unmask", "scan", str(demo / "1-photograph.jpg")]
+    command = [sys.executable, "-m", "unmask", "scan", str(demo / "2-generated.jpg")]
     german = subprocess.run(
         [*command, "--language", "de"], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "ECHT" in german.stdout
+    assert "GEFÄLSCHT" in german.stdout
     assert "Wahrscheinlichkeit" in german.stdout

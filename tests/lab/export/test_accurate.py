@@ -206,7 +206,10 @@ def test_it_is_made_and_used_at_the_command_line(
     done = run("models", "make", "accurate")
     assert done.returncode == 0, done.stderr
     assert "use it with --model accurate" in done.stdout
-    scanned = run("scan", "--json", "--model", "accurate", demo / "2-generated.jpg")
-    assert json.loads(scanned.stdout)["model"]["name"] == "unmask-accurate"
-    assert json.loads(scanned.stdout)["verdict"]["label"] == "fake"
+    truth = {"1-photograph": "real", "2-generated": "fake", "4-swapped": "fake"}
+    files = [demo / f"{name}.jpg" for name in truth]
+    scanned = run("scan", "--json", "--model", "accurate", *files)
+    reports = [json.loads(line) for line in scanned.stdout.splitlines()]
+    assert {report["model"]["name"] for report in reports} == {"unmask-accurate"}
+    assert [report["verdict"]["label"] for report in reports] == list(truth.values())
     assert "unmask-accurate" in run("doctor").stdout
