@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from unmask.bundle import Bundle
+from unmask.bundle import Bundle, load_bundle
 from unmask.bundle.registry import find_bundle
 from unmask.cli import app
 from unmask.errors import LabError
@@ -167,7 +167,7 @@ def test_from_a_folder_of_new_fakes_to_a_bundle(
     rows = tune_it()
     assert {row.source for row in rows} == {"new: new", "old0", "old1"}
     made = Bundle(data / "out.onnx")
-    assert made.id.name == "unmask-lite0-abroad-tuned"
+    assert made.id.name == f"{load_bundle('default').id.name}-tuned"
     assert made.card.text["made_by"]["averaged_with"]["share"] == 0.3
     told = json.loads((data / "run" / "tune.json").read_text())
     assert told["chosen"] == 0.3
