@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from helpers.clips import write_video
 from unmask._internal import jpeg
-from unmask.bundle.card import parse_card
+from unmask.bundle.card import ClipThresholds, parse_card
 from unmask.bundle.session import Scored
 from unmask.detector import MAX_JUDGED, Detector, Progress, Stage, load_detector
 from unmask.detector.sampling import looks_at
@@ -298,6 +299,20 @@ def test_fake_from_second_3_to_6(tmp_path: Path) -> None:
     assert report.media.frames_read == 32  # and no more frames than asked for
     assert report.verdict.label is Label.FAKE
     assert report.verdict.reasons == (Reason.FAKE_SEGMENT,)
+
+
+def test_a_clip_that_is_fake_throughout_has_one_segment(tmp_path: Path) -> None:
+    # enough for a whole clip, but not for a part of one, which is asked for a single face's
+    card = parse_card(example_card())
+    for_clips = ClipThresholds(min_faces=8, fake=0.7, real=0.1)
+    card = replace(card, thresholds=replace(card.thresholds, fake=0.97, clip=for_clips))
+    clip = write_video(tmp_path / "clip.mp4", toned([190] * 60))
+    report = Detector(Mood(card), FakeFinder(BOX)).scan(clip, frames=16)
+    (person,) = report.people
+    (segment,) = person.segments
+    assert 0.7 < segment.probability_fake < 0.97
+    assert segment.share == 1
+    assert report.verdict.label is Label.FAKE
 
 
 def test_a_clip_without_segments_is_looked_at_evenly(tmp_path: Path) -> None:

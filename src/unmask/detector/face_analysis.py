@@ -195,11 +195,18 @@ class FaceAnalysis:
         return ScoringRequest(crops, may_wait=not self._is_video, quick=quick)
 
     def _fake_segments(self, scores: Sequence[Score]) -> tuple[Segment, ...]:
-        """The segments that look fake enough to be called so."""
+        """The segments that look fake enough to be called so.
+
+        One that is the whole appearance of the person is a mean over all of it, so the threshold
+        for that holds: a clip that is called fake throughout has that one segment.
+        """
         judged = sum(score.probability_fake is not None for score in scores)
-        threshold = self._card.thresholds.of_part(judged).fake
+        of_part = self._card.thresholds.of_part(judged).fake
+        overall = self._card.thresholds.over(judged).fake
         return tuple(
-            segment for segment in find_segments(scores) if segment.probability_fake >= threshold
+            segment
+            for segment in find_segments(scores)
+            if segment.probability_fake >= (of_part if segment.share < 1 else overall)
         )
 
 

@@ -46,7 +46,7 @@ def test_one_clip_that_stands_out_moves_the_threshold_beyond_it() -> None:
     assert real["fake"]["probability"] > 0.99
     assert real["fake"]["wrong"] == 0
     fake = choose_clip_thresholds(clips([0.1] * 10, [0.001] + [0.9] * 9), misses=0.05)
-    assert fake["real"]["probability"] == 0.001
+    assert fake["real"]["probability"] < 0.001  # one of ten would be twice the share
 
 
 def test_they_are_never_bolder_than_an_even_chance() -> None:

@@ -1,11 +1,21 @@
-"""Data sets too small to be counted by themselves are counted as one."""
+"""Thresholds hold their rates; sets too small to be counted by themselves are counted as one."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from unmask.lab.export.thresholds import SMALL_SETS, Faces, balanced_weights, joined_small_sets
+from unmask.lab.export.thresholds import (
+    SMALL_SETS,
+    Faces,
+    Rules,
+    balanced_weights,
+    choose,
+    joined_small_sets,
+)
+from unmask.lab.recipe import load_recipe
 
 
 def faces(*sets: tuple[str, int, int]) -> Faces:
@@ -27,3 +37,17 @@ def test_sets_of_a_class_weigh_the_same_and_so_do_the_classes() -> None:
     weights = balanced_weights(several.labels, several.datasets)
     assert (weights[:4].sum(), weights[4:].sum()) == pytest.approx((4, 4))
     assert (weights[0], weights[1:4].sum()) == pytest.approx((2, 2))
+
+
+def test_no_data_set_has_more_false_alarms_than_the_recipe_allows() -> None:
+    # 204 real faces of one source: two of them are 1 %, a third would be 1.5 %
+    several = faces(("studio", 0, 204), ("street", 0, 300), ("swaps", 1, 200))
+    rng = np.random.default_rng(0)
+    logits = np.concatenate([rng.normal(-1, 1, 204), rng.normal(-3, 1, 300), rng.normal(2, 1, 200)])
+    several = replace(several, brightness=logits * 0 + 100, sharpness=logits * 0 + 100)
+    recipe = load_recipe("unmask-lite0-student")
+    chosen = choose(several, logits, Rules.of(recipe))["thresholds"]
+    by_set = chosen["fake"]["by_data_set"]
+    assert (by_set["studio"]["n"], by_set["studio"]["wrong"]) == (204, 2)
+    assert by_set["street"]["wrong"] <= 3
+    assert chosen["real"]["by_data_set"]["swaps"]["wrong"] == 200 * 0.15

@@ -20,7 +20,7 @@ from unmask.detector import Detector
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.evaluation.rates import exact_rate
+from unmask.lab.evaluation.rates import exact_rate, threshold_held
 from unmask.types import Report
 
 MIN_FACES = 8
@@ -77,7 +77,7 @@ def choose_clip_thresholds(scores: ClipScores, misses: float) -> dict[str, Any]:
     distributed: mean + t · s · √(1 + 1/n), a prediction limit (Hahn & Meeker, Statistical
     Intervals, 1991).
 
-    `real` lies where `misses` of the fake clips are below it, but never above `fake`.
+    `real` lies where at most `misses` of the fake clips are at or below it, but never above `fake`.
 
     Both may be stricter than for one face. Those were chosen on portraits, and what a film, a
     broadcast or a generator does to a face it does to all its frames.
@@ -92,7 +92,7 @@ def choose_clip_thresholds(scores: ClipScores, misses: float) -> dict[str, Any]:
             f" person judged in {MIN_FACES} frames, but there are {len(reals)} and {len(fakes)}"
         )
     fake = max(sigmoid(_highest_expected(reals)), 0.5)
-    real = min(float(np.quantile(fakes, misses, method="lower")), fake)
+    real = min(-threshold_held(-fakes, misses), fake)
     return {
         "min_faces": MIN_FACES,
         "chosen_on": f"{len(reals)} real and {len(fakes)} fake clips, the mean over their frames",

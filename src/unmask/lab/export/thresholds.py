@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from unmask.bundle.calibration import parse_calibration
 from unmask.errors import LabError
 from unmask.lab.evaluation.metrics import Array
-from unmask.lab.evaluation.rates import exact_rate
+from unmask.lab.evaluation.rates import exact_rate, threshold_held
 from unmask.lab.recipe import GateRules, Recipe, ThresholdRules
 from unmask.types import Image
 
@@ -64,11 +64,11 @@ def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
     settings, gates, tail = rules.thresholds, rules.gates, rules.gates.outside
     real, fake = faces.labels == 0, faces.labels == 1
     upper = max(
-        float(np.quantile(p, 1 - settings.fake_false_alarms, method="higher"))
+        threshold_held(p, settings.fake_false_alarms)
         for p in _sources(probabilities[real], faces.datasets[real], settings.smallest_set)
     )
     lower = min(
-        float(np.quantile(p, settings.real_misses, method="lower"))
+        -threshold_held(-p, settings.real_misses)
         for p in _sources(probabilities[fake], faces.datasets[fake], settings.smallest_set)
     )
     lower = min(lower, upper)

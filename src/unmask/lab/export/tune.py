@@ -25,6 +25,7 @@ from unmask.lab.data.manifest import Item, read_manifest, require_both_classes, 
 from unmask.lab.data.samples import Sample, find_samples
 from unmask.lab.data.splits import split_items
 from unmask.lab.evaluation.metrics import Array
+from unmask.lab.evaluation.rates import threshold_held
 from unmask.lab.evaluation.sources import SMALLEST, SourceFigures, by_source
 from unmask.lab.export.export import export_run, to_onnx
 from unmask.lab.models.from_bundle import average, unfold
@@ -247,8 +248,8 @@ def _figures(samples: Sequence[Sample], logits: Array) -> Mapping[tuple[str, int
     items = [sample.item for sample in samples]
     labels = np.array([item.label for item in items])
     known = np.array([not item.dataset.startswith(NEW) for item in items])
-    fake = float(np.quantile(logits[known & (labels == 0)], 0.99, method="higher"))
-    real = float(np.quantile(logits[known & (labels == 1)], 0.05, method="lower"))
+    fake = threshold_held(logits[known & (labels == 0)], 0.01)
+    real = -threshold_held(-logits[known & (labels == 1)], 0.05)
     rows = by_source(items, logits, real_threshold=min(real, fake), fake_threshold=fake)
     return {(row.source, row.label): row for row in rows}
 

@@ -28,6 +28,7 @@ from unmask.lab.data.manifest import Item
 from unmask.lab.data.samples import Sample, find_samples
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.plots import plot_sources, png
+from unmask.lab.evaluation.rates import threshold_held
 from unmask.lab.evaluation.sources import SourceFigures, by_source, summary
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.checkpoint import load_run
@@ -133,8 +134,8 @@ def _measured(
     logits = score_samples(network, samples, recipe.crop.spec())
     labels = np.array([sample.item.label for sample in samples])
     known = np.array([sample.item.dataset not in fold for sample in samples])
-    fake_threshold = float(np.quantile(logits[known & (labels == 0)], 1 - FALSE_ALARMS))
-    real_threshold = float(np.quantile(logits[known & (labels == 1)], MISSES))
+    fake_threshold = threshold_held(logits[known & (labels == 0)], FALSE_ALARMS)
+    real_threshold = -threshold_held(-logits[known & (labels == 1)], MISSES)
     figures = by_source(
         [sample.item for sample in samples],
         logits,
