@@ -238,13 +238,17 @@ class GateRules(_Strict):
     """Which faces a scan judges.
 
     Brightness and sharpness are bounded by what validation faces have: `outside` of them lie beyond
-    each bound. novelty: bound the distance from what was learnt as well
-    (`unmask.lab.models.novelty`).
+    each bound.
+
+    - min_sharpness: of a judged face, at least, however blurred validation faces are
+      (`unmask.types.Quality`)
+    - novelty: bound the distance from what was learnt as well (`unmask.lab.models.novelty`)
     """
 
     min_size_px: float = Field(default=48, gt=0)
     min_inside: Chance = 0.6
     outside: Chance = 0.01
+    min_sharpness: float = Field(default=0, ge=0)
     novelty: bool = False
 
 

@@ -52,8 +52,14 @@ DEMO = {
 def wrong_and_undecided(
     truth: Mapping[str, Label], found: Mapping[str, Label]
 ) -> tuple[list[str], list[str]]:
-    """The files that were judged wrongly, and those that were not decided."""
-    undecided = [name for name in truth if found[name] is Label.INCONCLUSIVE]
+    """The files that were judged wrongly, and those that were not decided.
+
+    A face that is too blurred to be judged is not decided either.
+    """
+    open_labels = (Label.INCONCLUSIVE, Label.NOT_APPLICABLE)
+    undecided = [
+        name for name in truth if found[name] in open_labels and found[name] != truth[name]
+    ]
     wrong = [name for name in truth if found[name] is not truth[name] and name not in undecided]
     return wrong, undecided
 

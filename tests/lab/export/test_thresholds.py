@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from unmask.errors import LabError
 from unmask.lab.export.thresholds import (
     SMALL_SETS,
     Faces,
@@ -23,7 +24,8 @@ def faces(*sets: tuple[str, int, int]) -> Faces:
     labels = np.concatenate([np.full(count, label) for _, label, count in sets])
     datasets = np.concatenate([np.full(count, name) for name, _, count in sets])
     zeros = np.zeros(len(labels))
-    return Faces([], labels, datasets, zeros, zeros, np.arange(len(labels)))
+    crops = [np.zeros((1, 1, 3), np.uint8)] * len(labels)
+    return Faces(crops, labels, datasets, zeros, zeros, np.arange(len(labels)))
 
 
 def test_small_sets_are_joined_by_class() -> None:
@@ -51,3 +53,28 @@ def test_no_data_set_has_more_false_alarms_than_the_recipe_allows() -> None:
     assert (by_set["studio"]["n"], by_set["studio"]["wrong"]) == (204, 2)
     assert by_set["street"]["wrong"] <= 3
     assert chosen["real"]["by_data_set"]["swaps"]["wrong"] == 200 * 0.15
+
+
+def test_faces_that_the_gates_refuse_choose_nothing_else() -> None:
+    # blurred real faces look fake; a scan does not judge them, so they must not count
+    several = faces(("clear", 0, 300), ("blurred", 0, 100), ("swaps", 1, 300))
+    rng = np.random.default_rng(0)
+    logits = np.concatenate([rng.normal(-2, 1, 300), rng.normal(4, 1, 100), rng.normal(2, 1, 300)])
+    sharpness = np.where(several.datasets == "blurred", 10.0, 100.0)
+    several = replace(several, brightness=np.full(700, 100.0), sharpness=sharpness)
+    rules = Rules.of(load_recipe("unmask-lite0-student"))
+    without = replace(rules, gates=rules.gates.model_copy(update={"min_sharpness": 0.0}))
+    chosen = choose(several, logits, rules)
+    assert chosen["gates"]["min_sharpness"] == rules.gates.min_sharpness == 15
+    assert set(chosen["thresholds"]["fake"]["by_data_set"]) == {"clear"}
+    assert set(choose(several, logits, without)["thresholds"]["fake"]["by_data_set"]) == {
+        "blurred",
+        "clear",
+    }
+
+
+def test_gates_that_leave_no_face_are_an_error() -> None:
+    rules = Rules.of(load_recipe("unmask-lite0-student"))
+    blurred = faces(("a", 0, 20), ("b", 1, 20))  # of sharpness 0
+    with pytest.raises(LabError, match=r"lower gates\.min_sharpness"):
+        choose(blurred, np.linspace(-1, 1, 40), rules)

@@ -15,16 +15,13 @@ import numpy as np
 from scipy.stats import t as students_t
 
 from unmask.analysis.timeline import log_odds, sigmoid
-from unmask.analysis.verdict import judged_faces, suspicion
+from unmask.analysis.verdict import MIN_FACES, judged_faces, suspicion
 from unmask.detector import Detector
 from unmask.errors import LabError
 from unmask.lab.data.manifest import Item
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.rates import exact_rate, threshold_held
 from unmask.types import Report
-
-MIN_FACES = 8
-"""Judged faces of a person from which on the thresholds for clips hold."""
 
 FALSE_ALARMS = 0.01
 """Share of real clips of the same kind that may lie above the fake threshold."""
@@ -50,8 +47,9 @@ def score_clips(
 ) -> ClipScores:
     """The probability of the most suspicious person of each clip.
 
-    Clips without anybody who was judged in `MIN_FACES` frames are left out, for single faces'
-    thresholds hold there.
+    Everybody counts who could be called fake or real, so who was judged in `MIN_FACES` frames: of
+    somebody seen for a moment in a film a few blurred faces are at hand, and these have accused
+    innocents that longer appearances did not. Clips without anybody are left out.
     """
     paths = [clip.path or Path(clip.name) for clip in clips]
     rows: list[tuple[int, float, str]] = []

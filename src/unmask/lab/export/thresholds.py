@@ -19,6 +19,9 @@ from unmask.types import Image
 SMALL_SETS = "smaller sets"
 """What the card calls all data sets together that are too small to be counted by themselves."""
 
+MAX_BRIGHTNESS = 235.0
+"""Mean luma of a crop above which hardly anything is left of a face."""
+
 
 @dataclass(frozen=True, slots=True)
 class Faces:
@@ -33,6 +36,17 @@ class Faces:
     brightness: Array
     sharpness: Array
     groups: Array
+
+    def only(self, rows: Array) -> Faces:
+        """Those of the faces for which `rows`, (n,) bool, is true."""
+        return Faces(
+            [crop for crop, kept in zip(self.crops, rows, strict=True) if kept],
+            self.labels[rows],
+            self.datasets[rows],
+            self.brightness[rows],
+            self.sharpness[rows],
+            self.groups[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +69,17 @@ class Rules:
 def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
     """Calibration, thresholds and gates, from validation faces alone.
 
-    Each data set and class weighs the same.
+    Each data set and class weighs the same. Faces that the gates refuse choose nothing else.
+
+    Raises LabError where the gates leave no face of a class.
     """
+    gates = choose_gates(faces, rules.gates)
+    faces, logits = _judged(faces, logits, gates)
     # A data set of a few faces says little by itself: all such are counted as one.
     faces = replace(faces, datasets=joined_small_sets(faces, rules.thresholds.smallest_set))
     calibration = calibrate(faces, logits, rules.thresholds.calibration)
     probabilities = parse_calibration(calibration).probabilities(logits)
-    settings, gates, tail = rules.thresholds, rules.gates, rules.gates.outside
+    settings = rules.thresholds
     real, fake = faces.labels == 0, faces.labels == 1
     upper = max(
         threshold_held(p, settings.fake_false_alarms)
@@ -87,15 +105,35 @@ def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
                 **_bounds(probabilities[fake] <= lower, faces.datasets[fake]),
             },
         },
-        "gates": {
-            "min_size_px": gates.min_size_px,
-            "min_inside": gates.min_inside,
-            "min_brightness": round(float(np.quantile(faces.brightness, tail)), 1),
-            "max_brightness": 235.0,
-            "min_sharpness": round(float(np.quantile(faces.sharpness, tail)), 1),
-            **({"max_novelty": 1.0} if gates.novelty else {}),
-        },
+        "gates": gates,
     }
+
+
+def choose_gates(faces: Faces, rules: GateRules) -> dict[str, Any]:
+    """The card's part `gates`: which faces a scan will judge."""
+    sharpness = float(np.quantile(faces.sharpness, rules.outside))
+    return {
+        "min_size_px": rules.min_size_px,
+        "min_inside": rules.min_inside,
+        "min_brightness": round(float(np.quantile(faces.brightness, rules.outside)), 1),
+        "max_brightness": MAX_BRIGHTNESS,
+        "min_sharpness": round(max(sharpness, rules.min_sharpness), 1),
+        **({"max_novelty": 1.0} if rules.novelty else {}),
+    }
+
+
+def _judged(faces: Faces, logits: Array, gates: dict[str, Any]) -> tuple[Faces, Array]:
+    """The faces that are bright and sharp enough to be judged, and their logits."""
+    judged = (
+        (faces.sharpness >= gates["min_sharpness"])
+        & (faces.brightness >= gates["min_brightness"])
+        & (faces.brightness <= gates["max_brightness"])
+    )
+    if len(set(faces.labels[judged])) < 2:
+        raise LabError(
+            "the gates refuse every real or every fake validation face: lower gates.min_sharpness"
+        )
+    return faces.only(judged), logits[judged]
 
 
 def calibrate(faces: Faces, logits: Array, method: str) -> dict[str, Any]:
