@@ -30,9 +30,10 @@ from unmask.lab.export.clips import choose_clip_thresholds, score_clips
 from unmask.lab.export.thresholds import Faces, Rules, choose
 from unmask.lab.models.from_bundle import average, unfold
 from unmask.lab.models.network import Network
-from unmask.lab.models.novelty import NetworkWithNovelty, pooled_features, with_novelty
+from unmask.lab.models.novelty import NetworkWithNovelty, statistics_of, with_novelty
 from unmask.lab.models.onnx_export import exported
 from unmask.lab.recipe import Data, Recipe, ThresholdRules
+from unmask.lab.training.augment import pixels
 from unmask.lab.training.checkpoint import load_run
 from unmask.lab.training.train import command_line
 from unmask.types import Image
@@ -83,8 +84,7 @@ def export_run(
     faces = cut_faces(validation, recipe.crop.spec())
     whole: torch.nn.Module = network
     if recipe.gates.novelty:
-        pooled, smallest = pooled_features(network, faces.crops), recipe.thresholds.smallest_set
-        whole = with_novelty(network, pooled, faces.datasets, recipe.gates.outside, smallest)
+        whole = _knowing(network, faces, recipe)
     graph = to_onnx(whole, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)
@@ -103,6 +103,22 @@ def export_run(
     card["made_by"]["quantised"] = "int8, weights and activations, QDQ" if int8 else "no"
     tolerance = TOLERANCE_INT8 if int8 else TOLERANCE_FLOAT
     write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips, by=by), out)
+
+
+def _knowing(network: Network, faces: Faces, recipe: Recipe) -> NetworkWithNovelty:
+    """The network with novelty: known is what training makes of the validation faces."""
+    rng = np.random.default_rng(recipe.train.seed)
+    shown = faces.crops
+    if recipe.augment is not None:
+        shown = [pixels(crop, recipe.augment, rng) for crop in faces.crops]
+    return with_novelty(
+        network,
+        statistics_of(network, shown),
+        statistics_of(network, faces.crops),
+        faces.datasets,
+        recipe.gates.outside,
+        recipe.thresholds.smallest_set,
+    )
 
 
 def _take_mean(network: Network, others: Sequence[Network], size: int) -> None:

@@ -112,8 +112,25 @@ class Network(nn.Module):
 
     def places(self, faces: Tensor) -> Tensor:
         """The backbone's features, place by place: (N, 3, S, S) → (N, C, h, w)."""
+        return self._places(self.backbone(self._normalised(faces)))
+
+    def places_and_stages(self, faces: Tensor, count: int) -> tuple[Tensor, list[Tensor]]:
+        """As `places`, and what the first `count` stages of the backbone give, (N, C, h, w) each.
+
+        Raises LabError for a backbone that does not show its stages, as timm's do.
+        """
+        show_stages = getattr(self.backbone, "forward_intermediates", None)
+        if show_stages is None:
+            raise LabError(
+                f"gates.novelty needs a backbone that shows its stages, as timm's do;"
+                f" {type(self.backbone).__name__} does not"
+            )
+        features, stages = show_stages(self._normalised(faces), indices=list(range(count)))
+        return self._places(features), list(stages)
+
+    def _normalised(self, faces: Tensor) -> Tensor:
         x = (faces.to(torch.float32) - self.mean) / self.std
-        return self._places(self.backbone(x.contiguous(memory_format=torch.channels_last)))
+        return x.contiguous(memory_format=torch.channels_last)
 
     def _places(self, features: Tensor) -> Tensor:
         """Features as (N, C, h, w), also of transformers.

@@ -1,10 +1,14 @@
 """What a bundle knows: how far a face lies from those it was trained on, computed in the graph.
 
-Novelty is the share of a face's pooled features that the directions in which known faces vary do
-not explain (the residual of Wang et al., ViM, CVPR 2022), relative to the edge of the known: 1 is
-what a chosen share of validation faces keeps within, in whichever data set that is hardest.
-Distances within those directions (Mahalanobis) were tried and told less: noise lies in their middle
-(docs/experiments.md).
+Novelty is a Mahalanobis distance, relative to the edge of the known: 1 is what a chosen share of
+validation faces keeps within, in whichever data set that is hardest. What is measured are the means
+and spreads of the channels of the backbone's first stages, which tell how a picture is made: line,
+tone, grain (Lee et al., NeurIPS 2018, take the means of all layers; mean and spread as the style of
+a picture: Huang & Belongie, ICCV 2017). Known is what training showed, so augmented faces: a strong
+compression must not count as novel.
+
+The last layer tells less: a network that learnt to see traces of forgery and nothing else finds
+nothing odd in a drawing (docs/results.md, "Unfamiliar faces"; docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -13,81 +17,100 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.models.network import Network
 from unmask.types import Image
 
-DIRECTIONS = 200
-"""Of the features, and at most one for ten faces."""
+STAGES = 3
+"""Of the backbone, the first. Later ones know what was learnt, not what a picture is."""
+
+LEAST_SPREAD = 0.01
+"""Of the median spread of all statistics: one that hardly ever varies is taken to vary so much."""
 
 
 class NetworkWithNovelty(nn.Module):
     """A network that also tells novelty: faces → logit (N,), heatmap (N, h, w), novelty (N,)."""
 
     middle: Tensor
-    directions: Tensor
+    whitening: Tensor
 
-    def __init__(self, network: Network, middle: Array, directions: Array, edge: float) -> None:
-        """Hold the subspace of known features.
+    def __init__(self, network: Network, middle: Array, whitening: Array, edge: float) -> None:
+        """Hold what is known, of F statistics.
 
-        - middle: (C,)
-        - directions: (C, k), orthonormal
-        - edge: the relative residual where the known ends
+        - middle: (F,)
+        - whitening: (F, F), after which known faces vary by 1 in all directions
+        - edge: the distance where the known ends
         """
         super().__init__()
         self.network = network
         self.register_buffer("middle", torch.tensor(middle, dtype=torch.float32))
-        self.register_buffer("directions", torch.tensor(directions, dtype=torch.float32))
+        self.register_buffer("whitening", torch.tensor(whitening, dtype=torch.float32))
         self._edge = edge
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        places = self.network.places(faces)
+        places, stages = self.network.places_and_stages(faces, STAGES)
         logit, heatmap = self.network.head(places)
-        return logit, heatmap, self.novelty(places.mean(dim=(2, 3)))
+        return logit, heatmap, self.novelty(statistics(stages))
 
-    def novelty(self, pooled: Tensor) -> Tensor:
-        """(N, C) → (N,)."""
-        away = pooled - self.middle
-        residual = away - (away @ self.directions) @ self.directions.T
-        length = residual.square().sum(dim=1).sqrt()
-        return length / (pooled.square().sum(dim=1).sqrt() + 1e-6) / self._edge
+    def novelty(self, values: Tensor) -> Tensor:
+        """(N, F) → (N,)."""
+        away = (values - self.middle) @ self.whitening
+        return away.square().sum(dim=1).sqrt() / self._edge
+
+
+def statistics(stages: Sequence[Tensor]) -> Tensor:
+    """Mean and standard deviation of each channel over its places: S × (N, C, h, w) → (N, F)."""
+    columns = []
+    for stage in stages:
+        mean = stage.mean(dim=(2, 3), keepdim=True)
+        variance = (stage - mean).square().mean(dim=(2, 3))
+        columns += [mean.flatten(1), (variance + 1e-6).sqrt()]
+    return torch.cat(columns, dim=1)
 
 
 def with_novelty(
-    network: Network, pooled: Array, datasets: Array, outside: float, smallest: int = 100
+    network: Network,
+    known: Array,
+    judged: Array,
+    datasets: Array,
+    outside: float,
+    smallest: int = 100,
 ) -> NetworkWithNovelty:
-    """The network with novelty, fitted to the features of validation faces.
+    """The network with novelty.
 
-    - features: pooled, (n, C); datasets: (n,)
+    - known: statistics of faces as training shows them, (m, F)
+    - judged: of validation faces as they are, (n, F); datasets: (n,)
 
     At most the share `outside` of any data set of at least `smallest` faces, and of all, lies
     beyond 1.
     """
-    middle = pooled.mean(axis=0)
-    _, lengths, directions = np.linalg.svd(pooled - middle, full_matrices=False)
-    kept = min(DIRECTIONS, max(1, len(pooled) // 10), int((lengths > 1e-6 * lengths[0]).sum()))
-    network_with_novelty = NetworkWithNovelty(network, middle, directions[:kept].T, edge=1.0)
-    residuals = network_with_novelty.novelty(
-        torch.from_numpy(np.asarray(pooled, np.float32))
-    ).numpy()
-    by_data_set = [residuals[datasets == name] for name in sorted(set(datasets.tolist()))]
+    middle, spread = known.mean(axis=0), known.std(axis=0)
+    spread = np.maximum(spread, LEAST_SPREAD * float(np.median(spread)) + 1e-9)
+    precision = LedoitWolf().fit((known - middle) / spread).precision_
+    stretch, directions = np.linalg.eigh(precision)
+    whitening = directions * np.sqrt(np.maximum(stretch, 0)) / spread[:, None]
+    unscaled = NetworkWithNovelty(network, middle, whitening, edge=1.0)
+    distances = unscaled.novelty(torch.from_numpy(np.asarray(judged, np.float32))).numpy()
+    by_data_set = [distances[datasets == name] for name in sorted(set(datasets.tolist()))]
     edge = max(
         float(np.quantile(some, 1 - outside))
-        for some in (residuals, *by_data_set)
-        if len(some) >= min(smallest, len(residuals))
+        for some in (distances, *by_data_set)
+        if len(some) >= min(smallest, len(distances))
     )
-    return NetworkWithNovelty(network, middle, directions[:kept].T, edge)
+    return NetworkWithNovelty(network, middle, whitening, edge)
 
 
-def pooled_features(network: Network, crops: Sequence[Image], batch: int = 16) -> Array:
-    """(n, C) float32 of n crops (S, S, 3) uint8; the network in evaluation mode."""
+def statistics_of(network: Network, crops: Sequence[Image], batch: int = 16) -> Array:
+    """(n, F) float32 of n crops (S, S, 3) uint8; the network in evaluation mode."""
     batches = []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             faces = torch.from_numpy(
                 np.ascontiguousarray(np.stack(crops[start : start + batch]).transpose(0, 3, 1, 2))
             )
-            batches.append(network.places(faces).mean(dim=(2, 3)).numpy())
+            _, stages = network.places_and_stages(faces, STAGES)
+            batches.append(statistics(stages).numpy())
     return np.concatenate(batches)
