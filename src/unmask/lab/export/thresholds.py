@@ -78,7 +78,8 @@ def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
     # A data set of a few faces says little by itself: all such are counted as one.
     faces = replace(faces, datasets=joined_small_sets(faces, rules.thresholds.smallest_set))
     calibration = calibrate(faces, logits, rules.thresholds.calibration)
-    probabilities = parse_calibration(calibration).probabilities(logits)
+    # in double precision: a threshold just above a probability must not round to it
+    probabilities = parse_calibration(calibration).probabilities(logits).astype(np.float64)
     settings = rules.thresholds
     real, fake = faces.labels == 0, faces.labels == 1
     upper = max(
