@@ -93,6 +93,7 @@ def test_a_third_of_what_is_drawn_is_new_and_the_crop_is_the_bundles() -> None:
     assert recipe.data.weights == pytest.approx({"new: a": 1 / 6, "new: b": 1 / 6})
     assert recipe.crop.spec() == bundle.card.crop
     assert recipe.data.leave_out == ()
+    assert recipe.gates.min_sharpness == bundle.card.gates.min_sharpness == 15
     assert (recipe.train.images, recipe.train.seed) == (2000, 7)
 
 

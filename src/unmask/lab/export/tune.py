@@ -220,6 +220,8 @@ def _recipe(path: Path, old: Bundle, items: Sequence[Item], images: int, seed: i
             update={"backbone": made_by["backbone"], "weights": str(path)}
         ),
         "data": data,
+        # what the bundle finds too blurred to judge, it is not taught to judge
+        "gates": recipe.gates.model_copy(update={"min_sharpness": old.card.gates.min_sharpness}),
         "train": recipe.train.model_copy(
             update={
                 "images": images,
