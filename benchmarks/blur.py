@@ -103,7 +103,8 @@ def draw(found: dict[str, tuple[Seen, float]]) -> bytes:
     """Real faces: median and upper decile of P over sharpness, one curve for each model."""
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     edges = np.array([4, 8, 11, 15, 20, 30, 45, 70, 110, 180, 300, 600])
-    for colour, (model, (seen, threshold)) in zip(("C0", "C1"), found.items(), strict=False):
+    for number, (model, (seen, threshold)) in enumerate(found.items()):
+        colour = f"C{number}"
         of_part = {
             np.sqrt(low * high): seen.between(low, high, 0).probability
             for low, high in pairwise(edges)

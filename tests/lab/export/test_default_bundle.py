@@ -3,12 +3,19 @@ saw."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
+from unmask._internal.jpeg import recompress
+from unmask.bundle import load_bundle
 from unmask.detector import load_detector
+from unmask.faces import find_main_face, load_finder
+from unmask.faces.alignment import crop_face
 from unmask.lab.data.manifest import read_manifests
 from unmask.lab.evaluation.evaluate import measure, score_items
 from unmask.types import Label
@@ -77,6 +84,34 @@ def test_the_demo_is_judged_as_what_it_is_or_stays_open(demo: Path) -> None:
     wrong, undecided = wrong_and_undecided(DEMO, found)
     assert wrong == []
     assert set(undecided) <= {"1-photograph.jpg"}
+
+
+def test_what_is_no_photograph_is_left_open_and_photographs_are_not(demo: Path) -> None:
+    """From 0.3 to 0.4.0 nearly every line drawing was called a real face, and no test saw it."""
+    bundle, finder = load_bundle("default"), load_finder("yunet")
+    crops = []
+    for name, truth in DEMO.items():
+        if name.endswith(".jpg") and truth is not Label.NOT_APPLICABLE:
+            image = np.asarray(Image.open(demo / name).convert("RGB"))
+            face = find_main_face(finder, image)
+            assert face is not None
+            crops.append(crop_face(image, face, bundle.card.crop))
+
+    def unfamiliar(crops: Sequence[np.ndarray]) -> list[bool]:
+        novelty = bundle.score(crops).novelty
+        assert novelty is not None
+        return list(novelty > bundle.card.gates.max_novelty)
+
+    def drawn(crop: np.ndarray) -> np.ndarray:
+        edges = cv2.Canny(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), 60, 140)
+        return cv2.cvtColor(255 - edges, cv2.COLOR_GRAY2RGB)
+
+    rng = np.random.default_rng(0)
+    assert len(crops) == 4
+    assert not any(unfamiliar(crops))
+    assert not any(unfamiliar([recompress(crop, 30) for crop in crops]))
+    assert all(unfamiliar([drawn(crop) for crop in crops]))
+    assert all(unfamiliar([rng.integers(0, 256, c.shape).astype(np.uint8) for c in crops]))
 
 
 @pytest.mark.slow

@@ -12,11 +12,12 @@ from helpers.lab import TINY
 from unmask.bundle import load_bundle
 from unmask.errors import LabError
 from unmask.lab.data.manifest import read_manifest, select
-from unmask.lab.export.export import cut_faces, export_run
+from unmask.lab.export.export import cut_faces, export_run, with_known
 from unmask.lab.export.thresholds import calibrate
 from unmask.lab.models.network import build_network
 from unmask.lab.models.novelty import statistics, statistics_of, with_novelty
 from unmask.lab.recipe import load_recipe
+from unmask.lab.training.checkpoint import load_run
 from unmask.lab.training.train import train
 
 
@@ -109,6 +110,13 @@ def test_a_bundle_tells_novelty(bundle: Path, toy_set: Path) -> None:
     assert known is not None
     # the gate's share of validation faces is outside
     assert (known <= 1.001).mean() == pytest.approx(0.9, abs=0.05)
+    # and the graph says what the network does
+    recipe, network, _ = load_run(bundle.parent / "run")
+    faces = cut_faces(select(read_manifest(toy_set), "validation"), recipe.crop.spec())
+    told = with_known(network, faces, recipe)
+    with torch.inference_mode():
+        by_torch = told(torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy()))[2].numpy()
+    assert known == pytest.approx(by_torch, rel=0.02)
     # noise lies farther away than the face does
     noise = np.random.default_rng(0).integers(0, 256, crops[0].shape).astype(np.uint8)
     changed = loaded.score([crops[0], noise]).novelty

@@ -84,7 +84,7 @@ def export_run(
     faces = cut_faces(validation, recipe.crop.spec())
     whole: torch.nn.Module = network
     if recipe.gates.novelty:
-        whole = _knowing(network, faces, recipe)
+        whole = with_known(network, faces, recipe)
     graph = to_onnx(whole, recipe.crop.size)
     if int8:
         graph = quantise(graph, faces.crops)
@@ -105,7 +105,7 @@ def export_run(
     write_bundle(finish(graph, card, faces, Rules.of(recipe), test, tolerance, clips, by=by), out)
 
 
-def _knowing(network: Network, faces: Faces, recipe: Recipe) -> NetworkWithNovelty:
+def with_known(network: Network, faces: Faces, recipe: Recipe) -> NetworkWithNovelty:
     """The network with novelty: known is what training makes of the validation faces."""
     rng = np.random.default_rng(recipe.train.seed)
     shown = faces.crops

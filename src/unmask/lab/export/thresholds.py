@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from unmask.bundle.calibration import parse_calibration
+from unmask.bundle.card import Gates
 from unmask.errors import LabError
 from unmask.lab.evaluation.metrics import Array
 from unmask.lab.evaluation.rates import exact_rate, threshold_held
 from unmask.lab.recipe import GateRules, Recipe, ThresholdRules
-from unmask.types import Image
+from unmask.types import Image, Quality
 
 SMALL_SETS = "smaller sets"
 """What the card calls all data sets together that are too small to be counted by themselves."""
@@ -125,10 +127,13 @@ def choose_gates(faces: Faces, rules: GateRules) -> dict[str, Any]:
 
 def _judged(faces: Faces, logits: Array, gates: dict[str, Any]) -> tuple[Faces, Array]:
     """The faces that are bright and sharp enough to be judged, and their logits."""
-    judged = (
-        (faces.sharpness >= gates["min_sharpness"])
-        & (faces.brightness >= gates["min_brightness"])
-        & (faces.brightness <= gates["max_brightness"])
+    bounds = Gates(**gates)
+    judged = np.array(
+        [
+            bounds.refuse(Quality(size_px=inf, brightness=light, sharpness=sharpness, inside=1.0))
+            is None
+            for light, sharpness in zip(faces.brightness, faces.sharpness, strict=True)
+        ]
     )
     if len(set(faces.labels[judged])) < 2:
         raise LabError(
