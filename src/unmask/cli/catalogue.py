@@ -149,6 +149,13 @@ def learn_model(
     test: Annotated[
         list[Path] | None, typer.Option(help="Manifests measured for the card.")
     ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Manifests whose training split teaches the second head, if the recipe wants one.",
+            show_default="those of --data",
+        ),
+    ] = None,
     clips: ClipsOption = None,
     average_with: Annotated[
         Path | None,
@@ -161,7 +168,16 @@ def learn_model(
     _require_accurate(name)
     with lab():
         from unmask.lab.export.accurate import learn
-    learn(run, data, test or [], out, clips=clips or [], average_with=average_with, log=say)
+    learn(
+        run,
+        data,
+        test or [],
+        out,
+        train=train or [],
+        clips=clips or [],
+        average_with=average_with,
+        log=say,
+    )
     tell(f"written: {out}")
 
 

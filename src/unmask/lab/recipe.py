@@ -217,6 +217,25 @@ class Train(_Strict):
     seed: int = 1
 
 
+class EarlyHeadRules(_Strict):
+    """A second head on an earlier block of a tuned tower (`unmask.lab.training.early_head`).
+
+    `models learn` fits it when the run is over.
+
+    - block: which one, from 0
+    - share: how much its logit varies beside the network's, which it is added to
+    - images: how many training pictures it is fitted on
+    - strength: of logistic regression, scikit-learn's C: more follows the pictures more closely
+    - batch: pictures that go through the network together
+    """
+
+    block: int = Field(ge=0)
+    share: float = Field(default=0.4, gt=0)
+    images: int = Field(default=24_000, ge=2)
+    strength: float = Field(default=1e-3, gt=0)
+    batch: int = Field(default=32, ge=1)
+
+
 class ThresholdRules(_Strict):
     """calibration: how a logit becomes a probability.
 
@@ -273,6 +292,7 @@ class Recipe(_Strict):
     pseudo_fakes: PseudoFakes | None = None
     teacher: Teacher | None = None
     train: Train
+    early_head: EarlyHeadRules | None = None
     thresholds: ThresholdRules = ThresholdRules()
     gates: GateRules = GateRules()
     card: CardWords

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pyarrow import parquet
 
 from helpers.archives import run
 from helpers.bundles import brightness_graph, greenness_graph, write_bundle
@@ -25,6 +26,7 @@ from unmask.lab.export.export import Anew
 from unmask.lab.export.joining import make, read_learnt
 from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.tuned_tower import EarlyHead
 from unmask.lab.recipe import load_recipe
 
 STATE = {
@@ -145,6 +147,36 @@ def test_the_mean_of_a_run_and_the_one_before(
     tuned, _, card, _ = read_learnt(out)
     assert np.allclose(tuned.head, 1.0)
     assert card["made_by"]["averaged_with"] == "unmask train --out before"
+
+
+def test_a_second_head_travels_with_the_learnt_part(
+    toy_set: Path,
+    trained: Path,
+    default: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taught_by: list[int] = []
+
+    def early_head_of(*args: Any, **_: Any) -> EarlyHead:
+        taught_by.append(len(args[3]))
+        return EarlyHead(7, np.full(1536, 0.25, np.float32), 1.0)
+
+    recipe = load_recipe("unmask-lite0", [*TINY, "early_head={block: 7}"])
+    network = SimpleNamespace(state_dict=lambda: STATE, load_state_dict=lambda state: None)
+    monkeypatch.setattr(accurate, "load_run", lambda folder: (recipe, network, FACTS))
+    monkeypatch.setattr(accurate, "early_head_of", early_head_of)
+    learnt = tmp_path / "learnt.safetensors"
+    learn(trained, [toy_set], [], learnt, tower=b"")
+    fewer = tmp_path / "fewer.parquet"
+    parquet.write_table(parquet.read_table(toy_set).slice(0, 40), fewer)
+    learn(trained, [toy_set], [], learnt, train=[fewer], tower=b"")
+    assert taught_by == [96, 40]
+    tuned, _, card, _ = read_learnt(learnt)
+    assert tuned.early is not None
+    assert (tuned.early.block, tuned.early.bias, tuned.early.weight[0]) == (7, 1.0, 0.25)
+    assert "a second head on block 8" in card["made_by"]["backbone"]
+    assert card["gates"] == Bundle(default).card.text["gates"]
 
 
 def test_the_mixture_follows_who_knows() -> None:

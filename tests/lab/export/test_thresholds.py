@@ -72,6 +72,12 @@ def test_faces_that_the_gates_refuse_choose_nothing_else() -> None:
         "clear",
     }
 
+    # a card's own gates take the place of the rules'
+    open_gates = {**chosen["gates"], "min_sharpness": 0.0}
+    kept = choose(several, logits, rules, open_gates)
+    assert kept["gates"] == open_gates
+    assert set(kept["thresholds"]["fake"]["by_data_set"]) == {"blurred", "clear"}
+
 
 def test_gates_that_leave_no_face_are_an_error() -> None:
     rules = Rules.of(load_recipe("unmask-lite0-student"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from unmask._internal.onnx_runtime import open_session
 from unmask.errors import LabError
 from unmask.lab.models import clip_tower
 from unmask.lab.models.clip_encoder import read_tower
-from unmask.lab.models.low_rank import LowRankLinear
+from unmask.lab.models.low_rank import LowRankLinear, fold_low_rank
 from unmask.lab.models.network import Network, build_network
 from unmask.lab.models.tuned_tower import (
+    EarlyHead,
     TunedTower,
+    _heads,
     _use_float_products,
     read_tuned,
     tower_graph,
@@ -100,6 +103,7 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
         depth=12,
         low_rank={"blocks.9.mlp.fc1": (np.ones((2, 768)), np.full((3072, 2), 0.5))},
     )
+    trained = replace(trained, early=EarlyHead(9, np.arange(1536, dtype=np.float32), -1.5))
     trained.write(tmp_path / "tuned.safetensors", {"card": "of both"})
     read, notes = read_tuned(tmp_path / "tuned.safetensors")
     assert np.array_equal(read.norms["norm.weight"], trained.norms["norm.weight"])
@@ -107,11 +111,60 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
     assert set(read.norms) == {"norm.weight"}
     down, up = read.low_rank["blocks.9.mlp.fc1"]
     assert (down.shape, up.shape) == ((2, 768), (3072, 2))
+    assert read.early is not None
+    assert np.array_equal(read.early.weight, np.arange(1536))
+    assert (read.early.block, read.early.bias) == (9, -1.5)
     assert notes == {"card": "of both"}
     assert (read.bias, read.side, read.depth) == (0.25, 160, 12)
     (tmp_path / "other.safetensors").write_bytes(b"other")
     with pytest.raises(LabError, match="cannot be read as a tuned tower"):
         read_tuned(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("has_early", [False, True])
+def test_what_the_heads_say(has_early: bool) -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=1536).astype(np.float32) for _ in range(2)]
+    norms = {
+        "norm.weight": np.ones(768, np.float32),
+        "norm.bias": rng.normal(size=768).astype(np.float32),
+    }
+    trained = TunedTower(norms, weights[0], 0.5, side=32, depth=2)
+    if has_early:
+        trained = replace(trained, early=EarlyHead(0, weights[1], -2.0))
+    session = open_session(_heads(trained, grid=2).SerializeToString())
+    late, early = (rng.normal(1, 2, (3, 5, 768)).astype(np.float32) for _ in range(2))
+    seen = {"seen": late, "seen_early": early} if has_early else {"seen": late}
+    logit, heatmap = session.run(["logit", "heatmap"], seen)
+
+    centred = late - late.mean(axis=2, keepdims=True)
+    tokens = centred / np.sqrt(centred.var(axis=2, keepdims=True) + 1e-5) + norms["norm.bias"]
+    expected = tokens[:, 1:] @ weights[0][:768] + tokens[:, :1] @ weights[0][768:] + 0.5
+    if has_early:
+        expected += early[:, 1:] @ weights[1][:768] + early[:, :1] @ weights[1][768:] - 2.0
+    assert np.allclose(heatmap.reshape(3, 4), expected, rtol=1e-4, atol=1e-3)
+    assert np.allclose(logit, expected.mean(axis=1), rtol=1e-4, atol=1e-3)
+
+
+def test_folded_low_rank_changes_are_the_same_function() -> None:
+    model = Model(
+        backbone="vit_tiny_patch16_224",
+        weights="random",
+        low_rank=LowRank(rank=2, blocks=1),
+        input_size=32,
+        depth=2,
+    )
+    network = build_network(model).eval()
+    for module in network.modules():
+        if isinstance(module, LowRankLinear):
+            torch.nn.init.normal_(module.up, std=0.1)
+    faces = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.inference_mode():
+        before, _ = network(faces)
+        fold_low_rank(network.backbone)
+        after, _ = network(faces)
+    assert not any(isinstance(module, LowRankLinear) for module in network.modules())
+    assert torch.allclose(before, after, atol=1e-4)
 
 
 def test_a_run_of_another_network_is_refused() -> None:
@@ -127,12 +180,14 @@ def test_a_run_of_another_network_is_refused() -> None:
 @pytest.mark.parametrize(("side", "depth"), [(160, 12), (224, 3)])
 def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) -> None:
     network, trained = tuned(side, depth)
+    early = EarlyHead(1, np.random.default_rng(0).normal(0, 0.01, 1536).astype(np.float32), 0.5)
+    trained = replace(trained, early=early)
     session = open_session(tower_graph(read_tower(), trained).SerializeToString())
     faces = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
     with torch.inference_mode():
-        exact, _ = network(faces)
+        exact, _ = with_early_head(network, early, faces)
         store_matrices_in_half(network)
-        logit, heatmap = network(faces)
+        logit, heatmap = with_early_head(network, early, faces)
     name = session.get_inputs()[0].name
     found, found_map = session.run(["logit", "heatmap"], {name: faces.numpy()})
     assert np.allclose(found, logit.numpy(), atol=1e-3)
@@ -140,6 +195,18 @@ def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) 
     # what a face's probability may differ by, rounding included
     probabilities = [1 / (1 + np.exp(-logits)) for logits in (found, exact.numpy())]
     assert np.allclose(*probabilities, atol=0.001)
+
+
+def with_early_head(
+    network: Network, early: EarlyHead, faces: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logit and map of the network and its second head together."""
+    _, heatmap = network(faces)
+    _, tokens = network.logit_and_tokens(faces, early.block)
+    place, whole = torch.from_numpy(early.weight).split(768)
+    added = tokens[:, 1:] @ place + tokens[:, :1] @ whole + early.bias
+    heatmap = heatmap + added.reshape(heatmap.shape)
+    return heatmap.mean(dim=(1, 2)), heatmap
 
 
 def store_matrices_in_half(network: Network) -> None:

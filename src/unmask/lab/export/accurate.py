@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from unmask.lab.training.early_head import early_head_of  # first, for torchvision
+
+# isort: split
 import numpy as np
+import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from unmask._internal.onnx_runtime import open_session
@@ -38,8 +43,10 @@ def learn(
     test: Sequence[Path],
     out: Path,
     *,
+    train: Sequence[Path] = (),
     clips: Sequence[Path] = (),
     average_with: Path | None = None,
+    jobs: int = 2,
     tower: bytes | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -49,6 +56,8 @@ def learn(
     - data: manifests whose validation split chooses, together with all rows of the data sets that
       the recipe leaves out
     - test: manifests that are measured for the card
+    - train: manifests whose training split teaches the second head, where the recipe wants one; by
+      default those of `data`
     - clips: manifests of videos whose validation split chooses the thresholds for clips
     - average_with: the run that this one went on from; the mean of both is taken, which keeps more
       of what it knew of other sources (Wortsman et al., "Robust fine-tuning", CVPR 2022)
@@ -64,6 +73,12 @@ def learn(
         facts = {**facts, "averaged_with": facts_before["command"]}
     tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
     tower = read_tower() if tower is None else tower
+    if recipe.early_head is not None:
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+        early = early_head_of(
+            run, recipe, network, read_manifests(train or data), jobs=jobs, log=log
+        )
+        tuned = replace(tuned, early=early)
     path = find_bundle("default")
     base = Bundle(path)
 
@@ -88,12 +103,12 @@ def learn(
     # 3. The pair as a bundle like any other.
     graph = join(path.read_bytes(), base.card.crop.size, tower, tuned, mix)
     beginning = _card(recipe, facts, base, tuned, mix)
+    # which faces can be judged does not change: the base's gates were drawn on more faces
+    beginning["gates"] = base.card.text["gates"]
     tolerance = base.card.canaries.tolerance
     joint = mix.small * by_small + mix.tower * by_tower + mix.constant
     sealed = finish(graph, beginning, faces, Rules.of(recipe), test, tolerance, clips, joint)
     card = {key: value for key, value in read_seal(sealed).items() if key != "graph_sha256"}
-    # which faces can be judged does not change: the base's gates were drawn on more faces
-    card["gates"] = base.card.text["gates"]
     write_learnt(out, tuned, mix, card, base)
 
 
@@ -178,6 +193,7 @@ def _card(
             "backbone": (
                 f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}²; norms,"
                 " low-rank changes and head trained"
+                + (f", a second head on block {tuned.early.block + 1}" if tuned.early else "")
             ),
             "base": (
                 f"{base.id.name} {base.id.version}, its graph's sha-256"

@@ -159,13 +159,14 @@ def finish(
     validation split of `clips`, canaries hold within `tolerance`, and the test manifests are
     measured.
 
+    - card: if it has gates, they are kept
     - logits: what the graph says of the validation faces, where that is known already
     - by: columns of the test manifests by which rates of errors are given
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     if logits is None:
         logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
-    card |= choose(faces, logits, rules)
+    card |= choose(faces, logits, rules, card.get("gates"))
     where = card["preprocessing"]
     spec = CropSpec(
         where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via")

@@ -68,14 +68,18 @@ class Rules:
         return cls(recipe.thresholds, recipe.gates, recipe.data.validation)
 
 
-def choose(faces: Faces, logits: Array, rules: Rules) -> dict[str, Any]:
+def choose(
+    faces: Faces, logits: Array, rules: Rules, gates: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Calibration, thresholds and gates, from validation faces alone.
 
     Each data set and class weighs the same. Faces that the gates refuse choose nothing else.
 
+    - gates: a card's, where they are not to be chosen
+
     Raises LabError where the gates leave no face of a class.
     """
-    gates = choose_gates(faces, rules.gates)
+    gates = choose_gates(faces, rules.gates) if gates is None else gates
     faces, logits = _judged(faces, logits, gates)
     # A data set of a few faces says little by itself: all such are counted as one.
     faces = replace(faces, datasets=joined_small_sets(faces, rules.thresholds.smallest_set))

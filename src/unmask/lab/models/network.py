@@ -128,6 +128,26 @@ class Network(nn.Module):
         features, stages = show_stages(self._normalised(faces), indices=list(range(count)))
         return self._places(features), list(stages)
 
+    def logit_and_tokens(self, faces: Tensor, block: int) -> tuple[Tensor, Tensor]:
+        """The logit (N,), and what a block of a vision transformer says, (N, 1 + h · w, C) float32.
+
+        The first token is that for the whole picture. Raises LabError for another backbone.
+        """
+        if prefix_tokens(self.backbone) != 1:
+            raise LabError(
+                "early_head needs a vision transformer with one token for the whole picture"
+            )
+        backbone: Any = self.backbone
+        final, (outputs,) = backbone.forward_intermediates(
+            self._normalised(faces),
+            indices=[block],
+            return_prefix_tokens=True,
+            output_fmt="NLC",
+        )
+        logit, _ = self.head(self._places(final))
+        places, whole = outputs
+        return logit, torch.cat([whole, places], dim=1).float()
+
     def _normalised(self, faces: Tensor) -> Tensor:
         x = (faces.to(torch.float32) - self.mean) / self.std
         return x.contiguous(memory_format=torch.channels_last)

@@ -52,8 +52,8 @@ def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mi
             float[N,3,{tuned.side},{tuned.side}] resized) {{
             same = Identity (faces)
             floats = Cast <to: int = 1> (faces)
-            resized = Resize <axes: ints = [2, 3], mode: string = "linear", antialias: int = 1>
-                (floats, , , tower_size)
+            resized = Resize <axes: ints = [2, 3], mode: string = "cubic",
+                cubic_coeff_a: float = -0.5, antialias: int = 1> (floats, , , tower_size)
         }}""",
         {"tower_size": np.array([tuned.side, tuned.side], np.int64)},
     )

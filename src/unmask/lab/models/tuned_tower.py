@@ -10,7 +10,7 @@ neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,19 @@ FACTORS = ("down", "up")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EarlyHead:
+    """A second head, on an earlier block; its map is added to the tower's.
+
+    - block: which one, from 0
+    - weight: (1536,), of a place's token and of the token for the whole picture
+    """
+
+    block: int
+    weight: np.ndarray
+    bias: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TunedTower:
     """What was trained.
 
@@ -51,6 +64,7 @@ class TunedTower:
     - side: of the input, in pixels
     - depth: how many of the tower's blocks are used
     - low_rank: changes of matrices, by timm's names of the layers: down (rank, in), up (out, rank)
+    - early: a second head, or none
     """
 
     norms: Mapping[str, np.ndarray]
@@ -59,6 +73,7 @@ class TunedTower:
     side: int
     depth: int
     low_rank: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    early: EarlyHead | None = None
 
     def write(self, path: Path, notes: Mapping[str, str] | None = None) -> None:
         """Into a .safetensors file.
@@ -71,6 +86,12 @@ class TunedTower:
             "head.bias": np.array([self.bias], np.float32),
             "shape": np.array([self.side, self.depth], np.int32),
         }
+        if self.early is not None:
+            arrays |= {
+                "early_head.weight": self.early.weight,
+                "early_head.bias": np.array([self.early.bias], np.float32),
+                "early_head.block": np.array([self.early.block], np.int32),
+            }
         for layer, factors in self.low_rank.items():
             for name, factor in zip(FACTORS, factors, strict=True):
                 # as float16, which the joint graph stores its matrices in too
@@ -86,10 +107,20 @@ def read_tuned(path: Path) -> tuple[TunedTower, Mapping[str, str]]:
             notes = dict(file.metadata() or {})
         head, bias = arrays.pop("head.weight"), arrays.pop("head.bias")
         side, depth = (int(number) for number in arrays.pop("shape"))
+        early = _early_head(arrays)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
     layers, norms = _low_rank(arrays)
-    return TunedTower(norms, head, float(bias[0]), side, depth, layers), notes
+    return TunedTower(norms, head, float(bias[0]), side, depth, layers, early), notes
+
+
+def _early_head(arrays: dict[str, np.ndarray]) -> EarlyHead | None:
+    """The second head, taken out of the arrays."""
+    weight = arrays.pop("early_head.weight", None)
+    if weight is None:
+        return None
+    (bias,), (block,) = arrays.pop("early_head.bias"), arrays.pop("early_head.block")
+    return EarlyHead(int(block), weight, float(bias))
 
 
 def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:
@@ -139,8 +170,10 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
     _use_float_products(model.graph, _by_the_graphs_layers(tuned.low_rank))
     _set_norms(model.graph, tuned.norms)
     _set_positions(model.graph, grid)
-    last = _output_of_block(model.graph, tuned.depth - 1)
-    body = _cut_out(model.graph, last, tuned.side)
+    seen = [_output_of_block(model.graph, tuned.depth - 1)]
+    if tuned.early is not None:
+        seen.append(_output_of_block(model.graph, tuned.early.block))
+    body = _cut_out(model.graph, seen, tuned.side)
     front = parse_graph(
         f"""front (float[N,3,{tuned.side},{tuned.side}] faces)
         => (float[N,3,{tuned.side},{tuned.side}] pixels) {{
@@ -149,17 +182,44 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
         }}""",
         {"middle": MEAN.reshape(1, 3, 1, 1), "spread": STD.reshape(1, 3, 1, 1)},
     )
-    head = parse_graph(
-        f"""head (float[N,{grid * grid + 1},{WIDTH}] seen)
-        => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
+    head = _heads(tuned, grid)
+    pixels = body.graph.input[0].name
+    model = compose.merge_models(front, body, io_map=[("pixels", pixels)])
+    outputs = [value.name for value in body.graph.output]
+    taken = [value.name for value in head.graph.input]
+    model = compose.merge_models(model, head, io_map=list(zip(outputs, taken, strict=True)))
+    onnx.checker.check_model(model)
+    return model
+
+
+def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
+    """What the last block says, and an earlier one where there is a head for it → the tower's says.
+
+    A head says something of each place: by its token, and by the token for the whole picture, which
+    is the same for all. The logit is the mean over the places.
+    """
+    tokens = f"float[N,{grid * grid + 1},{WIDTH}]"
+    early = tuned.early
+    inputs, add_early = f"{tokens} seen", "summed = Identity (late)"
+    if early is not None:
+        inputs += f", {tokens} seen_early"
+        add_early = """early_places = MatMul (seen_early, early_place_head)
+            early_wholes = MatMul (seen_early, early_whole_head)
+            early_place = Slice (early_places, from_1, to_end, token_axis)
+            early_whole = Slice (early_wholes, from_0, from_1, token_axis)
+            early = Add (early_place, early_whole)
+            summed = Add (late, early)"""
+    return parse_graph(
+        f"""head ({inputs}) => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
             tokens = LayerNormalization <epsilon: float = {EPSILON}>
                 (seen, norm_weight, norm_bias)
             of_places = MatMul (tokens, place_head)
             of_whole = MatMul (tokens, whole_head)
             places = Slice (of_places, from_1, to_end, token_axis)
             whole = Slice (of_whole, from_0, from_1, token_axis)
-            both = Add (places, whole)
-            shifted = Add (both, head_bias)
+            late = Add (places, whole)
+            {add_early}
+            shifted = Add (summed, head_bias)
             heatmap = Reshape (shifted, map_shape)
             logit = ReduceMean <keepdims: int = 0> (shifted, token_axis)
         }}""",
@@ -168,19 +228,22 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
             "norm_bias": tuned.norms["norm.bias"],
             "place_head": tuned.head[:WIDTH],
             "whole_head": tuned.head[WIDTH:],
-            "head_bias": np.array(tuned.bias, np.float32),
+            "head_bias": np.array(tuned.bias + (early.bias if early else 0), np.float32),
             "from_0": np.array([0], np.int64),
             "from_1": np.array([1], np.int64),
             "to_end": np.array([grid * grid + 1], np.int64),
             "token_axis": np.array([1], np.int64),
             "map_shape": np.array([-1, grid, grid], np.int64),
-        },
+        }
+        | (
+            {
+                "early_place_head": early.weight[:WIDTH],
+                "early_whole_head": early.weight[WIDTH:],
+            }
+            if early
+            else {}
+        ),
     )
-    pixels, seen = body.graph.input[0].name, body.graph.output[0].name
-    model = compose.merge_models(front, body, io_map=[("pixels", pixels)])
-    model = compose.merge_models(model, head, io_map=[(seen, "seen")])
-    onnx.checker.check_model(model)
-    return model
 
 
 def _by_the_graphs_layers(
@@ -297,17 +360,20 @@ def _output_of_block(graph: onnx.GraphProto, block: int) -> str:
     raise LabError(f"the tower has no block {block}")
 
 
-def _cut_out(graph: onnx.GraphProto, last: str, side: int) -> onnx.ModelProto:
-    """The part of the graph up to the value `last`, with names of its own, in our opset."""
-    nodes, needed = nodes_before(graph, last)
+def _cut_out(graph: onnx.GraphProto, wanted: Sequence[str], side: int) -> onnx.ModelProto:
+    """The part of the graph that gives the values `wanted`, with names of its own, in our opset.
+
+    - wanted: the first is computed last
+    """
+    nodes, needed = nodes_before(graph, wanted[0])
     needed |= move_axes_to_inputs(nodes, graph)
     kept = [part for part in graph.initializer if part.name in needed]
     number = onnx.TensorProto.FLOAT
     tokens = (side // PATCH) ** 2 + 1
     pixels = helper.make_tensor_value_info(graph.input[0].name, number, ["N", 3, side, side])
-    seen = helper.make_tensor_value_info(last, number, ["N", tokens, WIDTH])
+    seen = [helper.make_tensor_value_info(name, number, ["N", tokens, WIDTH]) for name in wanted]
     cut = helper.make_model(
-        helper.make_graph(nodes, "tower", [pixels], [seen], kept),
+        helper.make_graph(nodes, "tower", [pixels], seen, kept),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )

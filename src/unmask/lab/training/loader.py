@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from unmask.faces.alignment import CANONICAL, CropSpec, similarity_transform
 from unmask.lab.data.manifest import Item
 from unmask.lab.data.samples import Sample
-from unmask.lab.recipe import Augment, PseudoFakes
+from unmask.lab.recipe import Augment, PseudoFakes, Recipe
 from unmask.lab.training.augment import training_crop
 from unmask.lab.training.pseudo_fakes import blend, view
 from unmask.types import Floats, Image
@@ -224,6 +224,24 @@ def sample_weights(
     return np.asarray(weights)
 
 
+def training_crops(recipe: Recipe, samples: Sequence[Sample], pack: Path) -> tuple[Crops, Draws]:
+    """What a network of the recipe learns from: crops, and which of them each draw takes.
+
+    - samples: of the training split
+    - pack: the file for the pictures' bytes (`Crops`)
+    """
+    pseudo = recipe.pseudo_fakes
+    share = pseudo.share if pseudo else 0.0
+    samples = with_pseudo_fakes(samples) if share else samples
+    if recipe.data.sampling == "balanced":
+        weights = sample_weights(samples, recipe.data.weights, share, recipe.data.size_power)
+    else:
+        weights = np.full(len(samples), 1 / len(samples))
+    seed = recipe.train.seed
+    crops = Crops(samples, recipe.crop.spec(), pack, recipe.augment, seed, pseudo)
+    return crops, Draws(weights, seed)
+
+
 class Draws:
     """The endless row of draws, by `weights`, the same for a seed whoever asks.
 
@@ -293,3 +311,8 @@ class Batches(torch.utils.data.Sampler[list[Draw]]):
             share = drawn[self._rank :: self._world]
             for accumulated in range(self._accumulate):
                 yield share[accumulated :: self._accumulate]
+
+
+def use_one_thread(_worker: int) -> None:
+    """Of a loading process: OpenCV would begin a thread for every core in each of them."""
+    cv2.setNumThreads(1)

@@ -61,6 +61,6 @@ class Teacher(nn.Module):
         pixels = faces.float()
         if faces.shape[-1] != self.side:
             size = (self.side, self.side)
-            pixels = nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+            pixels = nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True)
         logits, _ = self.network(pixels)
         return torch.sigmoid(logits.float())

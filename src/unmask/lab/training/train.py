@@ -24,7 +24,6 @@ from unmask.lab.models.network import build_network  # before Lightning, for tor
 from unmask.lab.training.loop import TrainingPlan, fit
 
 # isort: split
-import cv2
 import numpy as np
 import torch
 from lightning.fabric import Fabric
@@ -46,9 +45,8 @@ from unmask.lab.training.checkpoint import (
 from unmask.lab.training.loader import (
     Batches,
     Crops,
-    Draws,
-    sample_weights,
-    with_pseudo_fakes,
+    training_crops,
+    use_one_thread,
 )
 from unmask.lab.training.teacher import Teacher
 from unmask.lab.training.validation import Validation
@@ -222,29 +220,23 @@ def _loaders(
         fabric.global_rank,
         fabric.world_size,
     )
-    balanced = recipe.data.sampling == "balanced"
-    pseudo = recipe.pseudo_fakes
-    training = with_pseudo_fakes(training) if pseudo and pseudo.share else training
-    weights = (
-        sample_weights(
-            training, recipe.data.weights, pseudo.share if pseudo else 0.0, recipe.data.size_power
-        )
-        if balanced
-        else np.full(len(training), 1 / len(training))
-    )
-    plan = TrainingPlan.of(settings, len(training))
-    draws = Draws(weights, settings.seed)
-    batches = Batches(
-        draws, settings.batch, plan.steps, accumulate=settings.accumulate, rank=rank, world=world
-    )
     workers = max(0, jobs // max(1, world) - 1) or int(jobs > 1)
     options: dict[str, Any] = {"num_workers": workers, "pin_memory": fabric.device.type == "cuda"}
     if workers:
         options |= {"persistent_workers": True, "multiprocessing_context": "spawn"}
-        options["worker_init_fn"] = _use_one_thread
+        options["worker_init_fn"] = use_one_thread
     packs = [run / f"{name}-{rank}.pack" for name in ("train", "validation")]
     try:
-        crops = Crops(training, spec, packs[0], recipe.augment, settings.seed, pseudo)
+        crops, draws = training_crops(recipe, training, packs[0])
+        plan = TrainingPlan.of(settings, len(crops))
+        batches = Batches(
+            draws,
+            settings.batch,
+            plan.steps,
+            accumulate=settings.accumulate,
+            rank=rank,
+            world=world,
+        )
         seen = Subset(Crops(measured, spec, packs[1]), range(rank, len(measured), world))
         yield (
             plan,
@@ -255,11 +247,6 @@ def _loaders(
     finally:
         for pack in packs:
             pack.unlink(missing_ok=True)
-
-
-def _use_one_thread(_worker: int) -> None:
-    """Of a loading process: OpenCV would begin a thread for every core in each of them."""
-    cv2.setNumThreads(1)
 
 
 def _write_history(run: Path, facts: dict[str, Any], progress: TrainingProgress) -> None:
@@ -299,18 +286,23 @@ def command_line() -> str:
     return shlex.join(["unmask", *map(without_folders, sys.argv[1:])])
 
 
-def _facts(recipe: Recipe, data_names: Sequence[str], items: Sequence[Item]) -> dict[str, Any]:
+def data_digest(items: Sequence[Item]) -> str:
+    """Of which faces there are, in hexadecimal: their names, splits and labels."""
     digest = hashlib.sha256()
     for item in items:
         digest.update(
             f"{item.dataset}\0{item.name}\0{item.split}\0{item.label}\n".encode(errors="replace")
         )
+    return digest.hexdigest()
+
+
+def _facts(recipe: Recipe, data_names: Sequence[str], items: Sequence[Item]) -> dict[str, Any]:
     return {
         "recipe": recipe.model_dump(mode="json"),
         "command": command_line(),
         "commit": _commit(),
         "data": list(data_names),
-        "data_sha256": digest.hexdigest(),
+        "data_sha256": data_digest(items),
     }
 
 
