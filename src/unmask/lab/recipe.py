@@ -224,15 +224,15 @@ class EarlyHeadRules(_Strict):
 
     - block: which one, from 0
     - share: how much its logit varies beside the network's, which it is added to
-    - images: how many training pictures it is fitted on
+    - images: how many training pictures are drawn for it; pseudo-fakes among them are passed over
     - strength: of logistic regression, scikit-learn's C: more follows the pictures more closely
     - batch: pictures that go through the network together
     """
 
     block: int = Field(ge=0)
-    share: float = Field(default=0.4, gt=0)
+    share: float = Field(default=0.5, gt=0)
     images: int = Field(default=24_000, ge=2)
-    strength: float = Field(default=1e-3, gt=0)
+    strength: float = Field(default=3e-4, gt=0)
     batch: int = Field(default=32, ge=1)
 
 

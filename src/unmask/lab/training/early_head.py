@@ -28,7 +28,7 @@ from unmask.lab.data.samples import find_samples, watched
 from unmask.lab.models.low_rank import fold_low_rank
 from unmask.lab.models.tuned_tower import EarlyHead
 from unmask.lab.recipe import EarlyHeadRules, Recipe
-from unmask.lab.training.loader import Batches, training_crops, use_one_thread
+from unmask.lab.training.loader import training_crops, use_one_thread
 from unmask.lab.training.train import data_digest
 from unmask.types import Floats
 
@@ -65,7 +65,7 @@ def early_head_of(
         log(f"the second head is taken from {run / KEPT}")
         return kept
 
-    log(f"{rules.images} training pictures go through the tower for its second head")
+    log(f"{rules.images} training pictures are drawn for the second head")
     said, logits, labels = _what_the_block_says(run, recipe, rules, network, training, jobs)
     head = fit_early_head(rules, said, logits, labels)
     save_file(
@@ -106,7 +106,8 @@ def _what_the_block_says(
 ) -> tuple[Floats, Floats, np.ndarray]:
     """Of augmented training pictures: (n, 2 C), the network's logits (n,), and labels (n,).
 
-    They are drawn as in training, pseudo-fakes included.
+    They are drawn as in training, but pseudo-fakes are passed over: with them, what the head says
+    carried less far.
     """
     samples = find_samples(training, jobs=jobs, cache=run / "train-faces.npz").samples
     fold_low_rank(network.backbone)
@@ -117,7 +118,10 @@ def _what_the_block_says(
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     try:
         crops, draws = training_crops(recipe, samples, pack)
-        batches = Batches(draws, rules.batch, rules.images // rules.batch)
+        drawn = [(draws[number], number) for number in range(rules.images)]
+        # pseudo-fakes stand behind the samples that they are made of
+        kept = [(index, number) for index, number in drawn if index < len(samples)]
+        batches = [kept[i : i + rules.batch] for i in range(0, len(kept), rules.batch)]
         workers = max(0, jobs - 1)
         loader = DataLoader(
             crops,
