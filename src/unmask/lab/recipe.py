@@ -220,7 +220,7 @@ class Train(_Strict):
 class EarlyHeadRules(_Strict):
     """A second head on an earlier block of a tuned tower (`unmask.lab.training.early_head`).
 
-    `models learn` fits it when the run is over.
+    `models learn` fits it when the run is over; a bundle that `export` makes is without it.
 
     - block: which one, from 0
     - share: how much its logit varies beside the network's, which it is added to

@@ -95,7 +95,13 @@ def test_it_is_learnt_from_the_training_split_and_kept(toy_set: Path, tmp_path: 
     assert kept.bias == pytest.approx(head.bias)
     assert "taken from" in said[-1]
 
-    # by other rules, or from fewer faces, it is learnt anew; so is one that cannot be read
+    # by other rules or of other weights it is learnt anew; so is one that cannot be read
+    other = small_transformer()
+    with torch.no_grad():
+        other.backbone.blocks[0].mlp.fc1.weight.mul_(2)
+    anew = early_head_of(tmp_path, recipe, other, items, jobs=1, log=said.append)
+    assert anew is not None
+    assert not np.array_equal(anew.weight, head.weight)
     milder = recipe_with(RULES.model_copy(update={"share": 0.25}))
     half = early_head_of(tmp_path, milder, small_transformer(), items, jobs=1)
     assert half is not None

@@ -9,6 +9,7 @@ Encoder-blocks for Synthetic Image Detection" (ECCV 2024), learn from all blocks
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def early_head_of(
 ) -> EarlyHead | None:
     """The second head that the recipe wants, learnt from the training split of `items`.
 
-    None where the recipe wants none. A head that the run's folder holds already, learnt by the same
-    rules from the same faces, is taken from there.
+    None where the recipe wants none. A head that the run's folder holds already, learnt on the same
+    network by the same recipe from the same faces, is taken from there.
 
     - network: the run's; its low-rank changes are folded into its matrices
 
@@ -59,7 +60,7 @@ def early_head_of(
         return None
     training = select(items, recipe.data.train, recipe.data.leave_out)
     require_both_classes(training, f"split {recipe.data.train!r}")
-    made_of = f"{rules.model_dump_json()} {data_digest(training)}"
+    made_of = _digest(recipe, network, training)
     kept = _read(run / KEPT, made_of)
     if kept is not None:
         log(f"the second head is taken from {run / KEPT}")
@@ -140,6 +141,16 @@ def _what_the_block_says(
         pack.unlink(missing_ok=True)
     of_block, of_network, of_faces = zip(*rows, strict=True)
     return np.concatenate(of_block), np.concatenate(of_network), np.concatenate(of_faces)
+
+
+def _digest(recipe: Recipe, network: Network, training: Sequence[Item]) -> str:
+    """Of all that a head is made of, in hexadecimal."""
+    digest = hashlib.sha256(data_digest(training).encode())
+    # what is chosen and written afterwards has no part in it
+    digest.update(recipe.model_dump_json(exclude={"name", "thresholds", "gates", "card"}).encode())
+    for value in network.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path, made_of: str) -> EarlyHead | None:
