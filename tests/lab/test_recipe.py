@@ -57,6 +57,15 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "b.yaml"))
 
 
+def test_an_early_head_lies_before_the_last_block() -> None:
+    shipped = load_recipe("unmask-clip-base")
+    assert shipped.early_head is not None
+    assert shipped.early_head.block == 7
+    with pytest.raises(RecipeError, match=r"early_head.block \(8, .* last of model.depth \(9\)"):
+        load_recipe("unmask-clip-base", ["early_head.block=8"])
+    assert load_recipe("unmask-clip-base", ["early_head=null"]).early_head is None
+
+
 def test_images_or_epochs() -> None:
     assert load_recipe("unmask-lite0", ["train.images=null", "train.epochs=2"]).train.epochs == 2
     for changes in (["train.epochs=2"], ["train.images=null"]):

@@ -311,6 +311,12 @@ class Recipe(_Strict):
                 f"augment.smallest_px ({self.augment.smallest_px}) must be below crop.size"
                 f" ({self.crop.size})"
             )
+        depth = self.model.depth
+        if self.early_head and depth is not None and self.early_head.block >= depth - 1:
+            raise ValueError(
+                f"early_head.block ({self.early_head.block}, counted from 0) must lie before the"
+                f" last of model.depth ({depth}) blocks"
+            )
         if train.monitor == "left_out_auc" and not self.data.leave_out:
             raise ValueError("train.monitor left_out_auc needs sources in data.leave_out")
         if (train.images is None) == (train.epochs is None):

@@ -193,22 +193,36 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
 
 
 def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
-    """What the last block says, and an earlier one where there is a head for it → the tower's says.
+    """What the last block gives, and the block of the second head → the tower's logit and map.
 
     A head says something of each place: by its token, and by the token for the whole picture, which
-    is the same for all. The logit is the mean over the places.
+    is the same for all. What two heads say is added; the logit is the mean over the places.
     """
     tokens = f"float[N,{grid * grid + 1},{WIDTH}]"
-    early = tuned.early
-    inputs, add_early = f"{tokens} seen", "summed = Identity (late)"
-    if early is not None:
+    inputs, add_early, bias = f"{tokens} seen", "both = Identity (late)", tuned.bias
+    weights = {
+        "norm_weight": tuned.norms["norm.weight"],
+        "norm_bias": tuned.norms["norm.bias"],
+        "place_head": tuned.head[:WIDTH],
+        "whole_head": tuned.head[WIDTH:],
+        "from_0": np.array([0], np.int64),
+        "from_1": np.array([1], np.int64),
+        "to_end": np.array([grid * grid + 1], np.int64),
+        "token_axis": np.array([1], np.int64),
+        "map_shape": np.array([-1, grid, grid], np.int64),
+    }
+    if tuned.early is not None:
         inputs += f", {tokens} seen_early"
-        add_early = """early_places = MatMul (seen_early, early_place_head)
-            early_wholes = MatMul (seen_early, early_whole_head)
-            early_place = Slice (early_places, from_1, to_end, token_axis)
-            early_whole = Slice (early_wholes, from_0, from_1, token_axis)
-            early = Add (early_place, early_whole)
-            summed = Add (late, early)"""
+        add_early = """of_places_early = MatMul (seen_early, place_head_early)
+            of_whole_early = MatMul (seen_early, whole_head_early)
+            places_early = Slice (of_places_early, from_1, to_end, token_axis)
+            whole_early = Slice (of_whole_early, from_0, from_1, token_axis)
+            early = Add (places_early, whole_early)
+            both = Add (late, early)"""
+        bias += tuned.early.bias
+        weights["place_head_early"] = tuned.early.weight[:WIDTH]
+        weights["whole_head_early"] = tuned.early.weight[WIDTH:]
+    weights["head_bias"] = np.array(bias, np.float32)
     return parse_graph(
         f"""head ({inputs}) => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
             tokens = LayerNormalization <epsilon: float = {EPSILON}>
@@ -219,30 +233,11 @@ def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
             whole = Slice (of_whole, from_0, from_1, token_axis)
             late = Add (places, whole)
             {add_early}
-            shifted = Add (summed, head_bias)
+            shifted = Add (both, head_bias)
             heatmap = Reshape (shifted, map_shape)
             logit = ReduceMean <keepdims: int = 0> (shifted, token_axis)
         }}""",
-        {
-            "norm_weight": tuned.norms["norm.weight"],
-            "norm_bias": tuned.norms["norm.bias"],
-            "place_head": tuned.head[:WIDTH],
-            "whole_head": tuned.head[WIDTH:],
-            "head_bias": np.array(tuned.bias + (early.bias if early else 0), np.float32),
-            "from_0": np.array([0], np.int64),
-            "from_1": np.array([1], np.int64),
-            "to_end": np.array([grid * grid + 1], np.int64),
-            "token_axis": np.array([1], np.int64),
-            "map_shape": np.array([-1, grid, grid], np.int64),
-        }
-        | (
-            {
-                "early_place_head": early.weight[:WIDTH],
-                "early_whole_head": early.weight[WIDTH:],
-            }
-            if early
-            else {}
-        ),
+        weights,
     )
 
 
