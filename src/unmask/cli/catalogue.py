@@ -11,8 +11,17 @@ from typing import Annotated
 import typer
 
 from unmask._internal.atomic import output_errors
+from unmask._internal.cores import cores
 from unmask.cli.examples import WRAP
-from unmask.cli.output import ClipsOption, ModelArgument, Truth, lab, say, tell
+from unmask.cli.output import (
+    ClipsOption,
+    JobsOption,
+    ModelArgument,
+    Truth,
+    lab,
+    say,
+    tell,
+)
 
 models = typer.Typer(
     help="Model bundles: list, show, check, measure, make, learn, wrap.",
@@ -163,6 +172,7 @@ def learn_model(
             help="The run that this one went on from: take the mean of both.", show_default=False
         ),
     ] = None,
+    jobs: JobsOption = 0,
 ) -> None:
     """Mix a tuned tower with the default bundle, and write the part of "accurate" that is ours."""
     _require_accurate(name)
@@ -176,6 +186,7 @@ def learn_model(
         train=train or [],
         clips=clips or [],
         average_with=average_with,
+        jobs=cores(jobs),
         log=say,
     )
     tell(f"written: {out}")

@@ -16,7 +16,7 @@ from unmask._internal.onnx_runtime import open_session
 from unmask.errors import LabError
 from unmask.lab.models import clip_tower
 from unmask.lab.models.clip_encoder import read_tower
-from unmask.lab.models.low_rank import LowRankLinear, fold_low_rank
+from unmask.lab.models.low_rank import LowRankLinear
 from unmask.lab.models.network import Network, build_network
 from unmask.lab.models.tuned_tower import (
     EarlyHead,
@@ -144,27 +144,6 @@ def test_what_the_heads_say(has_early: bool) -> None:
         expected += early[:, 1:] @ weights[1][:768] + early[:, :1] @ weights[1][768:] - 2.0
     assert np.allclose(heatmap.reshape(3, 4), expected, rtol=1e-4, atol=1e-3)
     assert np.allclose(logit, expected.mean(axis=1), rtol=1e-4, atol=1e-3)
-
-
-def test_folded_low_rank_changes_are_the_same_function() -> None:
-    model = Model(
-        backbone="vit_tiny_patch16_224",
-        weights="random",
-        low_rank=LowRank(rank=2, blocks=1),
-        input_size=32,
-        depth=2,
-    )
-    network = build_network(model).eval()
-    for module in network.modules():
-        if isinstance(module, LowRankLinear):
-            torch.nn.init.normal_(module.up, std=0.1)
-    faces = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
-    with torch.inference_mode():
-        before, _ = network(faces)
-        fold_low_rank(network.backbone)
-        after, _ = network(faces)
-    assert not any(isinstance(module, LowRankLinear) for module in network.modules())
-    assert torch.allclose(before, after, atol=1e-4)
 
 
 def test_a_run_of_another_network_is_refused() -> None:

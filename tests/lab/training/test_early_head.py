@@ -10,7 +10,7 @@ import torch
 
 from unmask.errors import LabError, ManifestError
 from unmask.lab.data.manifest import read_manifest
-from unmask.lab.models.low_rank import LowRankLinear
+from unmask.lab.models.low_rank import LowRankLinear, fold_low_rank
 from unmask.lab.models.network import Network, build_network
 from unmask.lab.recipe import EarlyHeadRules, LowRank, Model, Recipe, load_recipe
 from unmask.lab.training.early_head import KEPT, early_head_of, fit_early_head
@@ -55,6 +55,17 @@ def test_what_a_block_says_and_the_networks_logit() -> None:
     assert torch.allclose(logit, expected, atol=1e-5)
     assert tokens.shape == (2, 1 + 16, 192)
     assert torch.allclose(tokens, outputs[0], atol=1e-5)
+
+
+def test_folded_low_rank_changes_are_the_same_function() -> None:
+    network = small_transformer()
+    faces = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.inference_mode():
+        before, _ = network(faces)
+        fold_low_rank(network.backbone)
+        after, _ = network(faces)
+    assert not any(isinstance(module, LowRankLinear) for module in network.modules())
+    assert torch.allclose(before, after, atol=1e-4)
 
 
 def test_other_networks_have_no_early_head() -> None:
