@@ -66,6 +66,14 @@ def test_an_early_head_lies_before_the_last_block() -> None:
     assert load_recipe("unmask-clip-base", ["early_head=null"]).early_head is None
 
 
+def test_the_way_back_has_a_share_for_each_block() -> None:
+    with pytest.raises(RecipeError, match=r"one share for each of model.depth \(9\).* not 2"):
+        load_recipe("unmask-clip-base", ["way_back=[0.5, 0.5]"])
+    with pytest.raises(RecipeError, match="way_back"):
+        load_recipe("unmask-clip-base", ["way_back=[0, 0, 0, 0, 0, 0, 0, 0, 1.5]"])
+    assert load_recipe("unmask-clip-base", ["way_back=null"]).way_back is None
+
+
 def test_images_or_epochs() -> None:
     assert load_recipe("unmask-lite0", ["train.images=null", "train.epochs=2"]).train.epochs == 2
     for changes in (["train.epochs=2"], ["train.images=null"]):

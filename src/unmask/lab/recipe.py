@@ -223,7 +223,8 @@ class EarlyHeadRules(_Strict):
     `models learn` fits it when the run is over; a bundle that `export` makes is without it.
 
     - block: which one, from 0
-    - share: how much its logit varies beside the network's, which it is added to
+    - share: how much its logit varies beside the network's, which it is added to; before the way
+      back, if the recipe has one
     - images: how many training pictures are drawn for it; pseudo-fakes among them are passed over
     - strength: of logistic regression, scikit-learn's C: more follows the pictures more closely
     - batch: pictures that go through the network together
@@ -282,7 +283,12 @@ class CardWords(_Strict):
 
 
 class Recipe(_Strict):
-    """A whole recipe."""
+    """A whole recipe.
+
+    - way_back: of a tuned tower, how far each block is moved back towards what it was, from 0 to 1
+      (`unmask.lab.models.way_back`); `models learn` does it when the run is over, after the second
+      head was fitted. A bundle that `export` makes is without it
+    """
 
     name: str
     crop: Crop
@@ -292,6 +298,7 @@ class Recipe(_Strict):
     pseudo_fakes: PseudoFakes | None = None
     teacher: Teacher | None = None
     train: Train
+    way_back: tuple[Chance, ...] | None = None
     early_head: EarlyHeadRules | None = None
     thresholds: ThresholdRules = ThresholdRules()
     gates: GateRules = GateRules()
@@ -312,6 +319,11 @@ class Recipe(_Strict):
                 f" ({self.crop.size})"
             )
         depth = self.model.depth
+        if self.way_back is not None and len(self.way_back) != depth:
+            raise ValueError(
+                f"way_back must have one share for each of model.depth ({depth}) blocks,"
+                f" not {len(self.way_back)}"
+            )
         if self.early_head and depth is not None and self.early_head.block >= depth - 1:
             raise ValueError(
                 f"early_head.block ({self.early_head.block}, counted from 0) must lie before the"

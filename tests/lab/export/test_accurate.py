@@ -129,6 +129,21 @@ def test_learnt_made_and_used(
         make(out, tmp_path / "nothing.safetensors", tower=b"")
 
 
+def test_a_recipe_moves_the_blocks_back(
+    toy_set: Path, default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("unmask-lite0", TINY).model_copy(update={"way_back": (0.75,)})
+    network = SimpleNamespace(state_dict=lambda: STATE)
+    monkeypatch.setattr(accurate, "load_run", lambda folder: (recipe, network, FACTS))
+    untuned = {"blocks.0.norm1.weight": torch.full((768,), 3.0)}
+    monkeypatch.setattr(accurate, "tower_weights", lambda tower: untuned)
+    out = tmp_path / "learnt.safetensors"
+    learn(Path("run"), [toy_set], [], out, tower=b"")
+    tuned, _, card, _ = read_learnt(out)
+    assert np.allclose(tuned.norms["blocks.0.norm1.weight"], 2.5)
+    assert "part of the way back" in card["made_by"]["backbone"]
+
+
 def test_the_mean_of_a_run_and_the_one_before(
     toy_set: Path, default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

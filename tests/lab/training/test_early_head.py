@@ -98,9 +98,11 @@ def test_it_is_learnt_from_the_training_split_and_kept(toy_set: Path, tmp_path: 
     assert np.isfinite(head.weight).all()
     assert not (tmp_path / "early-head.pack").exists()
 
-    # the same again is taken from the folder, whatever else is in the data
+    # the same again is taken from the folder, whatever else is in the data, and whatever is done
+    # with the blocks afterwards
     others = [item for item in items if item.split == recipe.data.train]
-    kept = early_head_of(tmp_path, recipe, small_transformer(), others, jobs=1, log=said.append)
+    moved = recipe.model_copy(update={"way_back": (0.5, 0.5)})
+    kept = early_head_of(tmp_path, moved, small_transformer(), others, jobs=1, log=said.append)
     assert kept is not None
     assert np.array_equal(kept.weight, head.weight)
     assert kept.bias == pytest.approx(head.bias)

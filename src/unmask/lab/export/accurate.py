@@ -30,8 +30,10 @@ from unmask.lab.export.export import Anew, cut_faces, finish, made_by_run, measu
 from unmask.lab.export.joining import read_learnt, write_learnt
 from unmask.lab.export.thresholds import Rules, balanced_weights, joined_small_sets
 from unmask.lab.models.clip_encoder import read_tower
+from unmask.lab.models.clip_tower import tower_weights
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, tuned_from_state
+from unmask.lab.models.way_back import moved_back
 from unmask.lab.recipe import Recipe
 from unmask.lab.training.checkpoint import load_run
 from unmask.types import Image
@@ -71,14 +73,19 @@ def learn(
         for name, value in before.state_dict().items():
             state[name] = (state[name] + value.numpy()) / 2
         facts = {**facts, "averaged_with": facts_before["command"]}
-    tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
     tower = read_tower() if tower is None else tower
+    early = None
     if recipe.early_head is not None:
         network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
         early = early_head_of(
             run, recipe, network, read_manifests(train or data), jobs=jobs, log=log
         )
-        tuned = replace(tuned, early=early)
+    if recipe.way_back is not None:
+        # afterwards: the second head is no better when it is learnt from the moved blocks
+        untuned = {name: value.numpy() for name, value in tower_weights(tower).items()}
+        state = moved_back(state, untuned, recipe.way_back)
+    tuned = tuned_from_state(state, recipe.model.input_size or recipe.crop.size)
+    tuned = replace(tuned, early=early)
     path = find_bundle("default")
     base = Bundle(path)
 
@@ -193,6 +200,7 @@ def _card(
             "backbone": (
                 f"the base's, and CLIP ViT-B/16: {tuned.depth} blocks at {tuned.side}²; norms,"
                 " low-rank changes and head trained"
+                + (", each block moved part of the way back" if recipe.way_back else "")
                 + (f", a second head on block {tuned.early.block + 1}" if tuned.early else "")
             ),
             "base": (

@@ -146,8 +146,9 @@ def _what_the_block_says(
 def _digest(recipe: Recipe, network: Network, training: Sequence[Item]) -> str:
     """Of all that a head is made of, in hexadecimal."""
     digest = hashlib.sha256(data_digest(training).encode())
-    # what is chosen and written afterwards has no part in it
-    digest.update(recipe.model_dump_json(exclude={"name", "thresholds", "gates", "card"}).encode())
+    # what is done, chosen and written afterwards has no part in it
+    afterwards = {"name", "way_back", "thresholds", "gates", "card"}
+    digest.update(recipe.model_dump_json(exclude=afterwards).encode())
     for value in network.state_dict().values():
         digest.update(value.cpu().numpy().tobytes())
     return digest.hexdigest()
