@@ -80,6 +80,8 @@ def scored(clips: Sequence[Item], model: str, kept: Path | None) -> Clips:
 
 
 def tell_auc(name: str, clips: Clips) -> None:
+    if len(set(clips.label)) < 2:  # of these there are no scores
+        return
     low, high = bootstrap_auc(clips.label, clips.probability, clips.group, rounds=2000, seed=0) or (
         np.nan,
         np.nan,

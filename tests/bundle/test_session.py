@@ -28,7 +28,7 @@ def test_scores_and_heat_maps(tiny_bundle: Path) -> None:
     bundle = Bundle(tiny_bundle)
     half = grey(128)
     half[:, 16:] = 160  # right half brighter
-    logits, maps, _ = bundle.score([grey(128), grey(144), half], explain=True)
+    logits, maps, *_ = bundle.score([grey(128), grey(144), half], explain=True)
     assert logits == pytest.approx([0, 1, 1])
     assert maps is not None
     assert maps.shape == (3, 4, 4)
@@ -44,7 +44,7 @@ def test_without_explain_there_are_no_maps(tiny_bundle: Path) -> None:
 
 def test_more_than_a_batch(tiny_bundle: Path) -> None:
     crops = [grey(v) for v in range(3 * MAX_BATCH + 1)]
-    logits, maps, _ = Bundle(tiny_bundle).score(crops, explain=True)
+    logits, maps, *_ = Bundle(tiny_bundle).score(crops, explain=True)
     assert logits == pytest.approx([(v - 128) / 16 for v in range(len(crops))])
     assert maps is not None
     assert len(maps) == len(crops)
@@ -147,8 +147,8 @@ def test_what_ships_is_right_and_small_enough() -> None:
 def test_openvino_gives_about_the_same(demo: Path) -> None:
     pytest.importorskip("openvino")
     crops = canary_crops(3, 5, load_bundle("default").card.crop)
-    plain, maps, _ = load_bundle("default").score(crops, explain=True)
-    other, other_maps, _ = load_bundle("default", engine="openvino").score(crops, explain=True)
+    plain, maps, *_ = load_bundle("default").score(crops, explain=True)
+    other, other_maps, *_ = load_bundle("default", engine="openvino").score(crops, explain=True)
     assert other == pytest.approx(plain, abs=0.1)
     assert maps is not None
     assert other_maps is not None

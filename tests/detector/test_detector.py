@@ -592,3 +592,28 @@ def test_long_videos_are_looked_at_more_often(tmp_path: Path) -> None:
 def test_how_often_a_video_is_looked_at(duration_s: float | None, looks: int) -> None:
     assert looks_at(duration_s, Settings(by_length=True)) == looks
     assert looks_at(duration_s, Settings(frames=5)) == 5
+
+
+class OtherwiseInVideos(FakeScorer):
+    """Sees brightness in pictures, and darkness in videos."""
+
+    def score(self, crops: Sequence[np.ndarray], *, explain: bool = False) -> Scored:
+        plain = super().score(crops, explain=explain)
+        return plain._replace(video_logits=-plain.logits)
+
+
+def test_frames_of_a_video_are_judged_by_what_the_bundle_says_of_videos(tmp_path: Path) -> None:
+    light = np.full((120, 160, 3), 200, np.uint8)
+    Image.fromarray(light).save(tmp_path / "light.png")
+    clip = write_video(tmp_path / "light.mp4", [light] * 60)
+    detector = Detector(OtherwiseInVideos(), FakeFinder((20.0, 20.0, 100.0, 100.0)))
+    picture = detector.scan(tmp_path / "light.png", explain=True, stability=False)
+    video = detector.scan(clip, frames=8, explain=True, stability=False)
+    assert picture.verdict.label is Label.FAKE
+    assert video.verdict.label is Label.REAL
+    for report, sign in ((picture, 1), (video, -1)):
+        for score in report.people[0].scores:
+            assert score.logit is not None
+            assert sign * score.logit > 4
+            if score.heatmap is not None:  # its mean is the logit, whoever is judged
+                assert score.heatmap.mean() == pytest.approx(score.logit, abs=1e-3)

@@ -56,7 +56,9 @@ def brightness_graph(size: int = 32, sign: float = 1.0, kind: int = TensorProto.
 
 
 def greenness_graph(_: bytes, tuned: TunedTower) -> onnx.ModelProto:
-    """Instead of a tuned tower's: how green each 16 × 16 patch is, in hundredths."""
+    """Instead of a tuned tower's: how green each 16 × 16 patch is, in hundredths.
+
+    Heads for videos say twice as much."""
     grid = tuned.side // 16
     nodes = [
         helper.make_node("Conv", ["faces", "colours"], ["green"]),
@@ -73,6 +75,10 @@ def greenness_graph(_: bytes, tuned: TunedTower) -> onnx.ModelProto:
         "places": np.array([1, 2], np.int64),
         "hundredth": np.array(0.01, np.float32),
     }
+    further = []
+    if tuned.video:
+        nodes.append(helper.make_node("Add", ["logit", "logit"], ["video_logit"]))
+        further = [helper.make_tensor_value_info("video_logit", TensorProto.FLOAT, ["N"])]
     side = tuned.side
     graph = helper.make_graph(
         nodes,
@@ -81,6 +87,7 @@ def greenness_graph(_: bytes, tuned: TunedTower) -> onnx.ModelProto:
         [
             helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"]),
             helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["N", grid, grid]),
+            *further,
         ],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )

@@ -88,7 +88,7 @@ def test_the_bundle_computes_what_the_network_computed(
     batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
         logits, maps = network(batch)
-    found, found_maps, _ = load_bundle(str(bundle)).score(crops, explain=True)
+    found, found_maps, *_ = load_bundle(str(bundle)).score(crops, explain=True)
     assert found == pytest.approx(logits.numpy(), abs=1e-3)
     assert found_maps == pytest.approx(maps.numpy(), abs=1e-3)
 

@@ -122,11 +122,13 @@ class Canaries:
     - seed: of the random inputs
     - tolerance: how far a logit may lie from its value
     - logits: one for each input
+    - video_logits: likewise, of a bundle that judges faces in videos otherwise
     """
 
     seed: int
     tolerance: float
     logits: tuple[float, ...]
+    video_logits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ FIELDS = (
     Field("canaries.seed", int),
     Field("canaries.tolerance", float, 0),
     Field("canaries.logits", list),
+    Field("canaries.video_logits", list, needed=False),
 )
 """What is read of a card, in the order in which faults are listed. Cards may have more."""
 
@@ -302,9 +305,15 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
         max_novelty=inf if max_novelty is None else max_novelty,
     )
     logits = values["canaries.logits"]
-    if not logits or not all(isinstance(value, NUMBER) for value in logits):
+    video_logits = values["canaries.video_logits"] or []
+    if not logits or not all(isinstance(value, NUMBER) for value in (*logits, *video_logits)):
         faults.append(f"canaries.logits must be a list of numbers, but is {logits!r:.60}")
-    canaries = Canaries(values["canaries.seed"], values["canaries.tolerance"], tuple(logits))
+    canaries = Canaries(
+        values["canaries.seed"],
+        values["canaries.tolerance"],
+        tuple(logits),
+        tuple(video_logits),
+    )
     if faults or crop is None:
         raise BundleFormatError(f"the card has {len(faults)} fault(s): " + "; ".join(faults))
     return Card(

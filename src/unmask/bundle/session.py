@@ -42,6 +42,9 @@ MAX_BATCH = 16
 """Faces scored in one call: beyond this the time for one face falls no further on a CPU."""
 
 
+NOVELTY, VIDEO_LOGIT = FURTHER = ("novelty", "video_logit")
+"""Outputs that a graph may have besides `logit` and `heatmap`."""
+
 QUICK = "quick"
 """The input of a graph in two parts that leaves the slow one out. It may be left out itself."""
 
@@ -52,11 +55,14 @@ class Scored(NamedTuple):
     - logits: (n,)
     - heatmaps: (n, h, w), or None if they were not asked for
     - novelty: (n,), or None from a bundle that does not measure it
+    - video_logits: (n,) in place of `logits` where the crops are frames of a video, or None from a
+      bundle that judges videos as it judges pictures
     """
 
     logits: Floats
     heatmaps: Floats | None
     novelty: Floats | None
+    video_logits: Floats | None = None
 
 
 class Scorer(Protocol):
@@ -138,7 +144,7 @@ class Bundle:
             session = _session(path, threads, on_gpu(device))
             if _state(path) != state:
                 raise BundleIntegrityError("the file changed while it was opened")
-            self._uint8, self._tells_novelty = _check_graph(session, self.card)
+            self._uint8, self._further = _check_graph(session, self.card)
             optional = {value.name for value in session.get_overridable_initializers()}
             self.has_quick = QUICK in optional and engine == "onnxruntime"
             self._run = session.run if engine == "onnxruntime" else _openvino(path, threads)
@@ -161,21 +167,23 @@ class Bundle:
                 raise ValueError(
                     f"a crop must be uint8 ({size}, {size}, 3), but got {crop.dtype} {crop.shape}"
                 )
-        outputs = ["logit", *["heatmap"] * explain, *["novelty"] * self._tells_novelty]
+        outputs = ["logit", *["heatmap"] * explain, *self._further]
         choice = {QUICK: np.array(True)} if quick and self.has_quick else {}
         batches = [
             self._run(outputs, {"faces": self._input(crops[start : start + MAX_BATCH])} | choice)
             for start in range(0, len(crops), MAX_BATCH)
         ]
-        if not batches:
-            empty = np.zeros(0, np.float32)
-            heatmaps = np.zeros((0, 1, 1), np.float32) if explain else None
-            return Scored(empty, heatmaps, empty if self._tells_novelty else None)
-        named = {
-            name: np.concatenate([batch[place] for batch in batches])
-            for place, name in enumerate(outputs)
-        }
-        return Scored(named["logit"], named.get("heatmap"), named.get("novelty"))
+        if batches:
+            named = {
+                name: np.concatenate([batch[place] for batch in batches])
+                for place, name in enumerate(outputs)
+            }
+        else:
+            named = {name: np.zeros(0, np.float32) for name in outputs}
+            named |= {"heatmap": np.zeros((0, 1, 1), np.float32)} if explain else {}
+        return Scored(
+            named["logit"], named.get("heatmap"), named.get(NOVELTY), named.get(VIDEO_LOGIT)
+        )
 
     def _input(self, crops: Sequence[Image]) -> Any:
         batch = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2))  # (n, 3, size, size)
@@ -186,10 +194,16 @@ class Bundle:
         return (batch.astype(np.float32) / 255 - mean) / std
 
     def _check_canaries(self, canaries: Canaries, slack: float) -> None:
-        logits = self.score(
-            canary_crops(canaries.seed, len(canaries.logits), self.card.crop)
-        ).logits
-        expected = np.array(canaries.logits, np.float32)
+        scored = self.score(canary_crops(canaries.seed, len(canaries.logits), self.card.crop))
+        # those for videos, where the card has them, behind those for pictures
+        expected = np.array([*canaries.logits, *canaries.video_logits], np.float32)
+        logits = scored.logits
+        if scored.video_logits is not None:
+            logits = np.concatenate([logits, scored.video_logits])[: len(expected)]
+        if len(logits) < len(expected):
+            raise CanaryError(
+                "the card has canaries for videos, but the graph has no output for them"
+            )
         gap = np.abs(logits - expected)
         tolerance = canaries.tolerance + slack
         if not bool((gap <= tolerance).all()):  # also refuses NaN
@@ -300,8 +314,8 @@ def _openvino(path: Path, threads: int) -> Callable[[list[str], dict[str, Any]],
     return run
 
 
-def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[bool, bool]:
-    """Whether the graph takes uint8, and whether it measures novelty.
+def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[bool, tuple[str, ...]]:
+    """Whether the graph takes uint8, and which further outputs it has.
 
     Raises BundleFormatError unless it has the right input and outputs.
     """
@@ -321,8 +335,8 @@ def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> tuple[boo
             f"'faces' must be (N, 3, {spec.size}, {spec.size}) as the card says, but is"
             f" {faces.shape}"
         )
-    if card.gates.max_novelty < inf and "novelty" not in outputs:
+    if card.gates.max_novelty < inf and NOVELTY not in outputs:
         raise BundleFormatError(
             "the card has a gate for novelty, but the graph has no output 'novelty'"
         )
-    return faces.type == "tensor(uint8)", "novelty" in outputs
+    return faces.type == "tensor(uint8)", tuple(name for name in FURTHER if name in outputs)

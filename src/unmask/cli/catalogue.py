@@ -24,7 +24,7 @@ from unmask.cli.output import (
 )
 
 models = typer.Typer(
-    help="Model bundles: list, show, check, measure, make, learn, wrap.",
+    help="Model bundles: list, show, check, measure, make, learn, learn-videos, wrap.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -189,6 +189,47 @@ def learn_model(
         jobs=cores(jobs),
         log=say,
     )
+    tell(f"written: {out}")
+
+
+@models.command("learn-videos")
+def learn_videos(
+    name: Annotated[str, typer.Argument(help="Which one: accurate.")],
+    clips: Annotated[
+        list[Path],
+        typer.Option(
+            help=(
+                "Manifests of whole clips. Those of the split test are kept out; those of the"
+                " split train, whose frames the tower was trained on, count less."
+            )
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, for `models make` (.safetensors).")],
+    learnt: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that `models learn` wrote.", show_default="the one that comes with unmask"
+        ),
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the new card.", show_default=False)
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "CSV file to write: the probability of each clip, by heads that saw none of its"
+                " data set."
+            ),
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Learn how "accurate" judges faces in videos, from labelled clips."""
+    _require_accurate(name)
+    with lab():
+        from unmask.lab.export.videos import learn_from_clips
+    learn_from_clips(clips, out, learnt=learnt, version=version, keep_scores=scores, log=say)
     tell(f"written: {out}")
 
 

@@ -192,7 +192,7 @@ class FaceAnalysis:
 
     def _request(self, crops: Sequence[Image], *, quick: bool) -> ScoringRequest:
         # a picture's faces are few: they are scored together with other pictures'
-        return ScoringRequest(crops, may_wait=not self._is_video, quick=quick)
+        return ScoringRequest(crops, may_wait=not self._is_video, quick=quick, video=self._is_video)
 
     def _fake_segments(self, scores: Sequence[Score]) -> tuple[Segment, ...]:
         """The segments that look fake enough to be called so.

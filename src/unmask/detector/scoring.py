@@ -10,9 +10,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+import numpy as np
+
 from unmask.bundle import Scorer
 from unmask.bundle.card import Card
-from unmask.bundle.session import has_two_parts
+from unmask.bundle.session import Scored, has_two_parts
 from unmask.faces.alignment import corners_of, landmarks_of
 from unmask.types import Face, Floats, Image, Report, Score
 
@@ -24,11 +26,13 @@ class ScoringRequest:
     - crops: each (size, size, 3) uint8 RGB
     - may_wait: whether they may wait to be scored together with other files'
     - quick: whether to leave the bundle's slow part out, where it has one
+    - video: whether they are frames of a video, which some bundles judge otherwise
     """
 
     crops: Sequence[Image]
     may_wait: bool
     quick: bool = False
+    video: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +117,8 @@ def score_together(
     for quick in (True, False):
         places = [place for place, request in enumerate(requests) if request.quick is quick]
         crops = [crop for place in places for crop in requests[place].crops]
-        scores, seconds_each = _score(scorer, crops, explain=explain, quick=quick)
+        of_video = [requests[place].video for place in places for _ in requests[place].crops]
+        scores, seconds_each = _score(scorer, crops, of_video, explain=explain, quick=quick)
         start = 0
         for place in places:
             count = len(requests[place].crops)
@@ -124,9 +129,17 @@ def score_together(
 
 
 def _score(
-    scorer: Scorer, crops: Sequence[Image], *, explain: bool, quick: bool
+    scorer: Scorer,
+    crops: Sequence[Image],
+    of_video: Sequence[bool],
+    *,
+    explain: bool,
+    quick: bool,
 ) -> tuple[list[CropScore], float]:
-    """The scores of the crops, and the seconds that each took."""
+    """The scores of the crops, and the seconds that each took.
+
+    - of_video: which crops are frames of a video
+    """
     if not crops:
         return [], 0.0
     started = perf_counter()
@@ -136,15 +149,24 @@ def _score(
         scored, quick = scorer.score(crops, explain=explain), False
     seconds_each = (perf_counter() - started) / len(crops)
     scores = [
-        CropScore(
-            logit=float(scored.logits[place]),
-            heatmap=None if scored.heatmaps is None else scored.heatmaps[place],
-            novelty=None if scored.novelty is None else float(scored.novelty[place]),
-            quick=quick,
-        )
-        for place in range(len(crops))
+        _crop_score(scored, place, quick=quick, video=video) for place, video in enumerate(of_video)
     ]
     return scores, seconds_each
+
+
+def _crop_score(scored: Scored, place: int, *, quick: bool, video: bool) -> CropScore:
+    """What the bundle says of the crop at `place`.
+
+    A heat map is that of the picture, moved so that its mean stays the logit.
+    """
+    logit = float(scored.logits[place])
+    heatmap = None if scored.heatmaps is None else scored.heatmaps[place]
+    if video and scored.video_logits is not None:
+        moved = float(scored.video_logits[place]) - logit
+        logit += moved
+        heatmap = None if heatmap is None else heatmap + np.float32(moved)
+    novelty = None if scored.novelty is None else float(scored.novelty[place])
+    return CropScore(logit, heatmap, novelty, quick)
 
 
 def run_alone(scan: PausedScan, scorer: Scorer, *, explain: bool) -> Report:

@@ -26,7 +26,7 @@ from unmask.lab.export.export import Anew
 from unmask.lab.export.joining import make, read_learnt
 from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
-from unmask.lab.models.tuned_tower import EarlyHead
+from unmask.lab.models.tuned_tower import BlockHead
 from unmask.lab.recipe import load_recipe
 
 STATE = {
@@ -173,9 +173,9 @@ def test_a_second_head_travels_with_the_learnt_part(
 ) -> None:
     taught_by: list[int] = []
 
-    def early_head_of(*args: Any, **_: Any) -> EarlyHead:
+    def early_head_of(*args: Any, **_: Any) -> BlockHead:
         taught_by.append(len(args[3]))
-        return EarlyHead(7, np.full(1536, 0.25, np.float32), 1.0)
+        return BlockHead(7, np.full(1536, 0.25, np.float32), 1.0)
 
     recipe = load_recipe("unmask-lite0", [*TINY, "early_head={block: 7}"])
     network = SimpleNamespace(state_dict=lambda: STATE, load_state_dict=lambda state: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from unmask.bundle import Bundle, seal
 from unmask.bundle.session import has_two_parts
 from unmask.lab.models import pair
 from unmask.lab.models.pair import Mix, join
-from unmask.lab.models.tuned_tower import TunedTower
+from unmask.lab.models.tuned_tower import BlockHead, TunedTower
 from unmask.testing import example_card
 
 SIDE = 48
@@ -51,13 +52,40 @@ def test_without_the_tower_the_small_network_speaks_on_the_same_scale(
     (tmp_path / "pair.onnx").write_bytes(seal(graph, example_card()))
     bundle = Bundle(tmp_path / "pair.onnx", check=False)
     assert has_two_parts(bundle)
-    logits, heatmaps, _ = bundle.score(list(faces), explain=True, quick=True)
+    logits, heatmaps, *_ = bundle.score(list(faces), explain=True, quick=True)
     brightness = (faces.mean(axis=(1, 2, 3)) - 128) / 16
     assert logits == pytest.approx(0.8 * brightness + 0.3, abs=1e-3)
     assert heatmaps is not None
     assert heatmaps.mean(axis=(1, 2)) == pytest.approx(logits, abs=1e-4)
     both = bundle.score(list(faces)).logits
     assert np.abs(both - logits).max() > 0.1
+
+
+def test_faces_in_videos_are_judged_by_heads_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pair, "tower_graph", greenness_graph)
+    tuned = replace(TUNED, video=(BlockHead(0, np.zeros(1536, np.float32), 0.0),))
+    of_video = Mix(small=0.25, tower=3.0, constant=0.5, quick_slope=0.6, quick_constant=-0.2)
+    graph = join(brightness_graph(32), 32, b"", tuned, replace(MIX, video=of_video))
+    (tmp_path / "pair.onnx").write_bytes(seal(graph, example_card()))
+    bundle = Bundle(tmp_path / "pair.onnx", check=False)
+    faces = crops(4)
+    scored = bundle.score(list(faces), explain=True)
+    brightness = (faces.mean(axis=(1, 2, 3)) - 128) / 16
+    greenness = (faces @ np.array([-1.0, 2.0, -1.0])).mean(axis=(1, 2)) * 0.01
+    assert scored.video_logits == pytest.approx(
+        0.25 * brightness + 3.0 * 2 * greenness + 0.5, abs=0.04
+    )
+    # pictures are judged as by a bundle without such heads
+    assert scored.logits == pytest.approx(0.5 * brightness + 2.0 * greenness - 1.0, abs=0.02)
+    assert scored.heatmaps is not None
+    assert scored.heatmaps.mean(axis=(1, 2)) == pytest.approx(scored.logits, abs=1e-4)
+    quick = bundle.score(list(faces), quick=True).video_logits
+    assert quick == pytest.approx(0.6 * brightness - 0.2, abs=1e-3)
+    nothing = bundle.score([], explain=True)
+    assert nothing.video_logits is not None
+    assert nothing.video_logits.shape == nothing.logits.shape == (0,)
 
 
 def test_a_bundle_of_one_part_takes_no_notice(tiny_bundle: Path) -> None:

@@ -19,7 +19,7 @@ from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.low_rank import LowRankLinear
 from unmask.lab.models.network import Network, build_network
 from unmask.lab.models.tuned_tower import (
-    EarlyHead,
+    BlockHead,
     TunedTower,
     _heads,
     _use_float_products,
@@ -104,7 +104,12 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
         depth=12,
         low_rank={"blocks.9.mlp.fc1": (np.ones((2, 768)), np.full((3072, 2), 0.5))},
     )
-    trained = replace(trained, early=EarlyHead(9, np.arange(1536, dtype=np.float32), -1.5))
+    trained = replace(trained, early=BlockHead(9, np.arange(1536, dtype=np.float32), -1.5))
+    video = (
+        BlockHead(7, np.full(1536, 2, np.float32), 0.5),
+        BlockHead(9, np.full(1536, 3, np.float32), 0.0),
+    )
+    trained = replace(trained, video=video)
     trained.write(tmp_path / "tuned.safetensors", {"card": "of both"})
     read, notes = read_tuned(tmp_path / "tuned.safetensors")
     assert np.array_equal(read.norms["norm.weight"], trained.norms["norm.weight"])
@@ -115,6 +120,10 @@ def test_what_was_trained_is_kept_in_a_small_file(tmp_path: Path) -> None:
     assert read.early is not None
     assert np.array_equal(read.early.weight, np.arange(1536))
     assert (read.early.block, read.early.bias) == (9, -1.5)
+    assert [(head.block, head.bias, head.weight[0]) for head in read.video] == [
+        (7, 0.5, 2),
+        (9, 0.0, 3),
+    ]
     assert notes == {"card": "of both"}
     assert (read.bias, read.side, read.depth) == (0.25, 160, 12)
     (tmp_path / "other.safetensors").write_bytes(b"other")
@@ -132,10 +141,11 @@ def test_what_the_heads_say(has_early: bool) -> None:
     }
     trained = TunedTower(norms, weights[0], 0.5, side=32, depth=2)
     if has_early:
-        trained = replace(trained, early=EarlyHead(0, weights[1], -2.0))
-    session = open_session(_heads(trained, grid=2).SerializeToString())
+        trained = replace(trained, early=BlockHead(0, weights[1], -2.0))
+    blocks = [1, 0] if has_early else [1]
+    session = open_session(_heads(trained, blocks).SerializeToString())
     late, early = (rng.normal(1, 2, (3, 5, 768)).astype(np.float32) for _ in range(2))
-    seen = {"seen": late, "seen_early": early} if has_early else {"seen": late}
+    seen = {"seen_1": late, "seen_0": early} if has_early else {"seen_1": late}
     logit, heatmap = session.run(["logit", "heatmap"], seen)
 
     centred = late - late.mean(axis=2, keepdims=True)
@@ -145,6 +155,21 @@ def test_what_the_heads_say(has_early: bool) -> None:
         expected += early[:, 1:] @ weights[1][:768] + early[:, :1] @ weights[1][768:] - 2.0
     assert np.allclose(heatmap.reshape(3, 4), expected, rtol=1e-4, atol=1e-3)
     assert np.allclose(logit, expected.mean(axis=1), rtol=1e-4, atol=1e-3)
+
+
+def test_what_the_heads_for_videos_say() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=1536).astype(np.float32) for _ in range(2))
+    norms = {"norm.weight": np.ones(768, np.float32), "norm.bias": np.zeros(768, np.float32)}
+    video = (BlockHead(0, first, 0.25), BlockHead(1, second, 0.5))
+    trained = TunedTower(norms, np.zeros(1536, np.float32), 0.0, side=32, depth=2, video=video)
+    session = open_session(_heads(trained, [1, 0]).SerializeToString())
+    early, late = (rng.normal(1, 2, (3, 5, 768)).astype(np.float32) for _ in range(2))
+    (found,) = session.run(["video_logit"], {"seen_1": late, "seen_0": early})
+
+    # the mean over the places, and the token for the whole picture
+    said = [np.concatenate([t[:, 1:].mean(axis=1), t[:, 0]], axis=1) for t in (early, late)]
+    assert np.allclose(found, said[0] @ first + said[1] @ second + 0.75, rtol=1e-4, atol=1e-3)
 
 
 def test_a_run_of_another_network_is_refused() -> None:
@@ -181,7 +206,7 @@ def test_the_whole_way_back_is_the_tower_as_it_was() -> None:
 @pytest.mark.parametrize(("side", "depth"), [(160, 12), (224, 3)])
 def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) -> None:
     network, trained = tuned(side, depth)
-    early = EarlyHead(1, np.random.default_rng(0).normal(0, 0.01, 1536).astype(np.float32), 0.5)
+    early = BlockHead(1, np.random.default_rng(0).normal(0, 0.01, 1536).astype(np.float32), 0.5)
     trained = replace(trained, early=early)
     session = open_session(tower_graph(read_tower(), trained).SerializeToString())
     faces = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
@@ -199,7 +224,7 @@ def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) 
 
 
 def with_early_head(
-    network: Network, early: EarlyHead, faces: torch.Tensor
+    network: Network, early: BlockHead, faces: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Logit and map of the network and its second head together."""
     _, heatmap = network(faces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,22 +165,25 @@ def finish(
     """
     card = card | {"canaries": {"seed": CANARY_SEED, "tolerance": tolerance}}
     if logits is None:
-        logits = _open(graph, card | _provisional(card)).score(faces.crops).logits
+        logits = open_graph(graph, card | _provisional(card)).score(faces.crops).logits
     card |= choose(faces, logits, rules, card.get("gates"))
     where = card["preprocessing"]
     spec = CropSpec(
         where["size"], where["margin"], where["centre_y"], where["interpolation"], where.get("via")
     )
     canaries = canary_crops(CANARY_SEED, CANARIES, spec)
-    expected = _open(graph, card | _provisional(card)).score(canaries).logits
+    expected = open_graph(graph, card | _provisional(card)).score(canaries).logits
     card["canaries"]["logits"] = [round(float(v), 5) for v in expected]
     if clips:
         card["thresholds"]["clip"] = _clip_thresholds(
-            _open(graph, card | {"metrics": {}}), clips, rules.split, rules.thresholds.clip_misses
+            open_graph(graph, card | {"metrics": {}}),
+            clips,
+            rules.split,
+            rules.thresholds.clip_misses,
         )
     card["metrics"] = {}
     if test:
-        card |= figures(_open(graph, card), test, by)
+        card |= figures(open_graph(graph, card), test, by)
     return seal(graph, card)
 
 
@@ -343,10 +346,11 @@ def quantise(graph: bytes, crops: Sequence[Image], count: int = 256) -> bytes:
         return small.read_bytes()
 
 
-def _open(graph: bytes, card: dict[str, Any]) -> Bundle:
+def open_graph(graph: bytes, card: Mapping[str, Any]) -> Bundle:
+    """The bundle of a graph and a card; its canaries are not checked."""
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         path = Path(folder) / "bundle.onnx"
-        path.write_bytes(seal(graph, card))
+        path.write_bytes(seal(graph, dict(card)))
         return Bundle(path, check=False)
 
 

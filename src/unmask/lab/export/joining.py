@@ -20,7 +20,9 @@ from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
 from unmask.lab.models.tuned_tower import TunedTower, read_tuned
 
-SCHEMA = "unmask.accurate/3"
+SCHEMA = "unmask.accurate/4"
+READABLE = ("unmask.accurate/3", SCHEMA)
+"""/3 has no heads for videos, and is otherwise the same."""
 
 
 def make(out: Path | None = None, learnt: Path | None = None, tower: bytes | None = None) -> Path:
@@ -88,9 +90,11 @@ def read_learnt(path: Path) -> tuple[TunedTower, Mix, dict[str, Any], dict[str, 
         raise LabError(f"there is no file {path}: no learnt part of the accurate bundle")
     tuned, notes = read_tuned(path)
     try:
-        if notes["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {notes['schema']!r}, not {SCHEMA!r}")
-        mix = Mix(**json.loads(notes["mix"]))
+        if notes["schema"] not in READABLE:
+            raise ValueError(f"its schema is {notes['schema']!r}, not {' or '.join(READABLE)}")
+        fields = json.loads(notes["mix"])
+        video = fields.pop("video", None)
+        mix = Mix(**fields, video=None if video is None else Mix(**video))
         return tuned, mix, dict(json.loads(notes["card"])), dict(json.loads(notes["base"]))
     except (ValueError, KeyError, TypeError) as error:
         raise LabError(f"{path} cannot be read as what `models learn` writes: {error!r}") from error

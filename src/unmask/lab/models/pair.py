@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper
 
-from unmask.bundle.session import QUICK
+from unmask.bundle.session import QUICK, VIDEO_LOGIT
 from unmask.lab.models.clip_encoder import IR_VERSION, OPSET, parse_graph
 from unmask.lab.models.tuned_tower import PATCH, TunedTower, tower_graph
 
@@ -24,6 +24,8 @@ class Mix:
 
     - small, tower, constant: joint logit = small · s + tower · t + constant
     - quick_slope, quick_constant: what the joint logit is expected to be, by s alone
+    - video: the same of faces in videos, of which t is what the tower's heads for videos say; None
+      where it has none
     """
 
     small: float
@@ -31,14 +33,16 @@ class Mix:
     constant: float
     quick_slope: float
     quick_constant: float
+    video: Mix | None = None
 
 
 def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mix) -> bytes:
     """The joint graph.
 
     faces (N, 3, small_size, small_size) uint8, quick () bool, false if it is not given → logit
-    (N,), heatmap (N, g, g), and novelty (N,) where the small network measures it. g is the tower's
-    side in patches. The mean of the heat map is the logit, as in every bundle.
+    (N,), heatmap (N, g, g), novelty (N,) where the small network measures it, and video_logit (N,)
+    where there is a mixture for videos. g is the tower's side in patches. The mean of the heat map
+    is the logit, as in every bundle.
 
     - small: the graph of a bundle
     - tower: the package's graph
@@ -46,26 +50,19 @@ def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mi
     grid = tuned.side // PATCH
     inner = compose.add_prefix(onnx.load_from_string(small), "small/")
     inner.opset_import[0].version = OPSET
-    front = parse_graph(
-        f"""front (uint8[N,3,{small_size},{small_size}] faces)
-        => (uint8[N,3,{small_size},{small_size}] same,
-            float[N,3,{tuned.side},{tuned.side}] resized) {{
-            same = Identity (faces)
-            floats = Cast <to: int = 1> (faces)
-            resized = Resize <axes: ints = [2, 3], mode: string = "cubic",
-                cubic_coeff_a: float = -0.5, antialias: int = 1> (floats, , , tower_size)
-        }}""",
-        {"tower_size": np.array([tuned.side, tuned.side], np.int64)},
-    )
+    front = resizing(small_size, tuned.side)
     model = compose.merge_models(front, inner, io_map=[("same", "small/faces")])
     model.graph.node.extend(_enlarged_map(grid))
     large = compose.add_prefix(tower_graph(tower, tuned), "large/").graph
     weights = _take_weights_out(large)
     model.graph.initializer.extend(large.initializer)
     model.graph.node.extend(weights)
-    both = _both(large, mix)
     choice = helper.make_node(
-        "If", [QUICK], ["logit", "heatmap"], then_branch=_small_alone(mix), else_branch=both
+        "If",
+        [QUICK],
+        ["logit", "heatmap", *[VIDEO_LOGIT] * (mix.video is not None)],
+        then_branch=_small_alone(mix),
+        else_branch=_both(large, mix),
     )
     model.graph.node.append(choice)
 
@@ -79,6 +76,8 @@ def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mi
             helper.make_tensor_value_info("heatmap", number, ["N", grid, grid]),
         ]
     )
+    if mix.video is not None:
+        model.graph.output.append(helper.make_tensor_value_info(VIDEO_LOGIT, number, ["N"]))
     if has_novelty:
         model.graph.node.append(helper.make_node("Identity", ["small/novelty"], ["novelty"]))
         model.graph.output.append(helper.make_tensor_value_info("novelty", number, ["N"]))
@@ -96,6 +95,20 @@ def join(small: bytes, small_size: int, tower: bytes, tuned: TunedTower, mix: Mi
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def resizing(small_size: int, side: int) -> onnx.ModelProto:
+    """faces (N, 3, small_size, small_size) uint8 → same, and resized (N, 3, side, side) float."""
+    return parse_graph(
+        f"""front (uint8[N,3,{small_size},{small_size}] faces)
+        => (uint8[N,3,{small_size},{small_size}] same, float[N,3,{side},{side}] resized) {{
+            same = Identity (faces)
+            floats = Cast <to: int = 1> (faces)
+            resized = Resize <axes: ints = [2, 3], mode: string = "cubic",
+                cubic_coeff_a: float = -0.5, antialias: int = 1> (floats, , , tower_size)
+        }}""",
+        {"tower_size": np.array([side, side], np.int64)},
+    )
 
 
 def _enlarged_map(grid: int) -> list[onnx.NodeProto]:
@@ -119,16 +132,26 @@ def _enlarged_map(grid: int) -> list[onnx.NodeProto]:
 
 def _small_alone(mix: Mix) -> onnx.GraphProto:
     """What is computed where the tower is left out."""
+    outputs = "float[N] quick_logit, float[N,g,g] quick_map"
+    weights = {"slope": mix.quick_slope, "constant": mix.quick_constant}
+    video = ""
+    if mix.video is not None:
+        outputs += ", float[N] quick_video"
+        weights |= {
+            "video_slope": mix.video.quick_slope,
+            "video_constant": mix.video.quick_constant,
+        }
+        video = """small_logit = ReduceMean <keepdims: int = 0> (small_map, map_axes)
+            steep_video = Mul (small_logit, video_slope)
+            quick_video = Add (steep_video, video_constant)"""
     branch = parse_graph(
-        """small_alone (float[N,g,g] small_map) => (float[N] quick_logit, float[N,g,g] quick_map) {
+        f"""small_alone (float[N,g,g] small_map) => ({outputs}) {{
             steep = Mul (small_map, slope)
             quick_map = Add (steep, constant)
             quick_logit = ReduceMean <keepdims: int = 0> (quick_map, map_axes)
-        }""",
-        {
-            "slope": np.array(mix.quick_slope, np.float32),
-            "constant": np.array(mix.quick_constant, np.float32),
-        },
+            {video}
+        }}""",
+        {name: np.array(value, np.float32) for name, value in weights.items()},
     ).graph
     del branch.input[:]  # a branch takes the names around it
     return branch
@@ -149,25 +172,39 @@ def _take_weights_out(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 def _both(tower: onnx.GraphProto, mix: Mix) -> onnx.GraphProto:
     """The tower's nodes, and behind them the mixture, as a branch. Constants lie outside."""
+    inputs = "float[N,g,g] tower_map, float[N,g,g] small_map"
+    outputs = "float[N] both_logit, float[N,g,g] both_map"
+    weights = {"of_small": mix.small, "of_tower": mix.tower, "constant": mix.constant}
+    video = ""
+    if mix.video is not None:
+        inputs += ", float[N] tower_video"
+        outputs += ", float[N] both_video"
+        weights |= {
+            "video_of_small": mix.video.small,
+            "video_of_tower": mix.video.tower,
+            "video_constant": mix.video.constant,
+        }
+        video = """small_logit = ReduceMean <keepdims: int = 0> (small_map, map_axes)
+            c = Mul (small_logit, video_of_small)
+            d = Mul (tower_video, video_of_tower)
+            cd = Add (c, d)
+            both_video = Add (cd, video_constant)"""
     mixer = parse_graph(
-        """mixer (float[N,g,g] tower_map, float[N,g,g] small_map)
-        => (float[N] both_logit, float[N,g,g] both_map) {
+        f"""mixer ({inputs}) => ({outputs}) {{
             a = Mul (small_map, of_small)
             b = Mul (tower_map, of_tower)
             ab = Add (a, b)
             both_map = Add (ab, constant)
             both_logit = ReduceMean <keepdims: int = 0> (both_map, map_axes)
-        }""",
-        {
-            "of_small": np.array(mix.small, np.float32),
-            "of_tower": np.array(mix.tower, np.float32),
-            "constant": np.array(mix.constant, np.float32),
-        },
+            {video}
+        }}""",
+        {name: np.array(value, np.float32) for name, value in weights.items()},
     ).graph
+    taken = {"tower_map": "large/heatmap", "tower_video": f"large/{VIDEO_LOGIT}"}
     branch = helper.make_graph(
         [
             *_rewired(tower, {"large/faces": "resized"}),
-            *_rewired(mixer, {"tower_map": "large/heatmap"}),
+            *_rewired(mixer, taken),
         ],
         "both",
         [],

@@ -42,8 +42,8 @@ FACTORS = ("down", "up")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EarlyHead:
-    """A second head, on an earlier block; its map is added to the tower's.
+class BlockHead:
+    """A linear head on what one of the blocks gives.
 
     - block: which one, from 0
     - weight: (1536,), of a place's token and of the token for the whole picture
@@ -64,7 +64,8 @@ class TunedTower:
     - side: of the input, in pixels
     - depth: how many of the tower's blocks are used
     - low_rank: changes of matrices, by timm's names of the layers: down (rank, in), up (out, rank)
-    - early: a second head, or none
+    - early: a second head, on an earlier block, whose map is added to the tower's; or none
+    - video: heads whose sum is the tower's logit where faces are frames of a video; or none
     """
 
     norms: Mapping[str, np.ndarray]
@@ -73,7 +74,8 @@ class TunedTower:
     side: int
     depth: int
     low_rank: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    early: EarlyHead | None = None
+    early: BlockHead | None = None
+    video: tuple[BlockHead, ...] = ()
 
     def write(self, path: Path, notes: Mapping[str, str] | None = None) -> None:
         """Into a .safetensors file.
@@ -87,11 +89,9 @@ class TunedTower:
             "shape": np.array([self.side, self.depth], np.int32),
         }
         if self.early is not None:
-            arrays |= {
-                "early_head.weight": self.early.weight,
-                "early_head.bias": np.array([self.early.bias], np.float32),
-                "early_head.block": np.array([self.early.block], np.int32),
-            }
+            arrays |= _arrays_of("early_head", self.early)
+        for number, head in enumerate(self.video):
+            arrays |= _arrays_of(f"video_head.{number}", head)
         for layer, factors in self.low_rank.items():
             for name, factor in zip(FACTORS, factors, strict=True):
                 # as float16, which the joint graph stores its matrices in too
@@ -107,20 +107,32 @@ def read_tuned(path: Path) -> tuple[TunedTower, Mapping[str, str]]:
             notes = dict(file.metadata() or {})
         head, bias = arrays.pop("head.weight"), arrays.pop("head.bias")
         side, depth = (int(number) for number in arrays.pop("shape"))
-        early = _early_head(arrays)
+        early = _head(arrays, "early_head")
+        video: list[BlockHead] = []
+        while (found := _head(arrays, f"video_head.{len(video)}")) is not None:
+            video.append(found)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise LabError(f"{path} cannot be read as a tuned tower: {error!r}") from error
     layers, norms = _low_rank(arrays)
-    return TunedTower(norms, head, float(bias[0]), side, depth, layers, early), notes
+    return TunedTower(norms, head, float(bias[0]), side, depth, layers, early, tuple(video)), notes
 
 
-def _early_head(arrays: dict[str, np.ndarray]) -> EarlyHead | None:
-    """The second head, taken out of the arrays."""
-    weight = arrays.pop("early_head.weight", None)
+def _arrays_of(name: str, head: BlockHead) -> dict[str, np.ndarray]:
+    """The head as it is kept in a file."""
+    return {
+        f"{name}.weight": head.weight,
+        f"{name}.bias": np.array([head.bias], np.float32),
+        f"{name}.block": np.array([head.block], np.int32),
+    }
+
+
+def _head(arrays: dict[str, np.ndarray], name: str) -> BlockHead | None:
+    """The head of that name, taken out of the arrays; None where there is none."""
+    weight = arrays.pop(f"{name}.weight", None)
     if weight is None:
         return None
-    (bias,), (block,) = arrays.pop("early_head.bias"), arrays.pop("early_head.block")
-    return EarlyHead(int(block), weight, float(bias))
+    (bias,), (block,) = arrays.pop(f"{name}.bias"), arrays.pop(f"{name}.block")
+    return BlockHead(int(block), weight, float(bias))
 
 
 def tuned_from_state(state: Mapping[str, np.ndarray], side: int) -> TunedTower:
@@ -163,16 +175,33 @@ def _low_rank(
 def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
     """faces (N, 3, side, side) float, 0–255 → logit (N,), heatmap (N, side / 16, side / 16).
 
+    And video_logit (N,), where it has heads for videos.
+
     - tower: the package's graph
     """
-    grid = tuned.side // PATCH
+    last = tuned.depth - 1
+    further = [head.block for head in (tuned.early, *tuned.video) if head is not None]
+    blocks = [last, *sorted({*further} - {last})]
+    body = blocks_graph(tower, tuned, blocks)
+    head = _heads(tuned, blocks)
+    given = [value.name for value in body.graph.output]
+    taken = [value.name for value in head.graph.input]
+    model = compose.merge_models(body, head, io_map=list(zip(given, taken, strict=True)))
+    onnx.checker.check_model(model)
+    return model
+
+
+def blocks_graph(tower: bytes, tuned: TunedTower, blocks: Sequence[int]) -> onnx.ModelProto:
+    """faces (N, 3, side, side) float, 0–255 → the tokens that each block gives.
+
+    - tower: the package's graph
+    - blocks: which, from 0; the first is computed last
+    """
     model = onnx.load_from_string(tower)
     _use_float_products(model.graph, _by_the_graphs_layers(tuned.low_rank))
     _set_norms(model.graph, tuned.norms)
-    _set_positions(model.graph, grid)
-    seen = [_output_of_block(model.graph, tuned.depth - 1)]
-    if tuned.early is not None:
-        seen.append(_output_of_block(model.graph, tuned.early.block))
+    _set_positions(model.graph, tuned.side // PATCH)
+    seen = [_output_of_block(model.graph, block) for block in blocks]
     body = _cut_out(model.graph, seen, tuned.side)
     front = parse_graph(
         f"""front (float[N,3,{tuned.side},{tuned.side}] faces)
@@ -182,24 +211,21 @@ def tower_graph(tower: bytes, tuned: TunedTower) -> onnx.ModelProto:
         }}""",
         {"middle": MEAN.reshape(1, 3, 1, 1), "spread": STD.reshape(1, 3, 1, 1)},
     )
-    head = _heads(tuned, grid)
-    pixels = body.graph.input[0].name
-    model = compose.merge_models(front, body, io_map=[("pixels", pixels)])
-    outputs = [value.name for value in body.graph.output]
-    taken = [value.name for value in head.graph.input]
-    model = compose.merge_models(model, head, io_map=list(zip(outputs, taken, strict=True)))
-    onnx.checker.check_model(model)
-    return model
+    return compose.merge_models(front, body, io_map=[("pixels", body.graph.input[0].name)])
 
 
-def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
-    """What the last block gives, and the block of the second head → the tower's logit and map.
+def _heads(tuned: TunedTower, blocks: Sequence[int]) -> onnx.ModelProto:
+    """What the blocks give → the tower's logit and map, and its logit for videos.
 
     A head says something of each place: by its token, and by the token for the whole picture, which
     is the same for all. What two heads say is added; the logit is the mean over the places.
+
+    - blocks: the last of the tower first
     """
+    grid = tuned.side // PATCH
     tokens = f"float[N,{grid * grid + 1},{WIDTH}]"
-    inputs, add_early, bias = f"{tokens} seen", "both = Identity (late)", tuned.bias
+    inputs = ", ".join(f"{tokens} seen_{block}" for block in blocks)
+    add_early, bias = "both = Identity (late)", tuned.bias
     weights = {
         "norm_weight": tuned.norms["norm.weight"],
         "norm_bias": tuned.norms["norm.bias"],
@@ -212,9 +238,9 @@ def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
         "map_shape": np.array([-1, grid, grid], np.int64),
     }
     if tuned.early is not None:
-        inputs += f", {tokens} seen_early"
-        add_early = """of_places_early = MatMul (seen_early, place_head_early)
-            of_whole_early = MatMul (seen_early, whole_head_early)
+        seen_early = f"seen_{tuned.early.block}"
+        add_early = f"""of_places_early = MatMul ({seen_early}, place_head_early)
+            of_whole_early = MatMul ({seen_early}, whole_head_early)
             places_early = Slice (of_places_early, from_1, to_end, token_axis)
             whole_early = Slice (of_whole_early, from_0, from_1, token_axis)
             early = Add (places_early, whole_early)
@@ -223,10 +249,14 @@ def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
         weights["place_head_early"] = tuned.early.weight[:WIDTH]
         weights["whole_head_early"] = tuned.early.weight[WIDTH:]
     weights["head_bias"] = np.array(bias, np.float32)
+    video, video_weights = _video_heads(tuned.video)
+    weights |= video_weights
+    outputs = f"float[N] logit, float[N,{grid},{grid}] heatmap"
+    outputs += ", float[N] video_logit" if tuned.video else ""
     return parse_graph(
-        f"""head ({inputs}) => (float[N] logit, float[N,{grid},{grid}] heatmap) {{
+        f"""head ({inputs}) => ({outputs}) {{
             tokens = LayerNormalization <epsilon: float = {EPSILON}>
-                (seen, norm_weight, norm_bias)
+                (seen_{blocks[0]}, norm_weight, norm_bias)
             of_places = MatMul (tokens, place_head)
             of_whole = MatMul (tokens, whole_head)
             places = Slice (of_places, from_1, to_end, token_axis)
@@ -236,9 +266,33 @@ def _heads(tuned: TunedTower, grid: int) -> onnx.ModelProto:
             shifted = Add (both, head_bias)
             heatmap = Reshape (shifted, map_shape)
             logit = ReduceMean <keepdims: int = 0> (shifted, token_axis)
+            {video}
         }}""",
         weights,
     )
+
+
+def _video_heads(heads: Sequence[BlockHead]) -> tuple[str, dict[str, np.ndarray]]:
+    """Nodes, in ONNX's text, that add up what the heads for videos say; and their weights."""
+    if not heads:
+        return "", {}
+    nodes: list[str] = []
+    weights: dict[str, np.ndarray] = {}
+    said = "video_bias"
+    for n, head in enumerate(heads):
+        weights |= {f"place_{n}": head.weight[:WIDTH], f"whole_{n}": head.weight[WIDTH:]}
+        nodes += [
+            f"of_places_{n} = MatMul (seen_{head.block}, place_{n})",
+            f"of_whole_{n} = MatMul (seen_{head.block}, whole_{n})",
+            f"places_{n} = Slice (of_places_{n}, from_1, to_end, token_axis)",
+            f"whole_of_{n} = Slice (of_whole_{n}, from_0, from_1, token_axis)",
+            f"at_{n} = Add (places_{n}, whole_of_{n})",
+            f"mean_{n} = ReduceMean <keepdims: int = 0> (at_{n}, token_axis)",
+            f"said_{n} = Add ({said}, mean_{n})",
+        ]
+        said = f"said_{n}"
+    weights["video_bias"] = np.array(sum(head.bias for head in heads), np.float32)
+    return "\n".join([*nodes, f"video_logit = Identity ({said})"]), weights
 
 
 def _by_the_graphs_layers(

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 from unmask.lab.data.manifest import Item, require_both_classes, select
 from unmask.lab.data.samples import find_samples, watched
 from unmask.lab.models.low_rank import fold_low_rank
-from unmask.lab.models.tuned_tower import EarlyHead
+from unmask.lab.models.tuned_tower import BlockHead
 from unmask.lab.recipe import EarlyHeadRules, Recipe
 from unmask.lab.training.loader import training_crops, use_one_thread
 from unmask.lab.training.train import data_digest
@@ -45,7 +45,7 @@ def early_head_of(
     *,
     jobs: int = 2,
     log: Callable[[str], None] = lambda _: None,
-) -> EarlyHead | None:
+) -> BlockHead | None:
     """The second head that the recipe wants, learnt from the training split of `items`.
 
     None where the recipe wants none. A head that the run's folder holds already, learnt on the same
@@ -79,7 +79,7 @@ def early_head_of(
 
 def fit_early_head(
     rules: EarlyHeadRules, said: Floats, logits: Floats, labels: np.ndarray
-) -> EarlyHead:
+) -> BlockHead:
     """By logistic regression; its logit varies `rules.share` as much as the network's own.
 
     - said: (n, 2 C): the mean over the places, and the token for the whole picture
@@ -92,7 +92,7 @@ def fit_early_head(
     early = said @ weight
     factor = rules.share * logits.std() / early.std()
     # centred, so that the sum keeps its place until it is calibrated
-    return EarlyHead(
+    return BlockHead(
         rules.block, (factor * weight).astype(np.float32), float(-factor * early.mean())
     )
 
@@ -154,7 +154,7 @@ def _digest(recipe: Recipe, network: Network, training: Sequence[Item]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, made_of: str) -> EarlyHead | None:
+def _read(path: Path, made_of: str) -> BlockHead | None:
     """The head that the file holds, if it was made as `made_of` says."""
     try:
         with safe_open(path, "numpy") as file:
@@ -164,4 +164,4 @@ def _read(path: Path, made_of: str) -> EarlyHead | None:
             weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
     except (OSError, SafetensorError):
         return None
-    return EarlyHead(int(notes["block"]), weight, float(bias[0]))
+    return BlockHead(int(notes["block"]), weight, float(bias[0]))
