@@ -292,6 +292,8 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"Measured on {card['evaluated_on']}:"
     for name, row in card["metrics"].items():
         yield f"  {name}: " + ", ".join(_figures(row))
+    if videos := card.get("videos"):
+        yield f"  whole clips, judged by {videos['judged_by']}: " + ", ".join(_of_clips(videos))
     for column, rows in card.get("by_column", {}).items():
         yield f"By {column.replace('_', ' ')}, with exact 95 % intervals:"
         yield from (f"  {_rates_in_words(row)}" for row in rows)
@@ -302,6 +304,15 @@ def card_lines(card: Mapping[str, Any]) -> Iterator[str]:
             f"Trained on {row['dataset']} ({row['split']}): {row['real']} real, {row['fake']} fake"
         )
     yield f"Made by: {card['made_by'].get('command')} at commit {card['made_by'].get('commit')}"
+
+
+def _of_clips(videos: Mapping[str, Any]) -> Iterator[str]:
+    """What a card says of whole clips."""
+    yield f"{videos['real']} real, {videos['fake']} fake"
+    interval = videos["auc_ci95"]
+    yield f"AUC {videos['auc']:.3f}" + (
+        "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+    )
 
 
 def _rates_in_words(row: Mapping[str, Any]) -> str:

@@ -67,6 +67,16 @@ def test_nobody_is_judged_by_heads_that_saw_their_data_set() -> None:
     assert wrong.sum() == 8
 
 
+def test_too_few_data_sets_are_an_error() -> None:
+    seen = looks()
+    two = tuple(
+        Item(clip.name, clip.label, ("real", "fake")[clip.label], "validation", clip.group)
+        for clip in seen.clips
+    )
+    with pytest.raises(LabError, match="a data set of its own"):
+        cross_fitted(ClipLooks(two, seen.said, seen.small), BLOCKS, np.ones(80))
+
+
 def test_large_data_sets_and_trained_clips_count_less() -> None:
     def clip(dataset: str, label: int, split: str = "validation") -> Item:
         return Item("a", label, dataset, split, "a")

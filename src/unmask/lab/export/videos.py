@@ -29,6 +29,7 @@ from unmask.lab.export.export import open_graph
 from unmask.lab.export.joining import read_learnt, write_learnt
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.pair import Mix, join
+from unmask.lab.models.tuned_tower import BlockHead
 from unmask.lab.recipe import Data, ThresholdRules
 from unmask.lab.training.train import command_line
 from unmask.lab.training.video_head import (
@@ -75,6 +76,7 @@ def learn_from_clips(
 
     # 1. Heads, and what those say of a clip that saw none of its data set.
     looks = look_at_clips(items, base, tower, tuned, blocks)
+    log(f"{len(looks.clips)} of {len(items)} clips can be read and have a face")
     weights = looks.weights(trained)
     fitted = cross_fitted(looks, blocks, weights)
     said = np.zeros(len(looks.clips))
@@ -88,33 +90,33 @@ def learn_from_clips(
     mix = replace(mix, video=video)
 
     # 2. Thresholds, from scans like a user's, by those heads.
+    def bundle_with(heads: tuple[BlockHead, ...]) -> Bundle:
+        small = find_bundle("default").read_bytes()
+        with_heads = replace(tuned, video=heads)
+        graph = join(small, base.card.crop.size, tower, with_heads, mix)
+        return open_graph(graph, {**card, "metrics": {}})
+
     scores = []
     for number, (rows, heads) in enumerate(fitted, start=1):
         unseen = [looks.clips[row] for row in np.flatnonzero(rows & others)]
         log(f"part {number} of {len(fitted)}: {len(unseen)} clips are scanned")
-        with_heads = replace(tuned, video=heads)
-        graph = join(
-            find_bundle("default").read_bytes(), base.card.crop.size, tower, with_heads, mix
-        )
-        detector = Detector(open_graph(graph, {**card, "metrics": {}}), load_finder("yunet"))
-        scores.append(score_clips(detector, unseen))
+        scores.append(score_clips(Detector(bundle_with(heads), load_finder("yunet")), unseen))
     together = _joined(scores)
     if keep_scores is not None:
         _write_scores(together, keep_scores)
     thresholds = choose_clip_thresholds(together, ThresholdRules().clip_misses)
 
     # 3. What is written saw all of them.
-    tuned = replace(tuned, video=fit_video_heads(looks, blocks, weights))
+    heads = fit_video_heads(looks, blocks, weights)
     card = {
         **card,
+        "canaries": _canaries(bundle_with(heads)),
         "version": version or card["version"],
         "made_by": {**card["made_by"], "video_heads": _made_by(looks, blocks, mix.video)},
         "thresholds": {**card["thresholds"], "clip": thresholds},
         "videos": _figures(together, {clip.name: clip.dataset for clip in looks.clips}),
     }
-    graph = join(find_bundle("default").read_bytes(), base.card.crop.size, tower, tuned, mix)
-    card["canaries"] = _canaries(open_graph(graph, {**card, "metrics": {}}))
-    write_learnt(out, tuned, mix, card, base)
+    write_learnt(out, replace(tuned, video=heads), mix, card, base)
 
 
 def _canaries(bundle: Bundle) -> dict[str, Any]:

@@ -151,8 +151,15 @@ def fit_video_heads(
 
     - weights: (n,) of the clips
     - only: (n,) which clips are learnt from, by default all
+
+    Raises LabError where these are of one class.
     """
     rows = np.ones(len(looks.clips), bool) if only is None else only
+    if len(set(looks.labels[rows])) < 2:
+        raise LabError(
+            "without a fifth of the data sets there are no real and fake clips left to learn from:"
+            " give each source of clips a data set of its own, and clips of at least five"
+        )
     scale = StandardScaler().fit(looks.said[rows])
     inputs = scale.transform(looks.said[rows]) / np.sqrt(looks.said.shape[1])
     fit = LogisticRegression(C=STRENGTH, max_iter=3000, class_weight="balanced")
