@@ -207,7 +207,9 @@ def test_the_whole_way_back_is_the_tower_as_it_was() -> None:
 def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) -> None:
     network, trained = tuned(side, depth)
     early = BlockHead(1, np.random.default_rng(0).normal(0, 0.01, 1536).astype(np.float32), 0.5)
-    trained = replace(trained, early=early)
+    # of heads for videos one lies on the same block, and one on another
+    video = (replace(early, bias=1.0), BlockHead(depth - 1, early.weight[::-1].copy(), 0.0))
+    trained = replace(trained, early=early, video=video)
     session = open_session(tower_graph(read_tower(), trained).SerializeToString())
     faces = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1)) * 255
     with torch.inference_mode():
@@ -221,6 +223,15 @@ def test_the_joined_graph_computes_what_the_network_does(side: int, depth: int) 
     # what a face's probability may differ by, rounding included
     probabilities = [1 / (1 + np.exp(-logits)) for logits in (found, exact.numpy())]
     assert np.allclose(*probabilities, atol=0.001)
+
+    expected = torch.zeros(len(faces))
+    with torch.inference_mode():
+        for head in video:
+            _, tokens = network.logit_and_tokens(faces, head.block)
+            said = torch.cat([tokens[:, 1:].mean(1), tokens[:, 0]], dim=1)
+            expected += said @ torch.from_numpy(head.weight) + head.bias
+    (of_videos,) = session.run(["video_logit"], {name: faces.numpy()})
+    assert np.allclose(of_videos, expected.numpy(), atol=2e-3)
 
 
 def with_early_head(
