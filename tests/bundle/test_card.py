@@ -54,6 +54,8 @@ def test_the_example_has_no_faults() -> None:
         ("gates.min_size_px", ...),
         ("canaries.logits", []),
         ("canaries.logits", ["a"]),
+        ("canaries.video_logits", ["a"]),
+        ("canaries.video_logits", [1.0] * 9),
         ("canaries.tolerance", -1),
         ("metrics", []),
         ("limits", "none"),

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from unmask.bundle import seal
 from unmask.bundle.session import Bundle, canary_crops
 from unmask.faces.alignment import CropSpec
+from unmask.lab.models import pair
 from unmask.lab.models.tuned_tower import TunedTower
 from unmask.testing import example_card
 
@@ -92,6 +95,16 @@ def greenness_graph(_: bytes, tuned: TunedTower) -> onnx.ModelProto:
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def stand_in_parts(path: Path, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> Path:
+    """Instead of the default bundle, for `modules`, one that sees brightness; it is written to
+    `path`. Instead of the tower, greenness."""
+    write_bundle(path)
+    for module in modules:
+        monkeypatch.setattr(module, "find_bundle", lambda name: path)
+    monkeypatch.setattr(pair, "tower_graph", greenness_graph)
+    return path
 
 
 def write_bundle(path: Path, graph: bytes | None = None, **changes: Any) -> Path:

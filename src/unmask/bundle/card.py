@@ -306,8 +306,13 @@ def parse_card(tree: Mapping[str, Any]) -> Card:
     )
     logits = values["canaries.logits"]
     video_logits = values["canaries.video_logits"] or []
-    if not logits or not all(isinstance(value, NUMBER) for value in (*logits, *video_logits)):
-        faults.append(f"canaries.logits must be a list of numbers, but is {logits!r:.60}")
+    for name, given in (("logits", logits), ("video_logits", video_logits or logits)):
+        if not given or not all(isinstance(value, NUMBER) for value in given):
+            faults.append(f"canaries.{name} must be a list of numbers, but is {given!r:.60}")
+    if video_logits and len(video_logits) != len(logits):
+        faults.append(
+            f"canaries.video_logits must be as many as logits, but are {video_logits!r:.60}"
+        )
     canaries = Canaries(
         values["canaries.seed"],
         values["canaries.tolerance"],

@@ -14,7 +14,7 @@ import torch
 from pyarrow import parquet
 
 from helpers.archives import run
-from helpers.bundles import brightness_graph, greenness_graph, write_bundle
+from helpers.bundles import brightness_graph, stand_in_parts, write_bundle
 from helpers.lab import TINY
 from unmask.bundle import Bundle, load_bundle
 from unmask.bundle.registry import find_bundle, shipped_part
@@ -24,7 +24,6 @@ from unmask.lab.export import accurate, joining
 from unmask.lab.export.accurate import fit_mix, learn, measure_learnt
 from unmask.lab.export.export import Anew
 from unmask.lab.export.joining import make, read_learnt
-from unmask.lab.models import pair
 from unmask.lab.models.clip_encoder import read_tower
 from unmask.lab.models.tuned_tower import BlockHead
 from unmask.lab.recipe import load_recipe
@@ -46,11 +45,7 @@ FACTS: dict[str, Any] = {
 @pytest.fixture
 def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small network: a bundle that sees brightness; the tower sees greenness."""
-    path = write_bundle(tmp_path / "default.onnx")
-    for module in (accurate, joining):
-        monkeypatch.setattr(module, "find_bundle", lambda name: path)
-    monkeypatch.setattr(pair, "tower_graph", greenness_graph)
-    return path
+    return stand_in_parts(tmp_path / "default.onnx", monkeypatch, accurate, joining)
 
 
 @pytest.fixture

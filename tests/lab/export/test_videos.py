@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.bundles import greenness_graph, write_bundle
+from helpers.bundles import stand_in_parts, write_bundle
 from unmask.bundle import Bundle
 from unmask.detector import Detector
-from unmask.errors import CanaryError, ManifestError
+from unmask.errors import CanaryError, LabError, ManifestError
 from unmask.lab.data.manifest import Item
 from unmask.lab.export import joining, videos
 from unmask.lab.export.clips import ClipScores
+from unmask.lab.export.export import Anew, measured_card
 from unmask.lab.export.joining import make, read_learnt, write_learnt
 from unmask.lab.export.videos import learn_from_clips
-from unmask.lab.models import pair
 from unmask.lab.models.pair import Mix
 from unmask.lab.models.tuned_tower import TunedTower
 from unmask.lab.training.video_head import ClipLooks
@@ -31,11 +31,7 @@ MIX = Mix(small=0.5, tower=2.0, constant=-1.0, quick_slope=0.8, quick_constant=0
 @pytest.fixture
 def learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A learnt part without heads for videos, and the default bundle that it belongs to."""
-    default = write_bundle(tmp_path / "default.onnx")
-    for module in (videos, joining):
-        monkeypatch.setattr(module, "find_bundle", lambda name: default)
-    monkeypatch.setattr(pair, "tower_graph", greenness_graph)
-    base = Bundle(default)
+    base = Bundle(stand_in_parts(tmp_path / "default.onnx", monkeypatch, videos, joining))
     card = {key: value for key, value in base.card.text.items() if key != "graph_sha256"}
     card["canaries"] = {**card["canaries"], "tolerance": 100.0}  # they are of the base
     write_learnt(tmp_path / "learnt.safetensors", TUNED, MIX, card, base)
@@ -109,6 +105,8 @@ def test_heads_are_learnt_and_travel_with_the_learnt_part(
     without = Bundle(make(tmp_path / "before.onnx", learnt, tower=b""))
     assert without.score([grey]).video_logits is None
     assert bundle.score([grey]).logits == pytest.approx(without.score([grey]).logits)
+    with pytest.raises(LabError, match="would come out too bold"):
+        measured_card(bundle, Anew(clips=[manifest]))
     # the self-test knows what is said of videos, too
     assert len(bundle.card.canaries.video_logits) == len(bundle.card.canaries.logits)
     with pytest.raises(CanaryError, match="no output for them"):

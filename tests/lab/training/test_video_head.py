@@ -52,8 +52,6 @@ def test_heads_say_of_the_mean_what_they_learnt() -> None:
 
 def test_nobody_is_judged_by_heads_that_saw_their_data_set() -> None:
     seen = looks()
-    # of the last data set all labels are the wrong way round: heads that had seen it would know
-    wrong = np.array([clip.dataset == "set 9" for clip in seen.clips])
     parts = cross_fitted(seen, BLOCKS, np.ones(80))
     folds = folds_of(seen.clips)
     for rows, heads in parts:
@@ -64,7 +62,6 @@ def test_nobody_is_judged_by_heads_that_saw_their_data_set() -> None:
         outside = {clip.dataset for clip, here in zip(seen.clips, rows, strict=True) if not here}
         assert not inside & outside
     assert sum(rows.sum() for rows, _ in parts) == 80
-    assert wrong.sum() == 8
 
 
 def test_too_few_data_sets_are_an_error() -> None:

@@ -251,6 +251,11 @@ def measure_again(model: str, anew: Anew, out: Path) -> None:
 def measured_card(bundle: Bundle, anew: Anew) -> dict[str, Any]:
     """The bundle's card, with what is to be measured or chosen anew."""
     card = dict(bundle.card.text)
+    if anew.clips and "videos" in card:
+        raise LabError(
+            f"{bundle.id.name} learnt from clips, so its thresholds for clips would come out too"
+            " bold: choose them by `unmask models learn-videos`, whose heads did not see the clips"
+        )
     if anew.clips:
         clip = _clip_thresholds(bundle, anew.clips, Data().validation, ThresholdRules().clip_misses)
         card["thresholds"] = card["thresholds"] | {"clip": clip}
